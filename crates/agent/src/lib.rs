@@ -1,0 +1,1 @@
+//! The device: fetch, verify, stage, activate, prove, return, report.

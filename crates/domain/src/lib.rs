@@ -1,0 +1,1 @@
+//! The pure rules: fleet, releases, policies, windows, the gate, the planner and the device machine.

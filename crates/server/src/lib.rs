@@ -1,0 +1,1 @@
+//! The HTTP shell around control and store: device API and operator API.

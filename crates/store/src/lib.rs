@@ -1,0 +1,1 @@
+//! Durable records: SQLite behind the store's contract.

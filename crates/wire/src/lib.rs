@@ -1,0 +1,1 @@
+//! Messages of the device API and the operator API.

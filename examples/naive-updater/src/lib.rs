@@ -1,0 +1,1 @@
+//! What the world had: fetch and apply at once, no guard.
