@@ -1,1 +1,10 @@
-//! The pure rules: fleet, releases, policies, windows, the gate, the planner and the device machine.
+//! The pure rules of Tidegate: fleet, releases, policies, rosters, windows, the gate, the planner, the device machine, incidents.
+//!
+//! Nothing here reads a clock, a file or a socket, draws a random number or waits. Time and chance are arguments.
+//! Start with [`rollout`] (what the server plans) and [`device`] (what a device steps through).
+
+pub mod attributes;
+pub mod digest;
+pub mod ids;
+pub mod release;
+pub mod time;
