@@ -6,5 +6,6 @@
 pub mod attributes;
 pub mod digest;
 pub mod ids;
+pub mod observation;
 pub mod release;
 pub mod time;

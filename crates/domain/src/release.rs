@@ -163,7 +163,9 @@ impl FromStr for SlotPath {
 
     fn from_str(text: &str) -> Result<SlotPath, NameError> {
         let byte = |b: u8| b.is_ascii_alphanumeric() || b"._-+@".contains(&b);
-        let part = |p: &str| !p.is_empty() && p.len() <= 120 && !p.starts_with('.') && !p.ends_with('.') && p.bytes().all(byte);
+        let part = |p: &str| {
+            !p.is_empty() && p.len() <= 120 && !p.starts_with('.') && !p.ends_with('.') && p.bytes().all(byte)
+        };
         if text.len() <= 240 && text.split('/').all(part) {
             return Ok(SlotPath(text.into()));
         }
@@ -246,7 +248,10 @@ impl Manifest {
         let mut paths = BTreeSet::new();
         for file in &self.files {
             if !paths.insert(file.path.as_str().to_ascii_lowercase()) {
-                return wrong("files", format!("`{}` stands twice (upper and lower case are the same file on some systems)", file.path));
+                return wrong(
+                    "files",
+                    format!("`{}` stands twice (upper and lower case are the same file on some systems)", file.path),
+                );
             }
         }
         if self.downtime.as_ms() == 0 || self.downtime > Elapsed::from_s(86_400) {
@@ -292,7 +297,9 @@ impl Activation {
     fn required_command(&self) -> Option<&Vec<String>> {
         match self {
             Activation::Supervise { command } if command.is_empty() => None,
-            Activation::Supervise { command } | Activation::Restart { command } | Activation::Hook { command } => Some(command),
+            Activation::Supervise { command } | Activation::Restart { command } | Activation::Hook { command } => {
+                Some(command)
+            }
             Activation::Signal { .. } => None,
         }
     }
