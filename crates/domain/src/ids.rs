@@ -139,6 +139,13 @@ impl RolloutId {
     }
 }
 
+impl StratumName {
+    /// A stratum name that the code itself fixes: `all`, `other`.
+    pub(crate) fn fixed(text: &'static str) -> StratumName {
+        StratumName(text.into())
+    }
+}
+
 impl IncidentId {
     /// The incident that a halt of `rollout` opens.
     pub fn of(rollout: &RolloutId) -> IncidentId {

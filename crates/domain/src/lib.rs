@@ -5,7 +5,10 @@
 
 pub mod attributes;
 pub mod digest;
+pub mod envelope;
 pub mod ids;
 pub mod observation;
+pub mod policy;
 pub mod release;
+pub mod selector;
 pub mod time;

@@ -1,0 +1,378 @@
+//! A policy: how a package may spread. TOML in, a value that keeps all bounds out. It never widens what the envelope allows.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::{AttributeValue, Attributes};
+use crate::digest::Digest;
+use crate::ids::{AttributeName, PolicyName, RingName, StratumName};
+use crate::selector::Selector;
+use crate::time::Elapsed;
+
+/// The largest policy text that anybody reads, in bytes.
+pub const POLICY_BYTES_MAX: usize = 64 * 1024;
+/// The most strata of a policy; the devices of all others share the stratum `other`.
+pub const STRATA_MAX: usize = 64;
+const RINGS_MAX: usize = 16;
+
+/// How a package may spread. Parsed with [`Policy::parse`]; a value of this type keeps all bounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The policy's name.
+    pub name: PolicyName,
+    /// Which devices it may reach; absent: all.
+    #[serde(default)]
+    pub select: Selector,
+    /// How devices are grouped so that a fault of one group meets only that group's first few.
+    #[serde(default)]
+    pub strata: Strata,
+    /// How much may be unproven.
+    #[serde(default)]
+    pub window: WindowRule,
+    /// What makes a device proven.
+    #[serde(default)]
+    pub prove: Prove,
+    /// How often devices speak and how long they are waited for.
+    #[serde(default)]
+    pub pace: Pace,
+    /// The gate's error rates and margins.
+    #[serde(default)]
+    pub gate: GateRule,
+    /// The ordered stages.
+    pub rings: Vec<Ring>,
+    /// What is kept back.
+    #[serde(default)]
+    pub holdback: Holdback,
+}
+
+/// The stratifying attributes and the combinations that are strata of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strata {
+    /// The attributes, the most telling first.
+    #[serde(default)]
+    pub by: Vec<AttributeName>,
+    /// The combinations of values, one value an attribute; whatever is not listed falls into `other`, opened last.
+    #[serde(default)]
+    pub listed: Vec<Vec<AttributeValue>>,
+}
+
+/// `unproven <= initial + growth * proven`, in every scope.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WindowRule {
+    /// Places that are open before any proof, in the scope of all devices.
+    pub initial_all: u32,
+    /// The same for each value of each stratifying attribute.
+    pub initial_value: u32,
+    /// The same for each stratum.
+    pub initial_stratum: u32,
+    /// How many more places each proof opens.
+    pub growth: u32,
+    /// The greatest share of all eligible devices that may be unproven at once (scope of all devices only).
+    pub unproven_share_max: f64,
+}
+
+/// What makes a device proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prove {
+    /// How long it must be healthy, in contact, without a gap.
+    #[serde(rename = "for")]
+    pub duration: Elapsed,
+    /// How many restarts of the payload it must come through.
+    pub restarts: u32,
+}
+
+/// How often devices speak and how long they are waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pace {
+    /// How often a device checks in while a rollout concerns it.
+    pub check_in: Elapsed,
+    /// How long a place stays open before it lapses.
+    pub take_within: Elapsed,
+    /// A device that was not seen for this long is not in the roster.
+    pub recently_seen: Elapsed,
+    /// How long an order may open anything.
+    pub order_life: Elapsed,
+}
+
+/// The gate's error rates and margins. Probabilities in (0, 1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GateRule {
+    /// The rate of false halts of a release, over all tests and its whole life.
+    pub alpha: f64,
+    /// The share of `alpha` that the lab's own test spends.
+    pub lab_share: f64,
+    /// The rate of false clearance of a ring.
+    pub beta: f64,
+    /// How much more often than its control a treated device may fail hard.
+    pub tolerate_hard: f64,
+    /// How much more often than its control a treated device may be silent.
+    pub tolerate_silent: f64,
+    /// The rate at which devices fail anyway, assumed by `policy check`.
+    pub base_rate: f64,
+    /// Proven devices that each stratum needs before a ring passes (fewer where the stratum is smaller).
+    pub proven_min_per_stratum: u32,
+}
+
+/// A stage of a rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ring {
+    /// The ring's name. A device whose enrolment record carries this label belongs to it.
+    pub name: RingName,
+    /// The share of the devices without a ring label that belongs to it, by rank.
+    #[serde(default)]
+    pub share: f64,
+    /// A lab: no control group, an absolute test, and its proofs count in it alone. Only the first ring can be one.
+    #[serde(default)]
+    pub lab: bool,
+    /// How long after its first go it stays open before it can pass.
+    pub soak: Elapsed,
+    /// The share of its places that must be proven. Default 0.8 for a lab, 0.9 for others.
+    #[serde(default)]
+    pub proven_share_min: Option<f64>,
+    /// It passes when the evidence shows that hard failures are less than this above control's.
+    #[serde(default = "default_delta_hard")]
+    pub clear_hard: f64,
+    /// The same for silence.
+    #[serde(default = "default_delta_silent")]
+    pub clear_silent: f64,
+}
+
+/// Devices that are never opened: the defence against dormant faults, and the control to the end.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Holdback {
+    /// The share of the last ring that is kept back, by rank.
+    pub share: f64,
+}
+
+fn default_delta_hard() -> f64 {
+    0.005
+}
+
+fn default_delta_silent() -> f64 {
+    0.02
+}
+
+impl Default for WindowRule {
+    fn default() -> WindowRule {
+        WindowRule { initial_all: 10, initial_value: 6, initial_stratum: 3, growth: 2, unproven_share_max: 0.25 }
+    }
+}
+
+impl Default for Prove {
+    fn default() -> Prove {
+        Prove { duration: Elapsed::from_s(600), restarts: 0 }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            check_in: Elapsed::from_s(60),
+            take_within: Elapsed::from_s(1_800),
+            recently_seen: Elapsed::from_s(7 * 86_400),
+            order_life: Elapsed::from_s(90 * 86_400),
+        }
+    }
+}
+
+impl Default for GateRule {
+    fn default() -> GateRule {
+        GateRule {
+            alpha: 1e-3,
+            lab_share: 0.1,
+            beta: 0.01,
+            tolerate_hard: 5e-4,
+            tolerate_silent: 5e-3,
+            base_rate: 1e-3,
+            proven_min_per_stratum: 3,
+        }
+    }
+}
+
+/// Why a text is not a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// More bytes than anybody reads.
+    #[error("policy of {0} bytes: at most {POLICY_BYTES_MAX}")]
+    TooLarge(usize),
+    /// Not TOML of a policy's shape; says line and column.
+    #[error("{0}")]
+    Shape(String),
+    /// A field whose value lies outside its bounds.
+    #[error("policy field `{field}` is {found}: expected {expected}")]
+    Field {
+        /// The field, with dots.
+        field: String,
+        /// What stands there.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+}
+
+impl Policy {
+    /// Reads a policy from TOML and checks every bound.
+    ///
+    /// # Errors
+    /// When the text is too long, is no policy, or a field lies outside its bounds.
+    pub fn parse(text: &str) -> Result<Policy, PolicyError> {
+        if text.len() > POLICY_BYTES_MAX {
+            return Err(PolicyError::TooLarge(text.len()));
+        }
+        let policy: Policy = toml::from_str(text).map_err(|e| PolicyError::Shape(e.to_string()))?;
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// The name by which an order pins a policy: SHA-256 of its text.
+    pub fn digest_of(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    /// The stratum of a device with these attributes.
+    pub fn stratum_of(&self, attributes: &Attributes) -> StratumName {
+        self.strata.of(attributes)
+    }
+
+    fn check(&self) -> Result<(), PolicyError> {
+        self.check_numbers()?;
+        self.check_strata()?;
+        self.check_rings()
+    }
+
+    fn check_numbers(&self) -> Result<(), PolicyError> {
+        let (w, g) = (&self.window, &self.gate);
+        let open = "more than 0 and less than 1";
+        for (field, value) in [
+            ("gate.alpha", g.alpha),
+            ("gate.lab_share", g.lab_share),
+            ("gate.beta", g.beta),
+            ("gate.tolerate_hard", g.tolerate_hard),
+            ("gate.tolerate_silent", g.tolerate_silent),
+            ("gate.base_rate", g.base_rate),
+        ] {
+            require(value > 0.0 && value < 1.0, field, value, open)?;
+        }
+        let share = w.unproven_share_max;
+        require(share > 0.0 && share <= 1.0, "window.unproven_share_max", share, "more than 0 and at most 1")?;
+        let held = self.holdback.share;
+        require((0.0..0.9).contains(&held), "holdback.share", held, "0 or more and less than 0.9")?;
+        for (field, value) in
+            [("initial_all", w.initial_all), ("initial_value", w.initial_value), ("initial_stratum", w.initial_stratum)]
+        {
+            require((1..=1_000_000).contains(&value), &format!("window.{field}"), value, "1 to 1000000")?;
+        }
+        require((1..=100).contains(&w.growth), "window.growth", w.growth, "1 to 100")?;
+        let times = [
+            ("prove.for", self.prove.duration),
+            ("pace.check_in", self.pace.check_in),
+            ("pace.take_within", self.pace.take_within),
+            ("pace.recently_seen", self.pace.recently_seen),
+            ("pace.order_life", self.pace.order_life),
+        ];
+        for (field, value) in times {
+            require((100..=366 * 86_400_000).contains(&value.as_ms()), field, value, "100ms to 366d")?;
+        }
+        require(self.prove.restarts <= 100, "prove.restarts", self.prove.restarts, "0 to 100")
+    }
+
+    fn check_strata(&self) -> Result<(), PolicyError> {
+        let (by, listed) = (&self.strata.by, &self.strata.listed);
+        require(by.len() <= 8, "strata.by", by.len(), "at most 8 attributes")?;
+        require(by.iter().collect::<BTreeSet<_>>().len() == by.len(), "strata.by", "a list", "no attribute twice")?;
+        require(listed.len() < STRATA_MAX, "strata.listed", listed.len(), "at most 63 strata, besides `other`")?;
+        let unique: BTreeSet<_> = listed.iter().collect();
+        require(unique.len() == listed.len(), "strata.listed", "a list", "no stratum twice")?;
+        for values in listed {
+            require(
+                values.len() == by.len(),
+                "strata.listed",
+                format!("{values:?}"),
+                "one value for each attribute of `strata.by`",
+            )?;
+            require(
+                join(values).is_some(),
+                "strata.listed",
+                format!("{values:?}"),
+                "values of at most 200 characters together",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_rings(&self) -> Result<(), PolicyError> {
+        require((1..=RINGS_MAX).contains(&self.rings.len()), "rings", self.rings.len(), "1 to 16 rings")?;
+        let names: BTreeSet<_> = self.rings.iter().map(|ring| &ring.name).collect();
+        require(names.len() == self.rings.len(), "rings.name", "a list", "no ring twice")?;
+        for (i, ring) in self.rings.iter().enumerate() {
+            let field = |name: &str| format!("rings.{}.{name}", ring.name);
+            require(
+                !ring.lab || (i == 0 && self.rings.len() > 1),
+                &field("lab"),
+                true,
+                "only the first of several rings can be a lab",
+            )?;
+            require((0.0..=1.0).contains(&ring.share), &field("share"), ring.share, "0 to 1")?;
+            let least = ring.proven_share_min();
+            require(least > 0.0 && least <= 1.0, &field("proven_share_min"), least, "more than 0 and at most 1")?;
+            for (name, delta) in [("clear_hard", ring.clear_hard), ("clear_silent", ring.clear_silent)] {
+                require(delta > 0.0 && delta < 1.0, &field(name), delta, "more than 0 and less than 1")?;
+            }
+            require(ring.soak <= Elapsed::from_s(366 * 86_400), &field("soak"), ring.soak, "at most 366d")?;
+        }
+        let shares: f64 = self.rings.iter().map(|ring| ring.share).sum();
+        require(shares <= 1.0, "rings.share", shares, "shares that add up to at most 1 (the last ring takes the rest)")
+    }
+}
+
+impl Ring {
+    /// The share of its places that must be proven before it passes.
+    pub fn proven_share_min(&self) -> f64 {
+        self.proven_share_min.unwrap_or(if self.lab { 0.8 } else { 0.9 })
+    }
+}
+
+impl Strata {
+    /// The stratum for devices that no listed combination fits.
+    pub const OTHER: &'static str = "other";
+
+    /// The stratum of a device with these attributes. Without stratifying attributes everything is one stratum, `all`.
+    pub fn of(&self, attributes: &Attributes) -> StratumName {
+        if self.by.is_empty() {
+            return word("all");
+        }
+        let values: Option<Vec<_>> = self.by.iter().map(|name| attributes.get(name).cloned()).collect();
+        let listed = values.filter(|values| self.listed.contains(values));
+        listed.and_then(|values| join(&values)).unwrap_or_else(|| word(Strata::OTHER))
+    }
+
+    /// The values that a stratum stands for, one an attribute of `by`; none for `other` and `all`.
+    pub fn values_of(&self, stratum: &StratumName) -> Option<&[AttributeValue]> {
+        self.listed.iter().find(|values| join(values).as_ref() == Some(stratum)).map(Vec::as_slice)
+    }
+}
+
+fn join(values: &[AttributeValue]) -> Option<StratumName> {
+    let words: Vec<&str> = values.iter().map(AttributeValue::as_str).collect();
+    words.join("/").parse().ok()
+}
+
+fn word(text: &'static str) -> StratumName {
+    StratumName::fixed(text)
+}
+
+fn require(holds: bool, field: &str, found: impl ToString, expected: &'static str) -> Result<(), PolicyError> {
+    if holds {
+        return Ok(());
+    }
+    Err(PolicyError::Field { field: field.to_owned(), found: found.to_string(), expected })
+}
