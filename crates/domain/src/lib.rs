@@ -10,5 +10,6 @@ pub mod ids;
 pub mod observation;
 pub mod policy;
 pub mod release;
+pub mod roster;
 pub mod selector;
 pub mod time;

@@ -1,0 +1,143 @@
+//! Messages of the device API, in the order in which a device meets them.
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{PackageName, RolloutId};
+use tidegate_domain::roster::ProvenPlace;
+use tidegate_domain::time::WallTime;
+use tidegate_trust::records::{
+    Addendum, Enrolment, EnrolmentToken, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord,
+    Report,
+};
+use tidegate_trust::signed::Unverified;
+
+/// The most reports in one request.
+pub const REPORTS_MAX: usize = 64;
+/// The most packages that one device may run.
+pub const PACKAGES_MAX: usize = 64;
+
+/// What root signs besides TUF metadata.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrustBundle {
+    /// Who may sign what.
+    pub key_list: Unverified<KeyList>,
+    /// The bounds of every policy.
+    pub envelope: Unverified<EnvelopeRecord>,
+}
+
+/// A device asks to join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolRequest {
+    /// The token, as its enrolment key signed it.
+    pub token: Unverified<EnrolmentToken>,
+    /// The device's record, signed with the token's key and the device's key.
+    pub enrolment: Unverified<Enrolment>,
+}
+
+/// The device has joined.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnrolAnswer {
+    /// The device's bearer token; the server keeps only its hash. Asking again with the same record gives a new one.
+    pub token: String,
+    /// How often to check in while nothing is under way, in milliseconds.
+    pub check_in_ms: u64,
+}
+
+/// A device says that it is there. Idle ones are not written anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckIn {
+    /// What runs on it.
+    pub packages: Vec<PackageStatus>,
+    /// The `store_epoch` of the last answer that the device saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_epoch: Option<String>,
+}
+
+/// One package on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageStatus {
+    /// The package.
+    pub package: PackageName,
+    /// The release that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<Digest>,
+    /// The release to return to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Digest>,
+    /// The word of the device machine's state: `idle`, `fetching`, `staged`, `activating`, `proving`, `proven`, `reverting`, `reverted`.
+    pub state: String,
+    /// Whether all probes passed last time.
+    pub healthy: bool,
+}
+
+/// What the server wants a device to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckInAnswer {
+    /// When to come back, in milliseconds; the device adds jitter.
+    pub check_in_ms: u64,
+    /// The server's clock.
+    pub now_ms: WallTime,
+    /// The server's history. When it changes, the device sends its last report again.
+    pub store_epoch: String,
+    /// Rollouts whose place for this device is open and not yet taken.
+    pub offers: Vec<OfferNotice>,
+    /// Packages about which signed health reports are wanted at each check-in, because a block that this device is in is open.
+    pub health_wanted: Vec<PackageName>,
+    /// Halts of orders that this device was offered.
+    pub halts: Vec<Unverified<Halt>>,
+    /// Fleet-proven records of releases that this device runs.
+    pub fleet_proven: Vec<Unverified<FleetProven>>,
+    /// Signed permits of kind `revert` that reach this device.
+    pub reverts: Vec<RolloutId>,
+    /// The newest version of the key list and of the envelope; a device that holds less fetches `/device/v1/trust`.
+    pub key_list_version: u64,
+    /// See `key_list_version`.
+    pub envelope_version: u64,
+}
+
+/// An offer waits under `/device/v1/offers/{rollout}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferNotice {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// Its package.
+    pub package: PackageName,
+    /// The permit in force for the device.
+    pub permit: Digest,
+}
+
+/// All that a device needs to decide for itself whether it may take a release.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Offer {
+    /// The order.
+    pub order: Unverified<Order>,
+    /// The policy that the order pins.
+    pub policy: Unverified<PolicyRecord>,
+    /// The permit in force.
+    pub permit: Unverified<Permit>,
+    /// The addendum that holds the device's place, where it is not in the order's own roster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addendum: Option<Unverified<Addendum>>,
+    /// Places of the stratum before the roster or addendum that holds the device's place.
+    pub places_before: u32,
+    /// The device's place.
+    pub place: ProvenPlace,
+}
+
+/// Reports that a device has kept until now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reports {
+    /// In the order of their numbers.
+    pub reports: Vec<Unverified<Report>>,
+}
+
+/// What became of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportsAnswer {
+    /// Every report up to this number is kept durably and may be forgotten by the device.
+    pub acknowledged_seq: u64,
+}
