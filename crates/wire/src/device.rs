@@ -121,8 +121,6 @@ pub struct Offer {
     /// The addendum that holds the device's place, where it is not in the order's own roster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addendum: Option<Unverified<Addendum>>,
-    /// Places of the stratum before the roster or addendum that holds the device's place.
-    pub places_before: u32,
     /// The device's place.
     pub place: ProvenPlace,
 }

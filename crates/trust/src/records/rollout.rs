@@ -16,6 +16,8 @@ use crate::signed::Fleet;
 pub struct RosterRoot {
     /// The stratum.
     pub stratum: StratumName,
+    /// The position of the first place in the stratum's whole row: 0 in an order.
+    pub first: u32,
     /// How many places.
     pub size: u32,
     /// The root of the Merkle tree over the places.
