@@ -7,7 +7,7 @@ mod testimony;
 
 pub use enrolment::{Enrolment, EnrolmentToken};
 pub use fleet_trust::{EnvelopeRecord, KeyList, KeyListError, PolicyRecord};
-pub use rollout::{Addendum, FleetProven, Go, Halt, Order, Permit, PermitKind, RosterRoot};
+pub use rollout::{Addendum, FleetProven, Go, Halt, Order, Permit, PermitKind, RosterCount, RosterRoot};
 pub use testimony::{GoRequest, Report};
 
 use std::collections::BTreeMap;

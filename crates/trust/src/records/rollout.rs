@@ -1,7 +1,5 @@
 //! The records of a rollout: what a person orders, what the gate key opens, answers, stops and finishes.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName, RingName, RolloutId, StratumName, Version};
@@ -16,8 +14,6 @@ use crate::signed::Fleet;
 pub struct RosterRoot {
     /// The stratum.
     pub stratum: StratumName,
-    /// The position of the first place in the stratum's whole row: 0 in an order.
-    pub first: u32,
     /// How many places.
     pub size: u32,
     /// The root of the Merkle tree over the places.
@@ -68,8 +64,19 @@ pub enum PermitKind {
     Revert,
 }
 
-/// Opens the first `count` places of each stratum's roster, the order's places first, then those of the addenda in turn.
-/// Signed by the gate key.
+/// How far one roster is open: the order's roster of a stratum, or what one addendum adds to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterCount {
+    /// The stratum.
+    pub stratum: StratumName,
+    /// 0 for the order's own roster, else the addendum's number.
+    pub addendum: u32,
+    /// The first so many places are open.
+    pub count: u32,
+}
+
+/// Opens the first `count` places of each roster. Signed by the gate key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permit {
@@ -84,8 +91,8 @@ pub struct Permit {
     /// The permit before this one; none for the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
-    /// How many places are open in all, by stratum. Never less than in the permit before.
-    pub counts: BTreeMap<StratumName, u32>,
+    /// How far each roster is open, sorted; a roster that is not named is shut. Never less than in the permit before.
+    pub counts: Vec<RosterCount>,
     /// A place that this permit opened and that was not taken by then has lapsed.
     pub take_by_ms: WallTime,
     /// When it was signed.
@@ -109,7 +116,7 @@ pub struct Addendum {
     /// The addendum before this one; none for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
-    /// What is added to which stratum, after all places before.
+    /// One root a stratum that gains places.
     pub rosters: Vec<RosterRoot>,
     /// When it was signed.
     pub issued_at_ms: WallTime,
