@@ -21,6 +21,8 @@ use crate::signer::{SignError, Signer};
 const ED25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
 /// The curve's name `edwards25519` as a DER PrintableString, which older tokens want.
 const ED25519_NAME: &[u8] = b"\x13\x0cedwards25519";
+const PIN_REFUSED: &str = "the token came back and refused the PIN, which is not given again lest the \
+                           token lock itself; right is to start anew with the new PIN";
 /// DER's OCTET STRING of 32 bytes, in which a token wraps a public key.
 const OCTET_STRING_32: &[u8] = &[0x04, 0x20];
 
@@ -30,8 +32,17 @@ pub struct Pkcs11Key {
     /// Kept (and wiped on drop), so that a token that was away for a moment is opened again unattended.
     pin: SecretString,
     public_key: VerifyingKey,
-    /// `None` after the session was lost. One session signs one thing at a time.
-    opened: Mutex<Option<Opened>>,
+    /// One session signs one thing at a time.
+    state: Mutex<State>,
+}
+
+enum State {
+    Open(Opened),
+    /// The session is gone; the next signature opens another.
+    Lost,
+    /// The token came back and refused the PIN. It is not given again: each try would bring the
+    /// token closer to locking itself.
+    PinRefused,
 }
 
 struct Opened {
@@ -53,7 +64,7 @@ impl Pkcs11Key {
             address,
             pin,
             public_key,
-            opened: Mutex::new(Some(opened)),
+            state: Mutex::new(State::Open(opened)),
         })
     }
 
@@ -86,28 +97,47 @@ impl Pkcs11Key {
 
     /// Signs on the session at hand; opens a new one and tries once more if that was lost.
     fn raw_signature(&self, bytes: &[u8]) -> Result<Vec<u8>, SignError> {
-        let mut slot = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = slot.as_ref() {
-            match opened.sign(bytes) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Open(opened) => match opened.sign(bytes) {
                 Ok(signature) => return Ok(signature),
-                Err(e) if session_is_lost(&e) => {
-                    // Dropped before another is opened: a module may give out the same handle again,
-                    // and dropping late would then close the new session.
-                    *slot = None;
-                }
+                Err(e) if session_is_lost(&e) => {}
                 Err(e) => return Err(self.sign_error(e.to_string())),
+            },
+            State::Lost => {}
+            State::PinRefused => return Err(self.sign_error(PIN_REFUSED.to_owned())),
+        }
+        // Dropped before another is opened: a module may give out the same handle again, and
+        // dropping late would then close the new session.
+        *state = State::Lost;
+        let opened = match self.reopen() {
+            Ok(opened) => opened,
+            Err(e) => {
+                if matches!(
+                    e,
+                    Pkcs11Error::WrongPin { .. } | Pkcs11Error::PinLocked { .. }
+                ) {
+                    *state = State::PinRefused;
+                }
+                return Err(self.sign_error(e.to_string()));
             }
-        }
-        let (opened, public_key) =
-            open_key(&self.address, &self.pin).map_err(|e| self.sign_error(e.to_string()))?;
-        if public_key != self.public_key {
-            return Err(self.sign_error("another key now has this label".to_owned()));
-        }
+        };
         let signature = opened
             .sign(bytes)
             .map_err(|e| self.sign_error(e.to_string()))?;
-        *slot = Some(opened);
+        *state = State::Open(opened);
         Ok(signature)
+    }
+
+    fn reopen(&self) -> Result<Opened, Pkcs11Error> {
+        let (opened, public_key) = open_key(&self.address, &self.pin)?;
+        if public_key == self.public_key {
+            Ok(opened)
+        } else {
+            Err(Pkcs11Error::Replaced {
+                address: self.address.clone(),
+            })
+        }
     }
 
     fn sign_error(&self, reason: String) -> SignError {

@@ -222,6 +222,12 @@ pub enum Pkcs11Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The token came back with another key under this label.
+    #[error("{address} is not the key that was opened before")]
+    Replaced {
+        /// What was to be opened again.
+        address: Pkcs11Address,
+    },
     /// The module refused.
     #[error("cannot {doing} the token for {address}: {reason}")]
     Module {
@@ -251,6 +257,7 @@ impl Pkcs11Error {
             Self::ManyKeys { .. } => "many_keys",
             Self::AlreadyExists { .. } => "already_exists",
             Self::NotEd25519 { .. } => "not_ed25519",
+            Self::Replaced { .. } => "replaced",
             Self::Module { .. } => "module",
             Self::Random(_) => "no_randomness",
         }

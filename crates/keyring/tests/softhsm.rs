@@ -12,6 +12,7 @@ use std::{env, fs};
 use cryptoki::context::Pkcs11;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
+use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 use ed25519_dalek::{Signature, VerifyingKey};
 use secrecy::SecretString;
@@ -107,6 +108,7 @@ fn on_the_token() {
     many_threads_sign_with_one_key(&key);
     a_lost_session_is_opened_again(&key);
     a_key_of_another_kind_is_refused();
+    a_pin_refused_after_a_loss_is_not_given_again(&key);
     assert!(!format!("{key:?}").contains(PIN));
 }
 
@@ -174,11 +176,7 @@ fn a_lost_session_is_opened_again(key: &Pkcs11Key) {
 }
 
 fn a_key_of_another_kind_is_refused() {
-    let module = Pkcs11::new(MODULE).unwrap();
-    let is_ours = |slot: &Slot| module.get_token_info(*slot).unwrap().label().trim() == TOKEN;
-    let slots = module.get_slots_with_initialized_token().unwrap();
-    let slot = slots.into_iter().find(is_ours).unwrap();
-    let session = module.open_rw_session(slot).unwrap();
+    let session = token_session();
     let p256 = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07".to_vec();
     let label = || Attribute::Label(b"p256".to_vec());
     let public = [Attribute::Token(true), Attribute::EcParams(p256), label()];
@@ -188,4 +186,30 @@ fn a_key_of_another_kind_is_refused() {
         .unwrap();
     let error = Pkcs11Key::open(address("p256"), pin()).unwrap_err();
     assert_eq!(error.kind(), "not_ed25519", "{error}");
+}
+
+/// A token counts wrong PINs and locks itself, so a server that signs every second must not repeat one.
+fn a_pin_refused_after_a_loss_is_not_given_again(key: &Pkcs11Key) {
+    let new_pin = SecretString::from("11223344");
+    token_session().set_pin(&pin(), &new_pin).unwrap();
+    Pkcs11::new(MODULE).unwrap().finalize().unwrap();
+    let first = key.sign(b"permit").unwrap_err().to_string();
+    assert!(first.contains("refused the PIN for"), "{first}");
+
+    // Right again, and yet not tried: this key object has given up its PIN.
+    let with_new_pin = Pkcs11Key::open(address("gate"), new_pin.clone()).unwrap();
+    signs(&with_new_pin);
+    token_session().set_pin(&new_pin, &pin()).unwrap();
+    let second = key.sign(b"permit").unwrap_err().to_string();
+    assert!(second.contains("not given again"), "{second}");
+    assert!(!format!("{first} {second}").contains(PIN));
+}
+
+/// A session of the test's own; the process is logged in through the keys that are open.
+fn token_session() -> Session {
+    let module = Pkcs11::new(MODULE).unwrap();
+    let is_ours = |slot: &Slot| module.get_token_info(*slot).unwrap().label().trim() == TOKEN;
+    let slots = module.get_slots_with_initialized_token().unwrap();
+    let slot = slots.into_iter().find(is_ours).unwrap();
+    module.open_rw_session(slot).unwrap()
 }
