@@ -6,10 +6,12 @@
 pub mod attributes;
 pub mod digest;
 pub mod envelope;
+pub mod evidence;
 pub mod ids;
 pub mod observation;
 pub mod policy;
 pub mod release;
+pub mod rollout;
 pub mod roster;
 pub mod selector;
 pub mod time;

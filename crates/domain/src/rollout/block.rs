@@ -128,6 +128,12 @@ impl Blocks {
             .map(|(of, treated)| (of, treated.len()))
     }
 
+    /// Takes of a stratum, outside the lab, that are not a block yet.
+    pub(super) fn gathering_in(&self, stratum: usize) -> u32 {
+        let of_it = self.gathering.iter().filter(|(of, _)| usize::from(of.stratum) == stratum && !of.lab);
+        of_it.map(|(_, treated)| super::number(treated.len())).sum()
+    }
+
     pub(super) fn gather(&mut self, of: Tick, place: PlaceRef) {
         match self.gathering.iter_mut().find(|(known, _)| *known == of) {
             Some((_, treated)) => treated.push(place),

@@ -160,6 +160,9 @@ impl Rollout {
         for place in row.places.get_mut(from as usize..to as usize).into_iter().flatten() {
             place.stage = Stage::Open { step };
             rings.push(place.ring);
+            if let Some(fresh) = self.fresh.get_mut(stratum).filter(|_| !place.was_control) {
+                *fresh = fresh.saturating_sub(1);
+            }
         }
         for ring in rings {
             let lab = self.is_lab(ring);
@@ -230,6 +233,9 @@ impl Rollout {
                 place.stage = Stage::Control { block: id, seen: Seen::default() };
                 place.was_control = true;
             }
+        }
+        if let Some(fresh) = self.fresh.get_mut(usize::from(stratum)) {
+            *fresh = fresh.saturating_sub(super::number(refs.len()));
         }
         self.blocks.open(Tick { tick, stratum, lab }, refs, &self.horizons());
     }

@@ -128,6 +128,7 @@ pub struct Rollout {
     pub(crate) strata: Vec<StratumName>,
     pub(crate) strata_proven: Vec<Vec<u32>>,
     pub(crate) strata_taken: Vec<Vec<u32>>,
+    pub(crate) fresh: Vec<u32>,
     pub(crate) rows: Vec<Row>,
     pub(crate) scopes: Scopes,
     pub(crate) permits: Vec<Issued>,
@@ -174,6 +175,7 @@ impl Rollout {
             rings: vec![RingTally::default(); rings],
             strata_proven: vec![vec![0; rings]; strata.len()],
             strata_taken: vec![vec![0; rings]; strata.len()],
+            fresh: vec![0; strata.len()],
             rows: Vec::new(),
             scopes,
             permits: Vec::new(),
@@ -215,6 +217,9 @@ impl Rollout {
         let row = number(self.rows.len());
         for (index, place) in places.iter().enumerate() {
             self.where_is.insert(place.device.clone(), PlaceRef { row, index: number(index) });
+            if let Some(fresh) = self.fresh.get_mut(stratum) {
+                *fresh += 1;
+            }
             if index + (held_back as usize) < places.len() {
                 self.scopes.add_place(stratum, usize::from(place.ring));
                 if let Some(tally) = self.rings.get_mut(usize::from(place.ring)) {
