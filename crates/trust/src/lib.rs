@@ -1,1 +1,3 @@
 //! Bytes and time in, a verdict out: signed records and TUF metadata. Holds no private key.
+
+pub mod tuf;
