@@ -172,8 +172,7 @@ pub fn accept_package(
     upload: &[u8],
     now_ms: u64,
 ) -> Result<Accepted<PackageRole>, AcceptError> {
-    let publishers =
-        targets.role().publishers(package).ok_or_else(|| AcceptError::UnknownPackage(package.clone()))?;
+    let publishers = targets.role().publishers(package).ok_or_else(|| AcceptError::UnknownPackage(package.clone()))?;
     let role = package.as_str();
     let file = parse::<PackageRole>(role, upload)?;
     // Publishers may have changed since: the same content counts as current only if they have signed the stored file.

@@ -66,7 +66,13 @@ mod tests {
         let expiry = Expiry::from_ms(1_795_367_340_999).unwrap();
         assert_eq!(Expiry::parse(&expiry.to_string()), Ok(expiry));
         assert_eq!(expiry.as_ms(), 1_795_367_340_000);
-        for text in ["2026-11-22T17:09:00+00:00", "2026-11-22T17:09:00.5Z", "2026-11-22 17:09:00Z", "1969-12-31T23:59:59Z", "now"] {
+        for text in [
+            "2026-11-22T17:09:00+00:00",
+            "2026-11-22T17:09:00.5Z",
+            "2026-11-22 17:09:00Z",
+            "1969-12-31T23:59:59Z",
+            "now",
+        ] {
             assert!(Expiry::parse(text).is_err(), "{text}");
         }
         assert!(Expiry::from_ms(u64::MAX).is_err());

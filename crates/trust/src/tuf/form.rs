@@ -56,7 +56,9 @@ pub enum FormError {
     #[error("signatures: key {0} signed twice: one signature for each key is right")]
     RepeatedSignature(KeyId),
     /// Well-formed, but written otherwise than a Tidegate repository writes it (unused keys, another order).
-    #[error("signed: not written as a Tidegate repository writes it (unused keys, roles out of order, or an empty `ext`)")]
+    #[error(
+        "signed: not written as a Tidegate repository writes it (unused keys, roles out of order, or an empty `ext`)"
+    )]
     Unusual,
 }
 
@@ -67,10 +69,9 @@ impl FormError {
             FormError::TooLarge { .. } => "too_large",
             FormError::RepeatedKey { .. } => "repeated_key",
             FormError::Threshold { .. } => "threshold_impossible",
-            FormError::Json { .. }
-            | FormError::Field { .. }
-            | FormError::RepeatedSignature(_)
-            | FormError::Unusual => "malformed",
+            FormError::Json { .. } | FormError::Field { .. } | FormError::RepeatedSignature(_) | FormError::Unusual => {
+                "malformed"
+            }
         }
     }
 

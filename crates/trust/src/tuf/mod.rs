@@ -20,6 +20,4 @@ pub use expiry::{Expiry, ExpiryError};
 pub use form::FormError;
 pub use keys::{KeyError, KeyId, Signers, SignersError, TufKey};
 pub use names::{RoleName, RoleNameError, TargetPath, TargetPathError};
-pub use signing::{
-    Role, Signature, SignatureError, ThresholdError, Unsigned, Unverified, Verified, verify_threshold,
-};
+pub use signing::{Role, Signature, SignatureError, ThresholdError, Unsigned, Unverified, Verified, verify_threshold};

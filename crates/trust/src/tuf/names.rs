@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn a_role_name_cannot_pass_for_a_top_level_role_or_leave_its_folder() {
-        for text in ["", "root", "@root", "targets", "snapshot", "timestamp", "../x", "a/b", "a*", "A", ".a", "@", "@@a"] {
+        for text in
+            ["", "root", "@root", "targets", "snapshot", "timestamp", "../x", "a/b", "a*", "A", ".a", "@", "@@a"]
+        {
             assert!(RoleName::parse(text).is_err(), "{text:?}");
         }
         assert!(RoleName::parse(&"a".repeat(65)).is_err());

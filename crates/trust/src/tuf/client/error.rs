@@ -6,6 +6,9 @@ use crate::tuf::form::FormError;
 use crate::tuf::names::{RoleName, TargetPath};
 use crate::tuf::signing::ThresholdError;
 
+/// The most new roots taken in one refresh (5.3.3). More are taken by refreshing again.
+pub const ROOTS_PER_REFRESH_MAX: u32 = 32;
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
@@ -82,7 +85,7 @@ pub enum ClientError {
         path: TargetPath,
     },
     /// More new roots than one refresh takes. Those taken are kept: refresh again.
-    #[error("more than {} new roots in one refresh: refresh again to go on", super::ROOTS_PER_REFRESH_MAX)]
+    #[error("more than {} new roots in one refresh: refresh again to go on", ROOTS_PER_REFRESH_MAX)]
     TooManyRoots,
     /// No refresh has got as far as this package since the trusted files changed.
     #[error("{role}: not refreshed yet")]

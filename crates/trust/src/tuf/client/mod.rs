@@ -4,80 +4,25 @@
 
 mod error;
 mod refresh;
+mod step;
 mod trusted;
 
 use std::collections::BTreeSet;
 
-pub use error::ClientError;
+pub use error::{ClientError, ROOTS_PER_REFRESH_MAX};
+pub use step::{Answer, FileRequest, PackageProblem, Refreshed, Step};
 
 use super::names::{RoleName, TargetPath};
 use super::repository::TargetInfo;
-use refresh::Phase;
+use refresh::Refresh;
 use trusted::Trusted;
-
-/// The most new roots taken in one refresh (5.3.3). More are taken by refreshing again.
-pub const ROOTS_PER_REFRESH_MAX: u32 = 32;
 
 /// What a device believes of a repository, and a refresh under way, if there is one.
 #[derive(Debug)]
 pub struct Client {
     trusted: Trusted,
     packages: BTreeSet<RoleName>,
-    phase: Phase,
-    wanted: Option<FileRequest>,
-    answer: Option<Answer>,
-}
-
-/// A file to fetch from the repository's metadata folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileRequest {
-    /// Its name there, for example `timestamp.json` or `7.sensor-content.json`.
-    pub path: String,
-    /// Stop reading after this many bytes: a longer file is refused whatever it says.
-    pub bytes_max: u64,
-}
-
-/// What came of fetching a file. (When nothing came, [`Client::abandon`] the refresh.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// The file.
-    Bytes(Vec<u8>),
-    /// The repository says that there is no such file.
-    NotFound,
-}
-
-/// What a refresh needs or came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub enum Step {
-    /// Fetch this file, then [`Client::feed`] it.
-    Need(FileRequest),
-    /// The refresh is done. Store [`Client::metadata_files`].
-    Done(Refreshed),
-    /// The refresh ended. What was verified before it ended stays; store [`Client::metadata_files`] here too.
-    Refused(ClientError),
-}
-
-/// A refresh that reached the newest timestamp, snapshot and targets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refreshed {
-    /// The version of root now trusted.
-    pub root_version: u64,
-    /// The version of the timestamp now trusted.
-    pub timestamp_version: u64,
-    /// The version of the snapshot now trusted.
-    pub snapshot_version: u64,
-    /// Packages whose own file was refused or is not there yet. One package's trouble does not hold up another.
-    pub problems: Vec<PackageProblem>,
-}
-
-/// Why nothing of a package can be believed at present.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageProblem {
-    /// The package.
-    pub package: RoleName,
-    /// What is wrong.
-    pub error: ClientError,
+    refresh: Refresh,
 }
 
 impl Client {
@@ -89,9 +34,7 @@ impl Client {
         Ok(Client {
             trusted: Trusted::pinned(pinned_root)?,
             packages: packages.into_iter().collect(),
-            phase: Phase::Idle,
-            wanted: None,
-            answer: None,
+            refresh: Refresh::default(),
         })
     }
 
@@ -116,19 +59,17 @@ impl Client {
     ///
     /// Without an answer fed in between, it asks for the same file again. `now_ms` is Unix time in milliseconds.
     pub fn next(&mut self, now_ms: u64) -> Step {
-        self.advance(now_ms)
+        self.refresh.next(&mut self.trusted, &self.packages, now_ms)
     }
 
     /// Gives the answer to the last [`Step::Need`]. An answer that nobody asked for is dropped.
     pub fn feed(&mut self, answer: Answer) {
-        if self.wanted.is_some() {
-            self.answer = Some(answer);
-        }
+        self.refresh.feed(answer);
     }
 
     /// Ends the refresh under way, for example because the repository cannot be reached. What was verified stays.
     pub fn abandon(&mut self) {
-        (self.phase, self.wanted, self.answer) = (Phase::Idle, None, None);
+        self.refresh = Refresh::default();
     }
 
     /// Adds a package to those that a refresh fetches.

@@ -205,8 +205,7 @@ impl Trusted {
         chained("snapshot", snapshot, self.root.snapshot(), Some(timestamp.role().snapshot()), now_ms)?;
         chained("targets", targets, self.root.targets(), Some(snapshot.role().targets()), now_ms)?;
         let publishers = self.publishers(package)?;
-        let pin =
-            snapshot.role().package(package).ok_or_else(|| ClientError::NothingPublished(package.clone()))?;
+        let pin = snapshot.role().package(package).ok_or_else(|| ClientError::NothingPublished(package.clone()))?;
         let file = self.packages.get(package).ok_or_else(|| lacking(package.as_str()))?;
         chained(package.as_str(), file, publishers, Some(pin), now_ms)?;
         Ok(file.role())
@@ -214,8 +213,7 @@ impl Trusted {
 
     /// The publishers of a package, as the targets that we hold say.
     pub(super) fn publishers(&self, package: &RoleName) -> Result<&Signers, ClientError> {
-        let targets =
-            self.targets.as_ref().ok_or_else(|| ClientError::NotRefreshed { role: "targets".into() })?;
+        let targets = self.targets.as_ref().ok_or_else(|| ClientError::NotRefreshed { role: "targets".into() })?;
         targets.role().publishers(package).ok_or_else(|| ClientError::UnknownPackage(package.clone()))
     }
 }

@@ -80,7 +80,9 @@ impl KeyList {
             SignersError::RepeatedKey(id) => {
                 FormError::RepeatedKey { place: place.into(), first: id.to_string(), second: id.to_string() }
             }
-            SignersError::Threshold { threshold, keys } => FormError::Threshold { place: place.into(), threshold, keys },
+            SignersError::Threshold { threshold, keys } => {
+                FormError::Threshold { place: place.into(), threshold, keys }
+            }
             SignersError::TooManyKeys => FormError::field(place, ids.len(), "at most 64 keys"),
         })
     }
@@ -91,10 +93,7 @@ pub(super) fn write_keys<'s>(roles: impl IntoIterator<Item = &'s Signers>) -> Va
     let mut keys = Map::new();
     for (id, key) in roles.into_iter().flat_map(Signers::keys) {
         let public = hex::encode(key.as_bytes());
-        keys.insert(
-            id.to_string(),
-            json!({"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}}),
-        );
+        keys.insert(id.to_string(), json!({"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}}));
     }
     Value::Object(keys)
 }

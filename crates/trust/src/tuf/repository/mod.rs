@@ -8,6 +8,7 @@ mod root;
 mod snapshot;
 mod targets;
 mod timestamp;
+mod version;
 
 pub use package::{AddReleaseError, PackageRole, TargetInfo};
 pub use pin::Pin;
@@ -15,18 +16,4 @@ pub use root::RootRole;
 pub use snapshot::SnapshotRole;
 pub use targets::{DelegateError, TargetsRole};
 pub use timestamp::TimestampRole;
-
-use super::expiry::Expiry;
-use super::signing::{Header, VERSION_MAX};
-
-/// The last version number there is has been used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("version {VERSION_MAX} is the last: a repository whose versions ran away needs new keys for that role")]
-pub struct VersionExhausted;
-
-fn next_header(header: &Header, expires: Expiry) -> Result<Header, VersionExhausted> {
-    if header.version >= VERSION_MAX {
-        return Err(VersionExhausted);
-    }
-    Ok(header.at(header.version + 1, expires))
-}
+pub use version::VersionExhausted;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{VersionExhausted, next_header};
+use super::version::{VersionExhausted, next_header};
 use crate::tuf::expiry::Expiry;
 use crate::tuf::form::FormError;
 use crate::tuf::keys::lower_hex;
@@ -36,7 +36,9 @@ pub enum AddReleaseError {
     #[error(transparent)]
     Path(#[from] TargetPathError),
     /// The version is taken.
-    #[error("release {0} is listed already with another digest or length: releases never change, publish a new version")]
+    #[error(
+        "release {0} is listed already with another digest or length: releases never change, publish a new version"
+    )]
     Altered(TargetPath),
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::key_list::{KeyList, key_ids, write_keys};
-use super::{VersionExhausted, next_header};
+use super::version::{VersionExhausted, next_header};
 use crate::tuf::expiry::Expiry;
 use crate::tuf::form::FormError;
 use crate::tuf::keys::Signers;

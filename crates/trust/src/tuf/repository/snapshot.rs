@@ -21,12 +21,7 @@ pub struct SnapshotRole {
 }
 
 impl SnapshotRole {
-    pub(crate) fn new(
-        version: u64,
-        expires: Expiry,
-        targets: Pin,
-        packages: BTreeMap<RoleName, Pin>,
-    ) -> SnapshotRole {
+    pub(crate) fn new(version: u64, expires: Expiry, targets: Pin, packages: BTreeMap<RoleName, Pin>) -> SnapshotRole {
         SnapshotRole { header: Header::new(version, expires), targets, packages }
     }
 

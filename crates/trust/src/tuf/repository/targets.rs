@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::key_list::{KeyList, key_ids, write_keys};
-use super::{VersionExhausted, next_header};
+use super::version::{VersionExhausted, next_header};
 use crate::tuf::expiry::Expiry;
 use crate::tuf::form::FormError;
 use crate::tuf::keys::Signers;
@@ -144,7 +144,11 @@ impl Sealed for TargetsRole {
             }
             if role.paths != [path_pattern(&package)] {
                 let found = role.paths.join(", ");
-                return Err(FormError::field(format!("{place}.paths"), found, "the package's name, `/*`, and no other path"));
+                return Err(FormError::field(
+                    format!("{place}.paths"),
+                    found,
+                    "the package's name, `/*`, and no other path",
+                ));
             }
             let publishers = keys.signers(&place, &role.keyids, role.threshold)?;
             if packages.insert(package, publishers).is_some() {
