@@ -39,9 +39,7 @@ impl Credential {
             "\n",
         ];
         // Sized before it is filled: a buffer that grows would leave unwiped copies behind.
-        let mut text = Zeroizing::new(Vec::with_capacity(
-            parts.iter().map(|part| part.len()).sum(),
-        ));
+        let mut text = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
         for part in parts {
             text.extend_from_slice(part.as_bytes());
         }
@@ -56,22 +54,12 @@ impl Credential {
     /// [`CredentialError::Malformed`] when it holds anything but one identity.
     pub fn read(path: &Path) -> Result<Self, CredentialError> {
         let bytes = private_file::read(path, MAX_CREDENTIAL_BYTES, Readers::OwnerOnly)?;
-        let malformed = |problem| CredentialError::Malformed {
-            path: path.to_owned(),
-            problem,
-        };
+        let malformed = |problem| CredentialError::Malformed { path: path.to_owned(), problem };
         let text = str::from_utf8(&bytes).map_err(|_| malformed("it is not text"))?;
-        let mut lines = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let line = lines
-            .next()
-            .ok_or_else(|| malformed("it holds no identity"))?;
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let line = lines.next().ok_or_else(|| malformed("it holds no identity"))?;
         if lines.next().is_some() {
-            return Err(malformed(
-                "it holds more than one line that is not a comment",
-            ));
+            return Err(malformed("it holds more than one line that is not a comment"));
         }
         if !line.starts_with(IDENTITY_PREFIX) {
             return Err(malformed("its line is not an identity"));
@@ -84,9 +72,7 @@ impl Credential {
     /// The public half, to which key files are sealed.
     #[must_use]
     pub fn recipient(&self) -> CredentialRecipient {
-        CredentialRecipient {
-            recipient: self.identity.to_public(),
-        }
+        CredentialRecipient { recipient: self.identity.to_public() }
     }
 
     pub(crate) fn identity(&self) -> &age::x25519::Identity {
@@ -96,9 +82,7 @@ impl Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("recipient", &self.recipient().to_string())
-            .finish_non_exhaustive()
+        f.debug_struct("Credential").field("recipient", &self.recipient().to_string()).finish_non_exhaustive()
     }
 }
 
@@ -193,14 +177,8 @@ mod tests {
         assert_eq!(made.recipient(), read.recipient());
         let text = made.recipient().to_string();
         assert!(fs::read_to_string(&path).unwrap().contains(&text));
-        assert_eq!(
-            text.parse::<CredentialRecipient>().unwrap(),
-            made.recipient()
-        );
-        assert_eq!(
-            Credential::create(&path).unwrap_err().kind(),
-            "already_exists"
-        );
+        assert_eq!(text.parse::<CredentialRecipient>().unwrap(), made.recipient());
+        assert_eq!(Credential::create(&path).unwrap_err().kind(), "already_exists");
     }
 
     #[cfg(unix)]
@@ -228,13 +206,8 @@ mod tests {
         let mut shown = format!("{credential:?} {:?}", credential.recipient());
         let mistake = secret.parse::<CredentialRecipient>().unwrap_err();
         shown.push_str(&format!("{mistake} {mistake:?}"));
-        for (index, content) in [
-            format!("{secret}x"),
-            format!("x{secret}"),
-            format!("{secret}\n{secret}"),
-        ]
-        .iter()
-        .enumerate()
+        for (index, content) in
+            [format!("{secret}x"), format!("x{secret}"), format!("{secret}\n{secret}")].iter().enumerate()
         {
             let path = directory.path().join(format!("damaged{index}"));
             private_file::create_new(&path, content.as_bytes()).unwrap();

@@ -48,19 +48,13 @@ pub fn load_or_create(path: &Path) -> Result<SoftwareKey, DeviceKeyError> {
 /// [`DeviceKeyError::Damaged`] when its bytes are not those of a device key.
 pub fn load(path: &Path) -> Result<SoftwareKey, DeviceKeyError> {
     let bytes = private_file::read(path, FILE_BYTES as u64, Readers::OwnerOnly)?;
-    let damaged = || DeviceKeyError::Damaged {
-        path: path.to_owned(),
-    };
+    let damaged = || DeviceKeyError::Damaged { path: path.to_owned() };
     let body = bytes.strip_prefix(HEADER).ok_or_else(damaged)?;
     let (stored_seed, public_key) = body.split_first_chunk::<32>().ok_or_else(damaged)?;
     let mut seed = Seed::new([0; 32]);
     seed.copy_from_slice(stored_seed);
     let key = SoftwareKey::from_seed(&seed);
-    if key.public_key().as_slice() == public_key {
-        Ok(key)
-    } else {
-        Err(damaged())
-    }
+    if key.public_key().as_slice() == public_key { Ok(key) } else { Err(damaged()) }
 }
 
 /// Why there is no device key.

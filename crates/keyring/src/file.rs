@@ -59,12 +59,7 @@ impl KeyFile {
     /// # Errors
     /// [`KeyFileError`]; nothing is written then. `AlreadyExists` inside [`KeyFileError::File`] when
     /// there is a file of that name.
-    pub fn create(
-        directory: &Path,
-        name: &str,
-        purpose: &str,
-        seal: &Seal,
-    ) -> Result<Self, KeyFileError> {
+    pub fn create(directory: &Path, name: &str, purpose: &str, seal: &Seal) -> Result<Self, KeyFileError> {
         check_label("name", name)?;
         check_label("purpose", purpose)?;
         if let Some(chars) = seal.passphrase_chars()
@@ -91,8 +86,7 @@ impl KeyFile {
             public_key: hex::encode(public_key),
             sealed,
         };
-        let mut text = serde_json::to_vec_pretty(&document)
-            .map_err(|e| KeyFileError::Seal(io::Error::other(e)))?;
+        let mut text = serde_json::to_vec_pretty(&document).map_err(|e| KeyFileError::Seal(io::Error::other(e)))?;
         text.push(b'\n');
         private_file::create_new(&path, &text)?;
         Self::parse(&path, &text)
@@ -115,24 +109,13 @@ impl KeyFile {
     pub fn unlock(&self, secret: &Secret) -> Result<SoftwareKey, UnlockError> {
         let path = || self.path.clone();
         if secret.kind() != self.sealed_by {
-            return Err(UnlockError::WrongKind {
-                path: path(),
-                sealed_by: self.sealed_by,
-                given: secret.kind(),
-            });
+            return Err(UnlockError::WrongKind { path: path(), sealed_by: self.sealed_by, given: secret.kind() });
         }
-        let plaintext =
-            sealing::unseal::<SEALED_BYTES>(&self.sealed, secret).map_err(|e| match e {
-                UnsealError::WrongSecret => UnlockError::WrongSecret {
-                    path: path(),
-                    sealed_by: self.sealed_by,
-                },
-                UnsealError::ExcessiveWork { log_n } => UnlockError::ExcessiveWork {
-                    path: path(),
-                    log_n,
-                },
-                UnsealError::Damaged => UnlockError::Damaged { path: path() },
-            })?;
+        let plaintext = sealing::unseal::<SEALED_BYTES>(&self.sealed, secret).map_err(|e| match e {
+            UnsealError::WrongSecret => UnlockError::WrongSecret { path: path(), sealed_by: self.sealed_by },
+            UnsealError::ExcessiveWork { log_n } => UnlockError::ExcessiveWork { path: path(), log_n },
+            UnsealError::Damaged => UnlockError::Damaged { path: path() },
+        })?;
         let (sealed_seed, sealed_digest) = plaintext.split_at(SEALED_BYTES / 2);
         let mut seed = Seed::new([0; 32]);
         seed.copy_from_slice(sealed_seed);
@@ -181,27 +164,17 @@ impl KeyFile {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self, KeyFileError> {
-        let malformed = |problem: String| KeyFileError::Malformed {
-            path: path.to_owned(),
-            problem,
-        };
-        let FormatOnly { format } =
-            serde_json::from_slice(bytes).map_err(|e| malformed(json_problem(&e)))?;
+        let malformed = |problem: String| KeyFileError::Malformed { path: path.to_owned(), problem };
+        let FormatOnly { format } = serde_json::from_slice(bytes).map_err(|e| malformed(json_problem(&e)))?;
         if format != FORMAT {
-            return Err(KeyFileError::Format {
-                path: path.to_owned(),
-                found: format,
-            });
+            return Err(KeyFileError::Format { path: path.to_owned(), found: format });
         }
-        let document: Document =
-            serde_json::from_slice(bytes).map_err(|e| malformed(json_problem(&e)))?;
+        let document: Document = serde_json::from_slice(bytes).map_err(|e| malformed(json_problem(&e)))?;
         for (field, value) in [("name", &document.name), ("purpose", &document.purpose)] {
             check_label(field, value).map_err(|e| malformed(e.to_string()))?;
         }
         let public_key = parse_public_key(&document.public_key).ok_or_else(|| {
-            malformed(
-                "public_key must be an Ed25519 public key as 64 lower-case hex characters".into(),
-            )
+            malformed("public_key must be an Ed25519 public key as 64 lower-case hex characters".into())
         })?;
         let sealed_by = sealing::seal_kind(&document.sealed)
             .ok_or_else(|| malformed("sealed must be an armored age file".into()))?;
@@ -248,18 +221,12 @@ fn parse_public_key(text: &str) -> Option<[u8; 32]> {
 
 fn check_label(field: &'static str, value: &str) -> Result<(), KeyFileError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-    let starts_well = value
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let starts_well = value.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if starts_well && value.len() <= MAX_LABEL_BYTES && value.bytes().all(allowed) {
         return Ok(());
     }
     let shown: String = value.chars().take(MAX_LABEL_BYTES).collect();
-    Err(KeyFileError::Label {
-        field,
-        value: shown,
-    })
+    Err(KeyFileError::Label { field, value: shown })
 }
 
 /// Binds what the file says openly to what is sealed. Labels hold no NUL, so the parts are unambiguous.

@@ -14,10 +14,7 @@ use crate::credential::Credential;
 const PASSPHRASE: &str = "five random words of it";
 
 fn cheap_seal() -> Seal {
-    Seal::Passphrase {
-        passphrase: PASSPHRASE.into(),
-        work_factor: WorkFactor::MIN,
-    }
+    Seal::Passphrase { passphrase: PASSPHRASE.into(), work_factor: WorkFactor::MIN }
 }
 
 fn right_secret() -> Secret {
@@ -36,11 +33,7 @@ fn credential_case() -> CredentialCase {
     let credential = Credential::create(&directory.path().join("credential")).unwrap();
     let seal = Seal::Credential(credential.recipient());
     let file = KeyFile::create(directory.path(), "gate-1", "gate", &seal).unwrap();
-    CredentialCase {
-        directory,
-        secret: Secret::Credential(credential),
-        file,
-    }
+    CredentialCase { directory, secret: Secret::Credential(credential), file }
 }
 
 #[test]
@@ -65,14 +58,8 @@ fn a_wrong_passphrase_or_the_wrong_kind_of_secret_unlocks_nothing() {
     let wrong = Secret::Passphrase("five random words of its".into());
     assert_eq!(file.unlock(&wrong).unwrap_err().kind(), "wrong_secret");
     let case = credential_case();
-    assert_eq!(
-        file.unlock(&case.secret).unwrap_err().kind(),
-        "wrong_kind_of_secret"
-    );
-    assert_eq!(
-        case.file.unlock(&right_secret()).unwrap_err().kind(),
-        "wrong_kind_of_secret"
-    );
+    assert_eq!(file.unlock(&case.secret).unwrap_err().kind(), "wrong_kind_of_secret");
+    assert_eq!(case.file.unlock(&right_secret()).unwrap_err().kind(), "wrong_kind_of_secret");
     let other = Credential::create(&directory.path().join("other")).unwrap();
     let error = case.file.unlock(&Secret::Credential(other)).unwrap_err();
     assert_eq!(error.kind(), "wrong_secret");
@@ -96,21 +83,11 @@ fn the_file_holds_neither_the_seed_nor_the_passphrase() {
     let text = String::from_utf8(bytes.clone()).unwrap();
     assert!(!bytes.windows(32).any(|window| window == seed));
     assert!(!text.contains(&hex::encode(seed)));
-    let unarmored = case
-        .file
-        .sealed
-        .lines()
-        .filter(|l| !l.starts_with('-'))
-        .collect::<String>();
+    let unarmored = case.file.sealed.lines().filter(|l| !l.starts_with('-')).collect::<String>();
     assert!(!unarmored.contains(&hex::encode(seed)));
 
-    let sealed =
-        KeyFile::create(case.directory.path(), "alice", "publisher", &cheap_seal()).unwrap();
-    assert!(
-        !fs::read_to_string(sealed.path())
-            .unwrap()
-            .contains(PASSPHRASE)
-    );
+    let sealed = KeyFile::create(case.directory.path(), "alice", "publisher", &cheap_seal()).unwrap();
+    assert!(!fs::read_to_string(sealed.path()).unwrap().contains(PASSPHRASE));
 }
 
 #[test]
@@ -118,11 +95,8 @@ fn debug_and_errors_hold_no_secret() {
     let case = credential_case();
     let plaintext = sealing::unseal::<SEALED_BYTES>(&case.file.sealed, &case.secret).unwrap();
     let key = case.file.unlock(&case.secret).unwrap();
-    let Secret::Credential(credential) = &case.secret else {
-        unreachable!()
-    };
-    let identity =
-        secrecy::ExposeSecret::expose_secret(&credential.identity().to_string()).to_owned();
+    let Secret::Credential(credential) = &case.secret else { unreachable!() };
+    let identity = secrecy::ExposeSecret::expose_secret(&credential.identity().to_string()).to_owned();
     let directory = tempfile::tempdir().unwrap();
     let seal = cheap_seal();
     let by_passphrase = KeyFile::create(directory.path(), "alice", "publisher", &seal).unwrap();
@@ -130,9 +104,7 @@ fn debug_and_errors_hold_no_secret() {
     for error in [
         case.file.unlock(&right_secret()).unwrap_err(),
         by_passphrase.unlock(&case.secret).unwrap_err(),
-        by_passphrase
-            .unlock(&Secret::Passphrase("another phrase".into()))
-            .unwrap_err(),
+        by_passphrase.unlock(&Secret::Passphrase("another phrase".into())).unwrap_err(),
     ] {
         shown.push_str(&format!("{error} {error:?}"));
     }
@@ -140,13 +112,9 @@ fn debug_and_errors_hold_no_secret() {
         let error = KeyFile::parse(Path::new("x"), wrong_file.as_bytes()).unwrap_err();
         shown.push_str(&format!("{error} {error:?}"));
     }
-    for secret in [
-        PASSPHRASE,
-        "another phrase",
-        &identity,
-        &hex::encode(&plaintext[..32]),
-        &format!("{:?}", &plaintext[..32]),
-    ] {
+    for secret in
+        [PASSPHRASE, "another phrase", &identity, &hex::encode(&plaintext[..32]), &format!("{:?}", &plaintext[..32])]
+    {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
@@ -168,10 +136,7 @@ fn a_relabelled_file_does_not_unlock() {
     for (from, to) in [
         ("gate-1", "gate-2".to_owned()),
         ("\"gate\"", "\"publisher\"".to_owned()),
-        (
-            &hex::encode(case.file.public_key()),
-            hex::encode(other.public_key()),
-        ),
+        (&hex::encode(case.file.public_key()), hex::encode(other.public_key())),
     ] {
         let changed = text.replace(from, &to);
         assert_ne!(changed, text);
@@ -197,39 +162,15 @@ fn unknown_fields_other_formats_and_oversize_are_refused() {
     let text = fs::read_to_string(case.file.path()).unwrap();
     let path = case.directory.path().join("changed.key");
     for (from, to, kind) in [
-        (
-            "\"name\"",
-            "\"extra\": 1, \"name\"".to_owned(),
-            "malformed_key_file",
-        ),
+        ("\"name\"", "\"extra\": 1, \"name\"".to_owned(), "malformed_key_file"),
         ("\"name\": \"gate-1\",", String::new(), "malformed_key_file"),
-        (
-            "\"name\"",
-            "\"name\": \"twice\", \"name\"".to_owned(),
-            "malformed_key_file",
-        ),
+        ("\"name\"", "\"name\": \"twice\", \"name\"".to_owned(), "malformed_key_file"),
         ("gate-1", "../gate-1".to_owned(), "malformed_key_file"),
         ("gate-1", "g".repeat(65), "malformed_key_file"),
-        (
-            "\"public_key\": \"",
-            "\"public_key\": \"00".to_owned(),
-            "malformed_key_file",
-        ),
-        (
-            &hex::encode(case.file.public_key()),
-            "0".repeat(64),
-            "malformed_key_file",
-        ),
-        (
-            "-----BEGIN AGE",
-            "-----BEGIN PGP".to_owned(),
-            "malformed_key_file",
-        ),
-        (
-            "\"format\": 1",
-            "\"format\": 2, \"later\": true".to_owned(),
-            "key_file_format",
-        ),
+        ("\"public_key\": \"", "\"public_key\": \"00".to_owned(), "malformed_key_file"),
+        (&hex::encode(case.file.public_key()), "0".repeat(64), "malformed_key_file"),
+        ("-----BEGIN AGE", "-----BEGIN PGP".to_owned(), "malformed_key_file"),
+        ("\"format\": 1", "\"format\": 2, \"later\": true".to_owned(), "key_file_format"),
         ("gate-1", "g".repeat(17_000), "too_large"),
     ] {
         let changed = text.replace(from, &to);
@@ -245,9 +186,7 @@ fn unknown_fields_other_formats_and_oversize_are_refused() {
 fn bad_names_and_short_passphrases_write_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let long = "n".repeat(65);
-    for name in [
-        "", "..", ".hidden", "-x", "a/b", "A", "a b", "ä", "a\0b", &long,
-    ] {
+    for name in ["", "..", ".hidden", "-x", "a/b", "A", "a b", "ä", "a\0b", &long] {
         let error = KeyFile::create(directory.path(), name, "gate", &cheap_seal()).unwrap_err();
         assert_eq!(error.kind(), "label");
         let error = KeyFile::create(directory.path(), "fine", name, &cheap_seal()).unwrap_err();
@@ -290,10 +229,7 @@ fn of_two_creators_at_once_one_wins_and_its_key_stands() {
 fn a_key_file_is_made_0600() {
     use std::os::unix::fs::PermissionsExt;
     let case = credential_case();
-    assert_eq!(
-        fs::metadata(case.file.path()).unwrap().permissions().mode() & 0o7777,
-        0o600
-    );
+    assert_eq!(fs::metadata(case.file.path()).unwrap().permissions().mode() & 0o7777, 0o600);
 }
 
 proptest! {

@@ -60,12 +60,7 @@ impl Pkcs11Key {
     /// [`Pkcs11Error`].
     pub fn open(address: Pkcs11Address, pin: SecretString) -> Result<Self, Pkcs11Error> {
         let (opened, public_key) = open_key(&address, &pin)?;
-        Ok(Self {
-            address,
-            pin,
-            public_key,
-            state: Mutex::new(State::Open(opened)),
-        })
+        Ok(Self { address, pin, public_key, state: Mutex::new(State::Open(opened)) })
     }
 
     /// Makes a key pair on the token, private half not extractable, and opens it.
@@ -113,18 +108,13 @@ impl Pkcs11Key {
         let opened = match self.reopen() {
             Ok(opened) => opened,
             Err(e) => {
-                if matches!(
-                    e,
-                    Pkcs11Error::WrongPin { .. } | Pkcs11Error::PinLocked { .. }
-                ) {
+                if matches!(e, Pkcs11Error::WrongPin { .. } | Pkcs11Error::PinLocked { .. }) {
                     *state = State::PinRefused;
                 }
                 return Err(self.sign_error(e.to_string()));
             }
         };
-        let signature = opened
-            .sign(bytes)
-            .map_err(|e| self.sign_error(e.to_string()))?;
+        let signature = opened.sign(bytes).map_err(|e| self.sign_error(e.to_string()))?;
         *state = State::Open(opened);
         Ok(signature)
     }
@@ -134,18 +124,12 @@ impl Pkcs11Key {
         if public_key == self.public_key {
             Ok(opened)
         } else {
-            Err(Pkcs11Error::Replaced {
-                address: self.address.clone(),
-            })
+            Err(Pkcs11Error::Replaced { address: self.address.clone() })
         }
     }
 
     fn sign_error(&self, reason: String) -> SignError {
-        SignError::Token {
-            token: self.address.token_label.clone(),
-            key: self.address.key_label.clone(),
-            reason,
-        }
+        SignError::Token { token: self.address.token_label.clone(), key: self.address.key_label.clone(), reason }
     }
 }
 
@@ -203,21 +187,12 @@ fn session_is_lost(error: &ModuleError) -> bool {
     )
 }
 
-fn open_key(
-    address: &Pkcs11Address,
-    pin: &SecretString,
-) -> Result<(Opened, VerifyingKey), Pkcs11Error> {
+fn open_key(address: &Pkcs11Address, pin: &SecretString) -> Result<(Opened, VerifyingKey), Pkcs11Error> {
     let session = pkcs11_module::log_in(address, pin, Access::ReadOnly)?;
     let private_key = find_one(&session, address, ObjectClass::PRIVATE_KEY)?;
     let public_object = find_one(&session, address, ObjectClass::PUBLIC_KEY)?;
     let public_key = read_public_key(&session, address, public_object)?;
-    Ok((
-        Opened {
-            session,
-            private_key,
-        },
-        public_key,
-    ))
+    Ok((Opened { session, private_key }, public_key))
 }
 
 fn generate_pair(
@@ -244,49 +219,21 @@ fn generate_pair(
         Attribute::Id(id.to_vec()),
         label(),
     ];
-    session.generate_key_pair(
-        &Mechanism::EccEdwardsKeyPairGen,
-        &public_template,
-        &private_template,
-    )
+    session.generate_key_pair(&Mechanism::EccEdwardsKeyPairGen, &public_template, &private_template)
 }
 
-fn find(
-    session: &Session,
-    address: &Pkcs11Address,
-    class: ObjectClass,
-) -> Result<Vec<ObjectHandle>, Pkcs11Error> {
-    let template = [
-        Attribute::Class(class),
-        Attribute::Label(address.key_label.as_bytes().to_vec()),
-    ];
-    session
-        .find_objects(&template)
-        .map_err(|e| module_error(address, "look for a key on", &e))
+fn find(session: &Session, address: &Pkcs11Address, class: ObjectClass) -> Result<Vec<ObjectHandle>, Pkcs11Error> {
+    let template = [Attribute::Class(class), Attribute::Label(address.key_label.as_bytes().to_vec())];
+    session.find_objects(&template).map_err(|e| module_error(address, "look for a key on", &e))
 }
 
-fn find_one(
-    session: &Session,
-    address: &Pkcs11Address,
-    class: ObjectClass,
-) -> Result<ObjectHandle, Pkcs11Error> {
+fn find_one(session: &Session, address: &Pkcs11Address, class: ObjectClass) -> Result<ObjectHandle, Pkcs11Error> {
     let found = find(session, address, class)?;
-    let half = if class == ObjectClass::PRIVATE_KEY {
-        "private"
-    } else {
-        "public"
-    };
+    let half = if class == ObjectClass::PRIVATE_KEY { "private" } else { "public" };
     match found.as_slice() {
         [one] => Ok(*one),
-        [] => Err(Pkcs11Error::NoKey {
-            address: address.clone(),
-            half,
-        }),
-        many => Err(Pkcs11Error::ManyKeys {
-            address: address.clone(),
-            half,
-            count: many.len(),
-        }),
+        [] => Err(Pkcs11Error::NoKey { address: address.clone(), half }),
+        many => Err(Pkcs11Error::ManyKeys { address: address.clone(), half, count: many.len() }),
     }
 }
 
@@ -296,13 +243,9 @@ fn read_public_key(
     object: ObjectHandle,
 ) -> Result<VerifyingKey, Pkcs11Error> {
     let wanted = [AttributeType::KeyType, AttributeType::EcPoint];
-    let attributes = session
-        .get_attributes(object, &wanted)
-        .map_err(|e| module_error(address, "read a public key from", &e))?;
-    let not_ed25519 = |problem| Pkcs11Error::NotEd25519 {
-        address: address.clone(),
-        problem,
-    };
+    let attributes =
+        session.get_attributes(object, &wanted).map_err(|e| module_error(address, "read a public key from", &e))?;
+    let not_ed25519 = |problem| Pkcs11Error::NotEd25519 { address: address.clone(), problem };
     let mut point = None;
     for attribute in attributes {
         match attribute {
@@ -314,9 +257,8 @@ fn read_public_key(
         }
     }
     let point = point.ok_or_else(|| not_ed25519("it has no CKA_EC_POINT"))?;
-    let public_key = public_key_of_point(&point).ok_or_else(|| {
-        not_ed25519("its CKA_EC_POINT is not the 32 bytes of an Ed25519 public key")
-    })?;
+    let public_key = public_key_of_point(&point)
+        .ok_or_else(|| not_ed25519("its CKA_EC_POINT is not the 32 bytes of an Ed25519 public key"))?;
     VerifyingKey::from_bytes(&public_key)
         .ok()
         .filter(|key| !key.is_weak())
@@ -338,10 +280,7 @@ mod tests {
     fn a_point_is_read_bare_or_as_a_der_octet_string_and_not_otherwise() {
         let key = [9; 32];
         assert_eq!(public_key_of_point(&key), Some(key));
-        assert_eq!(
-            public_key_of_point(&[OCTET_STRING_32, &key].concat()),
-            Some(key)
-        );
+        assert_eq!(public_key_of_point(&[OCTET_STRING_32, &key].concat()), Some(key));
         for wrong in [
             vec![],
             key[1..].to_vec(),

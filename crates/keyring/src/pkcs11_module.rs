@@ -29,13 +29,7 @@ pub struct Pkcs11Address {
 
 impl fmt::Display for Pkcs11Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "key `{}` on token `{}` of module {}",
-            self.key_label,
-            self.token_label,
-            self.module_path.display()
-        )
+        write!(f, "key `{}` on token `{}` of module {}", self.key_label, self.token_label, self.module_path.display())
     }
 }
 
@@ -47,11 +41,7 @@ pub(crate) enum Access {
 }
 
 /// A session on the token that `address` names, logged in as its user.
-pub(crate) fn log_in(
-    address: &Pkcs11Address,
-    pin: &SecretString,
-    access: Access,
-) -> Result<Session, Pkcs11Error> {
+pub(crate) fn log_in(address: &Pkcs11Address, pin: &SecretString, access: Access) -> Result<Session, Pkcs11Error> {
     let module = load(&address.module_path)?;
     let slot = find_token(&module, address)?;
     let session = match access {
@@ -62,26 +52,18 @@ pub(crate) fn log_in(
     match session.login(UserType::User, Some(pin)) {
         // The process is logged in as a whole; another key of this token is in use.
         Ok(()) | Err(ModuleError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
-        Err(ModuleError::Pkcs11(
-            RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
-            _,
-        )) => Err(Pkcs11Error::WrongPin {
-            address: address.clone(),
-        }),
+        Err(ModuleError::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _)) => {
+            Err(Pkcs11Error::WrongPin { address: address.clone() })
+        }
         Err(ModuleError::Pkcs11(RvError::PinLocked | RvError::PinExpired, _)) => {
-            Err(Pkcs11Error::PinLocked {
-                address: address.clone(),
-            })
+            Err(Pkcs11Error::PinLocked { address: address.clone() })
         }
         Err(e) => Err(module_error(address, "log in to", &e)),
     }
 }
 
 fn load(path: &Path) -> Result<Pkcs11, Pkcs11Error> {
-    let refused = |problem: String| Pkcs11Error::ModulePath {
-        path: path.to_owned(),
-        problem,
-    };
+    let refused = |problem: String| Pkcs11Error::ModulePath { path: path.to_owned(), problem };
     if !path.is_absolute() {
         return Err(refused("it is not an absolute path".to_owned()));
     }
@@ -104,9 +86,7 @@ fn load(path: &Path) -> Result<Pkcs11, Pkcs11Error> {
 }
 
 fn find_token(module: &Pkcs11, address: &Pkcs11Address) -> Result<Slot, Pkcs11Error> {
-    let slots = module
-        .get_slots_with_initialized_token()
-        .map_err(|e| module_error(address, "list", &e))?;
+    let slots = module.get_slots_with_initialized_token().map_err(|e| module_error(address, "list", &e))?;
     let mut present = Vec::new();
     let mut matching = Vec::new();
     for slot in slots {
@@ -122,31 +102,14 @@ fn find_token(module: &Pkcs11, address: &Pkcs11Address) -> Result<Slot, Pkcs11Er
     }
     match matching.as_slice() {
         [one] => Ok(*one),
-        [] if present.is_empty() => Err(Pkcs11Error::NoToken {
-            address: address.clone(),
-            present: "none".to_owned(),
-        }),
-        [] => Err(Pkcs11Error::NoToken {
-            address: address.clone(),
-            present: present.join(", "),
-        }),
-        many => Err(Pkcs11Error::ManyTokens {
-            address: address.clone(),
-            count: many.len(),
-        }),
+        [] if present.is_empty() => Err(Pkcs11Error::NoToken { address: address.clone(), present: "none".to_owned() }),
+        [] => Err(Pkcs11Error::NoToken { address: address.clone(), present: present.join(", ") }),
+        many => Err(Pkcs11Error::ManyTokens { address: address.clone(), count: many.len() }),
     }
 }
 
-pub(crate) fn module_error(
-    address: &Pkcs11Address,
-    doing: &'static str,
-    error: &ModuleError,
-) -> Pkcs11Error {
-    Pkcs11Error::Module {
-        address: address.clone(),
-        doing,
-        reason: error.to_string(),
-    }
+pub(crate) fn module_error(address: &Pkcs11Address, doing: &'static str, error: &ModuleError) -> Pkcs11Error {
+    Pkcs11Error::Module { address: address.clone(), doing, reason: error.to_string() }
 }
 
 /// Why a token's key was not opened or made. The module's words are kept; no PIN is.

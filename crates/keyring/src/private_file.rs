@@ -24,9 +24,7 @@ pub enum PrivateFileError {
         path: PathBuf,
     },
     /// The directory to write into is not there.
-    #[error(
-        "there is no directory {directory} to write into; create it first, readable by its owner only"
-    )]
+    #[error("there is no directory {directory} to write into; create it first, readable by its owner only")]
     NoDirectory {
         /// The directory.
         directory: PathBuf,
@@ -83,11 +81,7 @@ impl PrivateFileError {
     }
 
     fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            doing,
-            path: path.to_owned(),
-            source,
-        }
+        Self::Io { doing, path: path.to_owned(), source }
     }
 }
 
@@ -112,35 +106,20 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8]) -> Result<(), PrivateFileErr
         _ => Path::new("."),
     };
     let Some(file_name) = path.file_name() else {
-        return Err(PrivateFileError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(PrivateFileError::NotAFile { path: path.to_owned() });
     };
     let mut suffix = [0; 8];
-    getrandom::fill(&mut suffix)
-        .map_err(|e| PrivateFileError::io("draw a random name beside", path, e.into()))?;
-    let temporary = directory.join(format!(
-        ".{}.{}.tmp",
-        file_name.to_string_lossy(),
-        hex::encode(suffix)
-    ));
+    getrandom::fill(&mut suffix).map_err(|e| PrivateFileError::io("draw a random name beside", path, e.into()))?;
+    let temporary = directory.join(format!(".{}.{}.tmp", file_name.to_string_lossy(), hex::encode(suffix)));
     let placed = write_durably(&temporary, bytes)
         .map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => PrivateFileError::NoDirectory {
-                directory: directory.to_owned(),
-            },
+            io::ErrorKind::NotFound => PrivateFileError::NoDirectory { directory: directory.to_owned() },
             _ => PrivateFileError::io("write", &temporary, e),
         })
         .and_then(|()| {
             fs::hard_link(&temporary, path).map_err(|e| match e.kind() {
-                io::ErrorKind::AlreadyExists => PrivateFileError::AlreadyExists {
-                    path: path.to_owned(),
-                },
-                _ => PrivateFileError::io(
-                    "put in place (this needs a file system with hard links)",
-                    path,
-                    e,
-                ),
+                io::ErrorKind::AlreadyExists => PrivateFileError::AlreadyExists { path: path.to_owned() },
+                _ => PrivateFileError::io("put in place (this needs a file system with hard links)", path, e),
             })
         });
     // Its name is random, so nobody else's file can be meant. If this fails, the outcome above still stands.
@@ -150,49 +129,32 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8]) -> Result<(), PrivateFileErr
 }
 
 /// Reads at most `limit_bytes` from a regular file; the bytes are wiped on drop.
-pub(crate) fn read(
-    path: &Path,
-    limit_bytes: u64,
-    readers: Readers,
-) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
+pub(crate) fn read(path: &Path, limit_bytes: u64, readers: Readers) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     let reading = |e: io::Error| match e.kind() {
-        io::ErrorKind::NotFound => PrivateFileError::NotFound {
-            path: path.to_owned(),
-        },
+        io::ErrorKind::NotFound => PrivateFileError::NotFound { path: path.to_owned() },
         _ => PrivateFileError::io("read", path, e),
     };
     // Asked before opening, because opening a pipe would wait for a writer.
     if !fs::metadata(path).map_err(reading)?.is_file() {
-        return Err(PrivateFileError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(PrivateFileError::NotAFile { path: path.to_owned() });
     }
     let file = File::open(path).map_err(reading)?;
     // Asked again of the open file: this is the one whose bytes are used.
     let metadata = file.metadata().map_err(reading)?;
     if !metadata.is_file() {
-        return Err(PrivateFileError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(PrivateFileError::NotAFile { path: path.to_owned() });
     }
     if readers == Readers::OwnerOnly {
         refuse_open_mode(path, &metadata)?;
     }
-    let too_large = || PrivateFileError::TooLarge {
-        path: path.to_owned(),
-        limit_bytes,
-    };
+    let too_large = || PrivateFileError::TooLarge { path: path.to_owned(), limit_bytes };
     if metadata.len() > limit_bytes {
         return Err(too_large());
     }
     // Room for everything at once: a buffer that grows would leave unwiped copies behind.
-    let room = usize::try_from(limit_bytes)
-        .map_err(|_| too_large())?
-        .saturating_add(1);
+    let room = usize::try_from(limit_bytes).map_err(|_| too_large())?.saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(limit_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(reading)?;
+    file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(reading)?;
     if bytes.len() >= room {
         return Err(too_large());
     }
@@ -223,14 +185,7 @@ fn sync_directory(_directory: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn refuse_open_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
     let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
-    if mode & 0o077 == 0 {
-        Ok(())
-    } else {
-        Err(PrivateFileError::TooOpen {
-            path: path.to_owned(),
-            mode,
-        })
-    }
+    if mode & 0o077 == 0 { Ok(()) } else { Err(PrivateFileError::TooOpen { path: path.to_owned(), mode }) }
 }
 
 /// There are no mode bits here; the directory's access rules decide.
@@ -251,10 +206,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
         create_new(&path, b"secret").unwrap();
-        assert_eq!(
-            read(&path, 6, Readers::OwnerOnly).unwrap().as_slice(),
-            b"secret"
-        );
+        assert_eq!(read(&path, 6, Readers::OwnerOnly).unwrap().as_slice(), b"secret");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -263,10 +215,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
         create_new(&path, b"first").unwrap();
-        assert_eq!(
-            create_new(&path, b"second").unwrap_err().kind(),
-            "already_exists"
-        );
+        assert_eq!(create_new(&path, b"second").unwrap_err().kind(), "already_exists");
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -317,21 +266,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
         create_new(&path, b"seven..").unwrap();
-        assert_eq!(
-            read(&path, 6, Readers::OwnerOnly).unwrap_err().kind(),
-            "too_large"
-        );
-        assert_eq!(
-            read(directory.path(), 6, Readers::Anybody)
-                .unwrap_err()
-                .kind(),
-            "not_a_file"
-        );
+        assert_eq!(read(&path, 6, Readers::OwnerOnly).unwrap_err().kind(), "too_large");
+        assert_eq!(read(directory.path(), 6, Readers::Anybody).unwrap_err().kind(), "not_a_file");
         let missing = directory.path().join("y");
-        assert_eq!(
-            read(&missing, 6, Readers::Anybody).unwrap_err().kind(),
-            "not_found"
-        );
+        assert_eq!(read(&missing, 6, Readers::Anybody).unwrap_err().kind(), "not_found");
     }
 
     #[cfg(unix)]
@@ -341,10 +279,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
         create_new(&path, b"s").unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         for mode in [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o666, 0o777] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let error = read(&path, 9, Readers::OwnerOnly).unwrap_err();

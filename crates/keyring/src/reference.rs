@@ -156,17 +156,13 @@ impl FromStr for KeyReference {
             return Err(wrong("it is empty"));
         }
         if text.len() > MAX_REFERENCE_BYTES {
-            return Err(wrong(format!(
-                "it is longer than {MAX_REFERENCE_BYTES} bytes"
-            )));
+            return Err(wrong(format!("it is longer than {MAX_REFERENCE_BYTES} bytes")));
         }
         if text.contains('\0') {
             return Err(wrong("it contains a NUL character"));
         }
         match text.split_at_checked(SCHEME.len()) {
-            Some((scheme, attributes)) if scheme.eq_ignore_ascii_case(SCHEME) => {
-                parse_uri(attributes)
-            }
+            Some((scheme, attributes)) if scheme.eq_ignore_ascii_case(SCHEME) => parse_uri(attributes),
             _ => Ok(Self::File(PathBuf::from(text))),
         }
     }
@@ -177,33 +173,22 @@ fn parse_uri(text: &str) -> Result<KeyReference, ReferenceError> {
     let mut values: [Option<String>; ATTRIBUTES.len()] = Default::default();
     for (index, pair) in text.split([';', '?', '&']).enumerate() {
         // Values are not repeated in errors: somebody may have written a PIN.
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| wrong(format!("attribute {} is not NAME=VALUE", index + 1)))?;
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| wrong(format!("attribute {} is not NAME=VALUE", index + 1)))?;
         if name == "pin-value" {
-            return Err(wrong(
-                "pin-value would show the PIN to every user of this host",
-            ));
+            return Err(wrong("pin-value would show the PIN to every user of this host"));
         }
-        let known = ATTRIBUTES
-            .iter()
-            .zip(&mut values)
-            .find(|(known, _)| **known == name);
+        let known = ATTRIBUTES.iter().zip(&mut values).find(|(known, _)| **known == name);
         let Some((_, place)) = known else {
             let shown: String = name.chars().take(40).collect();
-            return Err(wrong(format!(
-                "attribute {shown:?} is not known; known are {}",
-                ATTRIBUTES.join(", ")
-            )));
+            return Err(wrong(format!("attribute {shown:?} is not known; known are {}", ATTRIBUTES.join(", "))));
         };
         if place.replace(decode(name, value)?).is_some() {
             return Err(wrong(format!("{name} is given twice")));
         }
     }
     let [module_path, token, object, pin_source, pin_env] = values;
-    let required = |value: Option<String>, name: &str| {
-        value.ok_or_else(|| wrong(format!("{name} is missing")))
-    };
+    let required = |value: Option<String>, name: &str| value.ok_or_else(|| wrong(format!("{name} is missing")));
     let address = Pkcs11Address {
         module_path: required(module_path, "module-path")?.into(),
         token_label: required(token, "token")?,
@@ -252,9 +237,7 @@ fn decode(name: &str, value: &str) -> Result<String, ReferenceError> {
 }
 
 fn wrong(problem: impl Into<String>) -> ReferenceError {
-    ReferenceError {
-        problem: problem.into(),
-    }
+    ReferenceError { problem: problem.into() }
 }
 
 impl fmt::Display for KeyReference {
@@ -295,27 +278,15 @@ mod tests {
         let base = "pkcs11:module-path=/lib/m.so;token=two%20words;object=gate%3b1";
         for (tail, pin) in [
             ("", PinSource::Caller),
-            (
-                ";pin-env=GATE_PIN",
-                PinSource::Environment("GATE_PIN".into()),
-            ),
+            (";pin-env=GATE_PIN", PinSource::Environment("GATE_PIN".into())),
             ("?pin-source=/run/pin", PinSource::File("/run/pin".into())),
-            (
-                "?pin-source=file:/run/pin",
-                PinSource::File("/run/pin".into()),
-            ),
-            (
-                ";pin-source=file:///run/pin",
-                PinSource::File("/run/pin".into()),
-            ),
+            ("?pin-source=file:/run/pin", PinSource::File("/run/pin".into())),
+            (";pin-source=file:///run/pin", PinSource::File("/run/pin".into())),
         ] {
             assert_eq!(format!("{base}{tail}").parse(), Ok(token(pin)));
         }
         let rfc_7512 = "PKCS11:token=two%20words;object=gate%3B1?module-path=/lib/m.so&pin-env=P";
-        assert_eq!(
-            rfc_7512.parse(),
-            Ok(token(PinSource::Environment("P".into())))
-        );
+        assert_eq!(rfc_7512.parse(), Ok(token(PinSource::Environment("P".into()))));
     }
 
     #[test]
@@ -337,14 +308,8 @@ mod tests {
             ("pkcs11:token=%ff", "not UTF-8"),
             ("pkcs11:token=%00", "NUL"),
             ("pkcs11:serial=1", "\"serial\" is not known"),
-            (
-                "pkcs11:module-path=/m;token=t;object=o;pin-env=A;pin-source=/b",
-                "both",
-            ),
-            (
-                "pkcs11:module-path=/m;token=t;object=o?pin-source=|sh",
-                "path of a file",
-            ),
+            ("pkcs11:module-path=/m;token=t;object=o;pin-env=A;pin-source=/b", "both"),
+            ("pkcs11:module-path=/m;token=t;object=o?pin-source=|sh", "path of a file"),
             ("pkcs11:token=t?pin-value=98765", "pin-value would show"),
             ("pkcs11:token=t?98765", "attribute 2 is not"),
         ] {
@@ -359,39 +324,25 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         private_file::create_new(&at("passphrase"), b"five random words\n").unwrap();
-        let seal = Seal::Passphrase {
-            passphrase: "five random words".into(),
-            work_factor: WorkFactor::MIN,
-        };
+        let seal = Seal::Passphrase { passphrase: "five random words".into(), work_factor: WorkFactor::MIN };
         let alice = KeyFile::create(directory.path(), "alice", "publisher", &seal).unwrap();
         let reference: KeyReference = alice.path().to_str().unwrap().parse().unwrap();
-        let opened = reference
-            .open(&SecretSource::File(at("passphrase")))
-            .unwrap();
+        let opened = reference.open(&SecretSource::File(at("passphrase"))).unwrap();
         assert_eq!(opened.key_id(), alice.key_id());
         let ask = |_: &str| Ok(SecretString::from("five random words"));
-        assert_eq!(
-            reference.open(&SecretSource::Ask(&ask)).unwrap().key_id(),
-            alice.key_id()
-        );
+        assert_eq!(reference.open(&SecretSource::Ask(&ask)).unwrap().key_id(), alice.key_id());
 
         let credential = Credential::create(&at("credential")).unwrap();
         let seal = Seal::Credential(credential.recipient());
         let gate = KeyFile::create(directory.path(), "gate", "gate", &seal).unwrap();
         let gate_reference = KeyReference::File(gate.path().to_owned());
         let by_credential = SecretSource::Credential(at("credential"));
-        assert_eq!(
-            gate_reference.open(&by_credential).unwrap().key_id(),
-            gate.key_id()
-        );
+        assert_eq!(gate_reference.open(&by_credential).unwrap().key_id(), gate.key_id());
 
         let kind = |outcome: Result<Box<dyn Signer>, OpenError>| outcome.err().unwrap().kind();
         assert_eq!(kind(reference.open(&by_credential)), "wrong_kind_of_secret");
         let never = |_: &str| unreachable!("nobody is asked for what cannot help");
-        assert_eq!(
-            kind(gate_reference.open(&SecretSource::Ask(&never))),
-            "wrong_kind_of_secret"
-        );
+        assert_eq!(kind(gate_reference.open(&SecretSource::Ask(&never))), "wrong_kind_of_secret");
         fs::remove_file(alice.path()).unwrap();
         assert_eq!(kind(reference.open(&by_credential)), "not_found");
     }

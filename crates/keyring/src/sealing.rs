@@ -35,10 +35,7 @@ impl Seal {
     /// By `passphrase`, at the default work factor.
     #[must_use]
     pub fn passphrase(passphrase: SecretString) -> Self {
-        Self::Passphrase {
-            passphrase,
-            work_factor: WorkFactor::default(),
-        }
+        Self::Passphrase { passphrase, work_factor: WorkFactor::default() }
     }
 
     /// Characters in the passphrase, if there is one.
@@ -100,9 +97,7 @@ impl WorkFactor {
     /// A factor between [`WorkFactor::MIN`] and [`WorkFactor::MAX`]; `None` outside.
     #[must_use]
     pub fn new(log_n: u8) -> Option<Self> {
-        (Self::MIN.0..=Self::MAX.0)
-            .contains(&log_n)
-            .then_some(Self(log_n))
+        (Self::MIN.0..=Self::MAX.0).contains(&log_n).then_some(Self(log_n))
     }
 
     /// The binary logarithm of scrypt's N.
@@ -132,10 +127,7 @@ pub(crate) enum UnsealError {
 pub(crate) fn seal(plaintext: &[u8], seal: &Seal) -> io::Result<String> {
     let passphrase_recipient;
     let recipient: &dyn age::Recipient = match seal {
-        Seal::Passphrase {
-            passphrase,
-            work_factor,
-        } => {
+        Seal::Passphrase { passphrase, work_factor } => {
             let mut recipient = age::scrypt::Recipient::new(passphrase.clone());
             recipient.set_work_factor(work_factor.log_n());
             passphrase_recipient = recipient;
@@ -154,19 +146,12 @@ pub(crate) fn seal(plaintext: &[u8], seal: &Seal) -> io::Result<String> {
 /// What kind of secret opens `sealed`; `None` if it is not armored age text.
 pub(crate) fn seal_kind(sealed: &str) -> Option<SealKind> {
     let decryptor = decryptor(sealed).ok()?;
-    Some(if decryptor.is_scrypt() {
-        SealKind::Passphrase
-    } else {
-        SealKind::Credential
-    })
+    Some(if decryptor.is_scrypt() { SealKind::Passphrase } else { SealKind::Credential })
 }
 
 /// Opens `sealed`, which must hold exactly `N` bytes. `secret` is of the kind that
 /// [`seal_kind`] named; another kind reads as a wrong secret.
-pub(crate) fn unseal<const N: usize>(
-    sealed: &str,
-    secret: &Secret,
-) -> Result<Zeroizing<[u8; N]>, UnsealError> {
+pub(crate) fn unseal<const N: usize>(sealed: &str, secret: &Secret) -> Result<Zeroizing<[u8; N]>, UnsealError> {
     let decryptor = decryptor(sealed)?;
     let passphrase_identity;
     let identity: &dyn age::Identity = match secret {
@@ -178,13 +163,9 @@ pub(crate) fn unseal<const N: usize>(
         }
         Secret::Credential(credential) => credential.identity(),
     };
-    let mut reader = decryptor
-        .decrypt(iter::once(identity))
-        .map_err(unseal_error)?;
+    let mut reader = decryptor.decrypt(iter::once(identity)).map_err(unseal_error)?;
     let mut plaintext = Zeroizing::new([0; N]);
-    reader
-        .read_exact(plaintext.as_mut_slice())
-        .map_err(|_| UnsealError::Damaged)?;
+    reader.read_exact(plaintext.as_mut_slice()).map_err(|_| UnsealError::Damaged)?;
     // Reading on to the end also checks the last chunk's tag.
     match reader.read(&mut [0; 1]) {
         Ok(0) => Ok(plaintext),
@@ -202,12 +183,10 @@ fn decryptor(sealed: &str) -> Result<Decryptor<impl BufRead>, UnsealError> {
 /// The age error's own text is not used: it guesses at causes, and computes with unchecked numbers.
 fn unseal_error(error: DecryptError) -> UnsealError {
     match error {
-        DecryptError::NoMatchingKeys
-        | DecryptError::DecryptionFailed
-        | DecryptError::KeyDecryptionFailed => UnsealError::WrongSecret,
-        DecryptError::ExcessiveWork { required, .. } => {
-            UnsealError::ExcessiveWork { log_n: required }
+        DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
+            UnsealError::WrongSecret
         }
+        DecryptError::ExcessiveWork { required, .. } => UnsealError::ExcessiveWork { log_n: required },
         _ => UnsealError::Damaged,
     }
 }
@@ -218,10 +197,7 @@ mod tests {
     use super::*;
 
     fn by_passphrase(text: &str) -> Seal {
-        Seal::Passphrase {
-            passphrase: text.into(),
-            work_factor: WorkFactor::MIN,
-        }
+        Seal::Passphrase { passphrase: text.into(), work_factor: WorkFactor::MIN }
     }
 
     #[test]
@@ -231,24 +207,15 @@ mod tests {
         let right = Secret::Passphrase("correct horse".into());
         assert_eq!(*unseal::<40>(&sealed, &right).unwrap(), [7; 40]);
         let wrong = Secret::Passphrase("correct horsf".into());
-        assert_eq!(
-            unseal::<40>(&sealed, &wrong).unwrap_err(),
-            UnsealError::WrongSecret
-        );
+        assert_eq!(unseal::<40>(&sealed, &wrong).unwrap_err(), UnsealError::WrongSecret);
     }
 
     #[test]
     fn sealed_bytes_of_another_length_are_damage() {
         let sealed = seal(&[7; 40], &by_passphrase("correct horse")).unwrap();
         let right = Secret::Passphrase("correct horse".into());
-        assert_eq!(
-            unseal::<39>(&sealed, &right).unwrap_err(),
-            UnsealError::Damaged
-        );
-        assert_eq!(
-            unseal::<41>(&sealed, &right).unwrap_err(),
-            UnsealError::Damaged
-        );
+        assert_eq!(unseal::<39>(&sealed, &right).unwrap_err(), UnsealError::Damaged);
+        assert_eq!(unseal::<41>(&sealed, &right).unwrap_err(), UnsealError::Damaged);
     }
 
     #[test]
@@ -266,10 +233,7 @@ mod tests {
             let sealed = String::from_utf8(armor.finish().unwrap()).unwrap();
             assert_eq!(seal_kind(&sealed), Some(SealKind::Passphrase));
             let secret = Secret::Passphrase("correct horse".into());
-            assert_eq!(
-                unseal::<40>(&sealed, &secret).unwrap_err(),
-                UnsealError::ExcessiveWork { log_n }
-            );
+            assert_eq!(unseal::<40>(&sealed, &secret).unwrap_err(), UnsealError::ExcessiveWork { log_n });
         }
     }
 
@@ -282,11 +246,7 @@ mod tests {
 
     #[test]
     fn debug_output_does_not_hold_the_passphrase() {
-        let shown = format!(
-            "{:?} {:?}",
-            by_passphrase("correct horse"),
-            Secret::Passphrase("correct horse".into())
-        );
+        let shown = format!("{:?} {:?}", by_passphrase("correct horse"), Secret::Passphrase("correct horse".into()));
         assert!(!shown.contains("correct horse"), "{shown}");
     }
 }

@@ -55,9 +55,7 @@ pub enum SecretSourceError {
         source: PrivateFileError,
     },
     /// Empty, longer than 1024 bytes, more than one line, or not UTF-8.
-    #[error(
-        "the {what} from {place} {problem}; right is one line of 1 to {MAX_SECRET_BYTES} bytes of UTF-8 text"
-    )]
+    #[error("the {what} from {place} {problem}; right is one line of 1 to {MAX_SECRET_BYTES} bytes of UTF-8 text")]
     Unusable {
         /// What was looked for.
         what: String,
@@ -75,9 +73,7 @@ pub enum SecretSourceError {
         source: io::Error,
     },
     /// A credential cannot stand for text.
-    #[error(
-        "a credential was given where the {what} is needed; give it by environment variable or file"
-    )]
+    #[error("a credential was given where the {what} is needed; give it by environment variable or file")]
     CredentialGiven {
         /// What was looked for.
         what: String,
@@ -104,14 +100,9 @@ impl SecretSource<'_> {
         match self {
             Self::Environment(name) => from_environment(name, what),
             Self::File(path) => from_file(path, what),
-            Self::Credential(_) => Err(SecretSourceError::CredentialGiven {
-                what: what.to_owned(),
-            }),
+            Self::Credential(_) => Err(SecretSourceError::CredentialGiven { what: what.to_owned() }),
             Self::Ask(ask) => {
-                let text = ask(what).map_err(|source| SecretSourceError::Ask {
-                    what: what.to_owned(),
-                    source,
-                })?;
+                let text = ask(what).map_err(|source| SecretSourceError::Ask { what: what.to_owned(), source })?;
                 check(text, what, "the terminal")
             }
         }
@@ -121,10 +112,8 @@ impl SecretSource<'_> {
 pub(crate) fn from_environment(name: &str, what: &str) -> Result<SecretString, SecretSourceError> {
     let place = || format!("the environment variable {name}");
     // `env::var_os` panics on no name that it is given; one that cannot be set is simply not set.
-    let value = env::var_os(name).ok_or_else(|| SecretSourceError::NotSet {
-        name: name.to_owned(),
-        what: what.to_owned(),
-    })?;
+    let value =
+        env::var_os(name).ok_or_else(|| SecretSourceError::NotSet { name: name.to_owned(), what: what.to_owned() })?;
     let bytes = Zeroizing::new(value.into_encoded_bytes());
     check(text_of(&bytes, what, &place())?, what, &place())
 }
@@ -132,12 +121,8 @@ pub(crate) fn from_environment(name: &str, what: &str) -> Result<SecretString, S
 pub(crate) fn from_file(path: &Path, what: &str) -> Result<SecretString, SecretSourceError> {
     let place = path.display().to_string();
     // Two more bytes for the line's end.
-    let bytes = private_file::read(path, MAX_SECRET_BYTES as u64 + 2, Readers::OwnerOnly).map_err(
-        |source| SecretSourceError::File {
-            what: what.to_owned(),
-            source,
-        },
-    )?;
+    let bytes = private_file::read(path, MAX_SECRET_BYTES as u64 + 2, Readers::OwnerOnly)
+        .map_err(|source| SecretSourceError::File { what: what.to_owned(), source })?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     check(text_of(line, what, &place)?, what, &place)
@@ -163,11 +148,7 @@ fn check(secret: SecretString, what: &str, place: &str) -> Result<SecretString, 
 }
 
 fn unusable(what: &str, place: &str, problem: &'static str) -> SecretSourceError {
-    SecretSourceError::Unusable {
-        what: what.to_owned(),
-        place: place.to_owned(),
-        problem,
-    }
+    SecretSourceError::Unusable { what: what.to_owned(), place: place.to_owned(), problem }
 }
 
 #[cfg(test)]
@@ -204,10 +185,7 @@ mod tests {
     fn a_variable_gives_its_text() {
         // Set by cargo for every test.
         let source = SecretSource::Environment("CARGO_PKG_NAME".to_owned());
-        assert_eq!(
-            source.text("PIN").unwrap().expose_secret(),
-            "tidegate-keyring"
-        );
+        assert_eq!(source.text("PIN").unwrap().expose_secret(), "tidegate-keyring");
     }
 
     #[test]
@@ -216,9 +194,7 @@ mod tests {
             assert_eq!(what, "passphrase for gate.key");
             Ok(SecretString::from("typed"))
         };
-        let found = SecretSource::Ask(&ask)
-            .text("passphrase for gate.key")
-            .unwrap();
+        let found = SecretSource::Ask(&ask).text("passphrase for gate.key").unwrap();
         assert_eq!(found.expose_secret(), "typed");
         let refuse = |_: &str| Err(io::Error::other("no terminal"));
         let error = SecretSource::Ask(&refuse).text("PIN").unwrap_err();
@@ -231,13 +207,9 @@ mod tests {
             let source = SecretSource::Environment(name.to_owned());
             assert_eq!(source.text("PIN").unwrap_err().kind(), "secret_not_set");
         }
-        let error = SecretSource::File("/nonexistent/pin".into())
-            .text("PIN")
-            .unwrap_err();
+        let error = SecretSource::File("/nonexistent/pin".into()).text("PIN").unwrap_err();
         assert!(error.to_string().contains("/nonexistent/pin"), "{error}");
-        let error = SecretSource::Credential("c".into())
-            .text("PIN")
-            .unwrap_err();
+        let error = SecretSource::Credential("c".into()).text("PIN").unwrap_err();
         assert_eq!(error.kind(), "credential_given");
     }
 }

@@ -73,9 +73,6 @@ mod tests {
 
     #[test]
     fn a_key_id_is_the_sha256_of_the_public_key_in_lower_hex() {
-        assert_eq!(
-            key_id(&[0; 32]),
-            "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925"
-        );
+        assert_eq!(key_id(&[0; 32]), "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925");
     }
 }

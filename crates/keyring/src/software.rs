@@ -18,9 +18,7 @@ pub struct SoftwareKey {
 
 impl SoftwareKey {
     pub(crate) fn from_seed(seed: &Seed) -> Self {
-        Self {
-            signing_key: SigningKey::from_bytes(seed),
-        }
+        Self { signing_key: SigningKey::from_bytes(seed) }
     }
 }
 
@@ -36,9 +34,7 @@ impl Signer for SoftwareKey {
 
 impl fmt::Debug for SoftwareKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SoftwareKey")
-            .field("key_id", &self.key_id())
-            .finish_non_exhaustive()
+        f.debug_struct("SoftwareKey").field("key_id", &self.key_id()).finish_non_exhaustive()
     }
 }
 
@@ -68,16 +64,10 @@ mod tests {
     #[test]
     fn rfc_8032_test_1_gives_the_published_key_and_signature() {
         let mut seed = Seed::new([0; 32]);
-        hex::decode_to_slice(
-            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
-            seed.as_mut_slice(),
-        )
-        .unwrap();
+        hex::decode_to_slice("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", seed.as_mut_slice())
+            .unwrap();
         let key = SoftwareKey::from_seed(&seed);
-        assert_eq!(
-            hex::encode(key.public_key()),
-            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-        );
+        assert_eq!(hex::encode(key.public_key()), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
         assert_eq!(
             hex::encode(key.sign(b"").unwrap()),
             "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"

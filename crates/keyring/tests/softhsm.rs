@@ -32,8 +32,7 @@ fn a_key_on_a_real_token_is_made_found_and_signs() {
     }
     if !Path::new(MODULE).exists() {
         // Written past the test runner, which would swallow the output of a test that passes.
-        let note =
-            format!("SKIPPED: there is no {MODULE}; to run this: apt-get install softhsm2\n");
+        let note = format!("SKIPPED: there is no {MODULE}; to run this: apt-get install softhsm2\n");
         std::io::stderr().write_all(note.as_bytes()).unwrap();
         return;
     }
@@ -41,55 +40,27 @@ fn a_key_on_a_real_token_is_made_found_and_signs() {
     let tokens = directory.path().join("tokens");
     fs::create_dir(&tokens).unwrap();
     let configuration = directory.path().join("softhsm2.conf");
-    fs::write(
-        &configuration,
-        format!(
-            "directories.tokendir = {}\nlog.level = ERROR\n",
-            tokens.display()
-        ),
-    )
-    .unwrap();
+    fs::write(&configuration, format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display())).unwrap();
     let made = Command::new("softhsm2-util")
-        .args([
-            "--init-token",
-            "--free",
-            "--label",
-            TOKEN,
-            "--pin",
-            PIN,
-            "--so-pin",
-            "87654321",
-        ])
+        .args(["--init-token", "--free", "--label", TOKEN, "--pin", PIN, "--so-pin", "87654321"])
         .env("SOFTHSM2_CONF", &configuration)
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
     let run = Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "a_key_on_a_real_token_is_made_found_and_signs",
-            "--nocapture",
-        ])
+        .args(["--exact", "a_key_on_a_real_token_is_made_found_and_signs", "--nocapture"])
         .env("SOFTHSM2_CONF", &configuration)
         .env(ON_TOKEN, "1")
         .env("TIDEGATE_TEST_PIN", PIN)
         .output()
         .unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr)
-    );
+    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{said}");
     assert!(said.contains("signed on the token"), "{said}");
 }
 
 fn address(key_label: &str) -> Pkcs11Address {
-    Pkcs11Address {
-        module_path: MODULE.into(),
-        token_label: TOKEN.into(),
-        key_label: key_label.into(),
-    }
+    Pkcs11Address { module_path: MODULE.into(), token_label: TOKEN.into(), key_label: key_label.into() }
 }
 
 fn pin() -> SecretString {
@@ -124,10 +95,7 @@ fn wrong_pin_token_and_key_are_named() {
     let error = Pkcs11Key::open(address("gate"), "00000000".into()).unwrap_err();
     assert_eq!(error.kind(), "wrong_pin");
     assert!(!format!("{error} {error:?}").contains("00000000"));
-    let elsewhere = Pkcs11Address {
-        token_label: "elsewhere".into(),
-        ..address("gate")
-    };
+    let elsewhere = Pkcs11Address { token_label: "elsewhere".into(), ..address("gate") };
     let error = Pkcs11Key::open(elsewhere, pin()).unwrap_err();
     assert_eq!(error.kind(), "no_token");
     assert!(error.to_string().contains(TOKEN), "{error}");
@@ -144,10 +112,8 @@ fn an_existing_key_is_not_overwritten(key: &Pkcs11Key) {
 }
 
 fn a_reference_opens_it(key: &Pkcs11Key) {
-    let uri =
-        "pkcs11:module-path=/usr/lib/softhsm/libsofthsm2.so;token=tidegate%20test;object=gate";
-    let never =
-        |_: &str| -> std::io::Result<SecretString> { panic!("the URI says where the PIN is") };
+    let uri = "pkcs11:module-path=/usr/lib/softhsm/libsofthsm2.so;token=tidegate%20test;object=gate";
+    let never = |_: &str| -> std::io::Result<SecretString> { panic!("the URI says where the PIN is") };
     let reference: KeyReference = format!("{uri};pin-env=TIDEGATE_TEST_PIN").parse().unwrap();
     let opened = reference.open(&SecretSource::Ask(&never)).unwrap();
     assert_eq!(opened.public_key(), key.public_key());
@@ -181,9 +147,7 @@ fn a_key_of_another_kind_is_refused() {
     let label = || Attribute::Label(b"p256".to_vec());
     let public = [Attribute::Token(true), Attribute::EcParams(p256), label()];
     let private = [Attribute::Token(true), Attribute::Sign(true), label()];
-    session
-        .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
-        .unwrap();
+    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).unwrap();
     let error = Pkcs11Key::open(address("p256"), pin()).unwrap_err();
     assert_eq!(error.kind(), "not_ed25519", "{error}");
 }

@@ -138,9 +138,10 @@ impl Rollout {
         let mut ranges = Vec::new();
         for count in counts {
             let stratum = self.stratum_index(&count.stratum);
-            let row = self.rows.iter().position(|row| {
-                Some(usize::from(row.stratum)) == stratum && row.addendum == count.addendum
-            });
+            let row = self
+                .rows
+                .iter()
+                .position(|row| Some(usize::from(row.stratum)) == stratum && row.addendum == count.addendum);
             if let Some(row) = row.filter(|row| self.rows.get(*row).is_some_and(|row| row.opened < count.count)) {
                 ranges.push(self.open_row(row, count.count, step));
             }

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::place::Seen;
 use super::scope::{Scope, ScopeName, Scopes};
 use super::{Phase, Rollout};
-use crate::evidence::{BlockCounts, ClearanceProcess, HaltProcess, Share, Weights, lab, lab_threshold, ln_weighted_sum, threshold};
+use crate::evidence::{
+    BlockCounts, ClearanceProcess, HaltProcess, Share, Weights, lab, lab_threshold, ln_weighted_sum, threshold,
+};
 use crate::ids::{OperatorName, RingName, StratumName};
 use crate::policy::{GateRule, Policy};
 use crate::time::{Elapsed, WallTime};
@@ -175,7 +177,10 @@ impl fmt::Display for HaltReason {
                 write!(f, "{scope}: the window is full of {failed} failed and {overdue} silent devices")
             }
             HaltReason::Evidence { ln_e, ln_threshold, scope, signal, band } => {
-                write!(f, "evidence e^{ln_e:.1} reached e^{ln_threshold:.1}, most of it {signal} in {scope}, age band {band}")
+                write!(
+                    f,
+                    "evidence e^{ln_e:.1} reached e^{ln_threshold:.1}, most of it {signal} in {scope}, age band {band}"
+                )
             }
             HaltReason::LabEvidence { size, failures, ln_e, ln_threshold } => {
                 write!(f, "lab: {failures} of {size} failed, evidence e^{ln_e:.1} reached e^{ln_threshold:.1}")
@@ -189,7 +194,9 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WaitReason::Proofs { proven, needed } => write!(f, "{proven} of {needed} proven"),
-            WaitReason::StratumProofs { stratum, proven, needed } => write!(f, "{stratum}: {proven} of {needed} proven"),
+            WaitReason::StratumProofs { stratum, proven, needed } => {
+                write!(f, "{stratum}: {proven} of {needed} proven")
+            }
             WaitReason::Soak { left_ms } => write!(f, "soaking, {:.1} s left", *left_ms as f64 / 1e3),
             WaitReason::Clearance { signal, ln_e, ln_needed } => {
                 write!(f, "clearance of {signal}: e^{ln_e:.1} of e^{ln_needed:.1}")
@@ -197,7 +204,9 @@ impl fmt::Display for WaitReason {
             WaitReason::LastPlaces { left } => write!(f, "{left} places still to open or to hear of"),
             WaitReason::NeedsOperator { why } => match why {
                 super::fact::Escalation::Stalled => f.write_str("needs a person: nothing opened for two proof times"),
-                super::fact::Escalation::OnlySilent => f.write_str("needs a person: the window is full of silent devices"),
+                super::fact::Escalation::OnlySilent => {
+                    f.write_str("needs a person: the window is full of silent devices")
+                }
             },
             WaitReason::Paused { by } => write!(f, "paused by {by}"),
         }
@@ -251,7 +260,8 @@ impl Gate {
     pub(super) fn enter_clearance(&mut self, treated: &[Seen], controls: &[Seen]) {
         let hard = |seen: &Seen| seen.hard[0] || seen.hard[1];
         let silent = |seen: &Seen| !seen.healthy[1];
-        let counts = [block_counts(treated, controls, |_| true, hard), block_counts(treated, controls, |_| true, silent)];
+        let counts =
+            [block_counts(treated, controls, |_| true, hard), block_counts(treated, controls, |_| true, silent)];
         for processes in self.clear.iter_mut().flatten() {
             for (process, counts) in processes.iter_mut().zip(counts) {
                 if let Some(counts) = counts {
@@ -272,7 +282,8 @@ impl Gate {
                 terms.push((weight, process.ln_e(), index, signal, band));
             }
         }
-        let leading = terms.iter().filter(|term| term.0 > 0.0).max_by(|a, b| (a.0.ln() + a.1).total_cmp(&(b.0.ln() + b.1)));
+        let leading =
+            terms.iter().filter(|term| term.0 > 0.0).max_by(|a, b| (a.0.ln() + a.1).total_cmp(&(b.0.ln() + b.1)));
         let (scope, signal, band) = leading.map_or((0, Signal::Hard, 1), |term| (term.2, term.3, term.4));
         (ln_weighted_sum(terms.iter().map(|term| (term.0, term.1))), scope, signal, band)
     }
@@ -288,9 +299,14 @@ impl BandCounts {
     /// Band 2 counts those who were still at risk when it began: not failed, and for silence not silent, in band 1.
     pub(super) fn of(treated: &[Seen], controls: &[Seen], second: bool) -> BandCounts {
         let band = usize::from(second);
-        let hard = block_counts(treated, controls, |s| !second || !s.hard[0], |s| s.hard.get(band).copied().unwrap_or(false));
-        let silent =
-            block_counts(treated, controls, |s| !second || s.healthy[0], |s| !s.healthy.get(band).copied().unwrap_or(false));
+        let hard =
+            block_counts(treated, controls, |s| !second || !s.hard[0], |s| s.hard.get(band).copied().unwrap_or(false));
+        let silent = block_counts(
+            treated,
+            controls,
+            |s| !second || s.healthy[0],
+            |s| !s.healthy.get(band).copied().unwrap_or(false),
+        );
         BandCounts { hard, silent }
     }
 }
@@ -316,10 +332,9 @@ fn weight_of(scope: &Scope, scopes: &Scopes, weights: &Weights) -> f64 {
         ScopeName::Value { attribute, .. } => {
             let mut seen = Vec::new();
             for scope in scopes.iter() {
-                if let ScopeName::Value { attribute, .. } = &scope.name {
-                    if !seen.contains(&attribute) {
-                        seen.push(attribute);
-                    }
+                match &scope.name {
+                    ScopeName::Value { attribute, .. } if !seen.contains(&attribute) => seen.push(attribute),
+                    ScopeName::All | ScopeName::Value { .. } | ScopeName::Stratum { .. } => {}
                 }
             }
             seen.iter().position(|known| *known == attribute).map_or(0.0, |place| weights.value_of_attribute(place))
@@ -396,7 +411,9 @@ impl Rollout {
 
     fn places_in_open_rings(&self, scope: &Scope, lab: bool) -> u32 {
         let open = scope.places.iter().take(usize::from(self.ring) + 1).enumerate();
-        open.filter(|(ring, _)| self.is_lab(u8::try_from(*ring).unwrap_or(u8::MAX)) == lab).map(|(_, places)| *places).sum()
+        open.filter(|(ring, _)| self.is_lab(u8::try_from(*ring).unwrap_or(u8::MAX)) == lab)
+            .map(|(_, places)| *places)
+            .sum()
     }
 
     fn wait_reasons(&self, now: WallTime) -> Vec<WaitReason> {
@@ -417,7 +434,8 @@ impl Rollout {
             self.add_stratum_waits(rule.proven_share_min(), &mut reasons);
         }
         if tally.places > 0 {
-            let open_for = self.ring_reached.get(ring).copied().flatten().map_or(Elapsed::ZERO, |since| now.since(since));
+            let open_for =
+                self.ring_reached.get(ring).copied().flatten().map_or(Elapsed::ZERO, |since| now.since(since));
             let left_ms = rule.soak.as_ms().saturating_sub(open_for.as_ms());
             if left_ms > 0 {
                 reasons.push(WaitReason::Soak { left_ms });

@@ -105,7 +105,8 @@ impl Step<'_> {
 
     fn open_blocks(&mut self) {
         let horizons = self.rollout.horizons();
-        let ripe: Vec<(Tick, usize)> = self.rollout.blocks.ripe(self.moment.now, &horizons).map(|(t, n)| (*t, n)).collect();
+        let ripe: Vec<(Tick, usize)> =
+            self.rollout.blocks.ripe(self.moment.now, &horizons).map(|(t, n)| (*t, n)).collect();
         for (of, treated) in ripe {
             let Some(stratum) = self.rollout.stratum(of.stratum).cloned() else { continue };
             let controls = if of.lab { Vec::new() } else { self.controls(&of, super::number(treated)) };
@@ -195,7 +196,11 @@ impl Step<'_> {
             let Some(row) = self.rollout.rows.get(*row_index as usize) else { continue };
             let Some(stratum) = self.rollout.stratum(row.stratum) else { continue };
             for (index, place) in (*from..*to).zip(row.places.get(*from as usize..*to as usize).into_iter().flatten()) {
-                let latest = self.rollout.where_is.get(&place.device).is_some_and(|at| (at.row, at.index) == (*row_index, index));
+                let latest = self
+                    .rollout
+                    .where_is
+                    .get(&place.device)
+                    .is_some_and(|at| (at.row, at.index) == (*row_index, index));
                 if place.stage == Stage::Lapsed && latest && (self.moment.present)(&place.device) {
                     let (device, stratum) = (place.device.clone(), stratum.clone());
                     places.push(AddedPlace { device, stratum, ring: place.ring, evidence: place.evidence });
@@ -238,8 +243,10 @@ impl<'a> Opening<'a> {
 
     fn widest(mut self) -> Vec<RowCount> {
         // `other`, the stratum of everything that the policy does not list, opens when the others have nothing left to open.
-        let is_other = |row: &super::Row| self.rollout.stratum(row.stratum).is_some_and(|s| s.as_str() == Strata::OTHER);
-        let others: BTreeSet<usize> = (0..self.rollout.rows.len()).filter(|i| self.rollout.rows.get(*i).is_some_and(is_other)).collect();
+        let is_other =
+            |row: &super::Row| self.rollout.stratum(row.stratum).is_some_and(|s| s.as_str() == Strata::OTHER);
+        let others: BTreeSet<usize> =
+            (0..self.rollout.rows.len()).filter(|i| self.rollout.rows.get(*i).is_some_and(is_other)).collect();
         let listed: Vec<usize> = (0..self.rollout.rows.len()).filter(|i| !others.contains(i)).collect();
         self.open_in_turn(&listed);
         if !listed.iter().any(|row| self.next_in_ring(*row).is_some()) {
@@ -327,7 +334,8 @@ fn cut(rollout: &Rollout, stratum: usize) -> u32 {
         return u32::MAX;
     }
     let stratum_scope = rollout.scopes.of_stratum(stratum).last().and_then(|index| rollout.scopes.get(*index));
-    let untaken = stratum_scope.map_or(0, |scope| scope.main.opened.saturating_sub(scope.main.lapsed + scope.main.taken));
+    let untaken =
+        stratum_scope.map_or(0, |scope| scope.main.opened.saturating_sub(scope.main.lapsed + scope.main.taken));
     let gathering = rollout.blocks.gathering_in(stratum);
     let outstanding = untaken.saturating_add(gathering);
     let pool = rollout.fresh.get(stratum).copied().unwrap_or(0).saturating_add(outstanding);

@@ -116,7 +116,13 @@ impl Scopes {
     /// The scopes of a policy for these strata. Index 0 is all devices.
     pub fn new(policy: &Policy, strata: &[StratumName]) -> Scopes {
         let rings = policy.rings.len();
-        let scope = |name, initial| Scope { name, initial, lab: Tally::default(), main: Tally::default(), places: vec![0; rings] };
+        let scope = |name, initial| Scope {
+            name,
+            initial,
+            lab: Tally::default(),
+            main: Tally::default(),
+            places: vec![0; rings],
+        };
         let mut scopes = vec![scope(ScopeName::All, policy.window.initial_all)];
         let mut of_stratum = vec![vec![0]; strata.len()];
         let mut values_by_attribute = Vec::new();

@@ -79,7 +79,8 @@ impl Rollout {
                 return Err(GoRefusal::NotOpen(device.clone()));
             }
         };
-        let take_by = self.permits.iter().find(|permit| permit.step == step).map_or(WallTime::default(), |p| p.take_by_ms);
+        let take_by =
+            self.permits.iter().find(|permit| permit.step == step).map_or(WallTime::default(), |p| p.take_by_ms);
         if now > take_by || now > self.identity.expires_at_ms {
             return Err(GoRefusal::TooLate { take_by_ms: take_by.as_ms(), now_ms: now.as_ms() });
         }
