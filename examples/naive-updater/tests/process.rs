@@ -1,6 +1,7 @@
 //! The naive updater as a real process: it applies what the feed offers at once, goes on restarting what crashes,
 //! and takes its payload with it when it is told to stop.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

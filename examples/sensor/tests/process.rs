@@ -1,6 +1,7 @@
 //! The sensor as a real process: it crashes on bad content at every start, runs on good content until it is told
 //! to stop, and stays down under an updater that has nothing but a restart.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
