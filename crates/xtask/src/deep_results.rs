@@ -10,8 +10,7 @@ use anyhow::Context;
 
 use crate::lane_result::{LaneResult, Outcome};
 
-const TITLE: &str =
-    "# Results of the long test lanes\n\nAppended by `cargo xtask test --deep`; newest last.\n";
+const TITLE: &str = "# Results of the long test lanes\n\nAppended by `cargo xtask test --deep`; newest last.\n";
 
 /// Appends one section for these lanes.
 ///
@@ -26,18 +25,9 @@ pub(crate) fn append(root: &Path, lanes: &[&LaneResult]) -> anyhow::Result<()> {
         .append(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    let empty = file
-        .metadata()
-        .context("cannot read the file's length")?
-        .len()
-        == 0;
-    let text = if empty {
-        format!("{TITLE}{section}")
-    } else {
-        section
-    };
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("cannot write {}", path.display()))
+    let empty = file.metadata().context("cannot read the file's length")?.len() == 0;
+    let text = if empty { format!("{TITLE}{section}") } else { section };
+    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn section(date: &str, commit: &str, lanes: &[&LaneResult]) -> String {
@@ -48,15 +38,8 @@ fn section(date: &str, commit: &str, lanes: &[&LaneResult]) -> String {
             Outcome::Failed { .. } => "FAILED",
             Outcome::Skipped { .. } => "skipped",
         };
-        let counts = lane
-            .tally
-            .map(|tally| format!(", {tally}"))
-            .unwrap_or_default();
-        text.push_str(&format!(
-            "- `{}`: {word}{counts}, {} s\n",
-            lane.name,
-            lane.elapsed.as_secs()
-        ));
+        let counts = lane.tally.map(|tally| format!(", {tally}")).unwrap_or_default();
+        text.push_str(&format!("- `{}`: {word}{counts}, {} s\n", lane.name, lane.elapsed.as_secs()));
         for figure in &lane.figures {
             text.push_str(&format!("  - {figure}\n"));
         }
@@ -72,25 +55,12 @@ fn today() -> String {
 fn commit(root: &Path) -> anyhow::Result<String> {
     let id = git(root, &["rev-parse", "HEAD"])?;
     let changed = git(root, &["status", "--porcelain", "--untracked-files=no"])?;
-    Ok(if changed.is_empty() {
-        id
-    } else {
-        format!("{id} with uncommitted changes")
-    })
+    Ok(if changed.is_empty() { id } else { format!("{id} with uncommitted changes") })
 }
 
 fn git(root: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .context("cannot start git")?;
-    anyhow::ensure!(
-        output.status.success(),
-        "git {} ended with {}",
-        arguments.join(" "),
-        output.status
-    );
+    let output = Command::new("git").args(arguments).current_dir(root).output().context("cannot start git")?;
+    anyhow::ensure!(output.status.success(), "git {} ended with {}", arguments.join(" "), output.status);
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -105,13 +75,8 @@ mod tests {
     fn results_name_their_commit_and_figures_and_are_appended() {
         let lane = LaneResult {
             name: "deep:tidegate-sim".to_owned(),
-            outcome: Outcome::Passed {
-                note: String::new(),
-            },
-            tally: Some(Tally {
-                passed: 2,
-                failed: 0,
-            }),
+            outcome: Outcome::Passed { note: String::new() },
+            tally: Some(Tally { passed: 2, failed: 0 }),
             elapsed: Duration::from_secs(61),
             figures: vec!["10000 schedules, 0 beyond the window".to_owned()],
         };

@@ -87,14 +87,9 @@ mod tests {
     fn results_are_summed_over_suites_and_other_lines_are_not_counted() {
         let mut tally = Tally::default();
         tally.count("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.01s");
-        tally.count("test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 1 filtered out; finished in 1.20s");
+        tally
+            .count("test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 1 filtered out; finished in 1.20s");
         tally.count("the daemon said: 9 passed; 9 failed");
-        assert_eq!(
-            tally,
-            Tally {
-                passed: 16,
-                failed: 2
-            }
-        );
+        assert_eq!(tally, Tally { passed: 16, failed: 2 });
     }
 }

@@ -8,15 +8,9 @@ pub(crate) fn line(result: &LaneResult) -> String {
     let (word, note) = match &result.outcome {
         Outcome::Passed { note } => ("passed", note.clone()),
         Outcome::Failed { note } => ("FAILED", note.clone()),
-        Outcome::Skipped { reason, install } => {
-            ("skipped", format!("{reason}; to have it: {install}"))
-        }
+        Outcome::Skipped { reason, install } => ("skipped", format!("{reason}; to have it: {install}")),
     };
-    let row = format!(
-        "{:<28} {word:<8} {:>7.1}s  {note}",
-        result.name,
-        result.elapsed.as_secs_f64()
-    );
+    let row = format!("{:<28} {word:<8} {:>7.1}s  {note}", result.name, result.elapsed.as_secs_f64());
     row.trim_end().to_owned()
 }
 
@@ -29,10 +23,8 @@ pub(crate) fn table(results: &[LaneResult]) -> String {
     }
     let tallies: Vec<Tally> = results.iter().filter_map(|result| result.tally).collect();
     if !tallies.is_empty() {
-        let all = Tally {
-            passed: tallies.iter().map(|t| t.passed).sum(),
-            failed: tallies.iter().map(|t| t.failed).sum(),
-        };
+        let all =
+            Tally { passed: tallies.iter().map(|t| t.passed).sum(), failed: tallies.iter().map(|t| t.failed).sum() };
         text.push_str(&format!("{all}\n"));
     }
     text
@@ -53,29 +45,14 @@ mod tests {
             elapsed: Duration::from_millis(1500),
             figures: Vec::new(),
         };
-        let skipped = Outcome::Skipped {
-            reason: "no target".to_owned(),
-            install: "rustup target add x".to_owned(),
-        };
-        let passed = Outcome::Passed {
-            note: String::new(),
-        };
+        let skipped = Outcome::Skipped { reason: "no target".to_owned(), install: "rustup target add x".to_owned() };
+        let passed = Outcome::Passed { note: String::new() };
         let text = table(&[
             result("windows", skipped, None),
-            result(
-                "tests",
-                passed.clone(),
-                Some(Tally {
-                    passed: 7,
-                    failed: 0,
-                }),
-            ),
+            result("tests", passed.clone(), Some(Tally { passed: 7, failed: 0 })),
         ]);
         assert_eq!(text.lines().last(), Some("7 passed, 0 failed"));
-        assert!(
-            text.contains("no target; to have it: rustup target add x"),
-            "{text}"
-        );
+        assert!(text.contains("no target; to have it: rustup target add x"), "{text}");
         assert!(!table(&[result("fmt", passed, None)]).contains("passed, "));
     }
 }

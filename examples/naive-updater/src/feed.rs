@@ -72,15 +72,9 @@ pub fn serve(dir: &Path) -> io::Result<FeedServer> {
     let addr = listener.local_addr()?;
     let stopping = Arc::new(AtomicBool::new(false));
     let (served, stop) = (dir.clone(), Arc::clone(&stopping));
-    let acceptor = std::thread::Builder::new()
-        .name("feed".to_owned())
-        .spawn(move || accept(&listener, &served, &stop))?;
-    Ok(FeedServer {
-        addr,
-        dir,
-        stopping,
-        acceptor: Some(acceptor),
-    })
+    let acceptor =
+        std::thread::Builder::new().name("feed".to_owned()).spawn(move || accept(&listener, &served, &stop))?;
+    Ok(FeedServer { addr, dir, stopping, acceptor: Some(acceptor) })
 }
 
 impl FeedServer {
@@ -98,24 +92,18 @@ impl FeedServer {
         let mut listed = Vec::new();
         for (path, bytes) in files {
             let name = format!("{version}/{path}");
-            let target = inside(&self.dir, &name)
-                .with_context(|| format!("'{name}' is not a plain path"))?;
+            let target = inside(&self.dir, &name).with_context(|| format!("'{name}' is not a plain path"))?;
             if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent)
-                    .with_context(|| format!("cannot make {}", parent.display()))?;
+                fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
             }
-            fs::write(&target, bytes)
-                .with_context(|| format!("cannot write {}", target.display()))?;
+            fs::write(&target, bytes).with_context(|| format!("cannot write {}", target.display()))?;
             listed.push(FeedFile {
                 path: (*path).to_owned(),
                 url: format!("http://{}/{name}", self.addr),
                 sha256: hex::encode(Sha256::digest(bytes)),
             });
         }
-        let feed = Feed {
-            version: version.to_owned(),
-            files: listed,
-        };
+        let feed = Feed { version: version.to_owned(), files: listed };
         let beside = self.dir.join("feed.json.new");
         fs::write(&beside, serde_json::to_vec(&feed)?).context("cannot write the feed")?;
         fs::rename(&beside, self.dir.join(FEED_NAME)).context("cannot replace the feed")
@@ -168,10 +156,7 @@ fn answer(stream: &TcpStream, dir: &Path) -> io::Result<()> {
     };
     let mut stream = stream;
     let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
     stream.write_all(&body)?;
     stream.flush()
 }
@@ -192,13 +177,8 @@ fn request_path(stream: &TcpStream) -> io::Result<Option<String>> {
         }
     }
     let mut words = first.split_whitespace();
-    let path = words
-        .next()
-        .filter(|method| *method == "GET")
-        .and_then(|_| words.next());
-    Ok(path
-        .and_then(|path| path.strip_prefix('/'))
-        .map(str::to_owned))
+    let path = words.next().filter(|method| *method == "GET").and_then(|_| words.next());
+    Ok(path.and_then(|path| path.strip_prefix('/')).map(str::to_owned))
 }
 
 fn read_file(dir: &Path, path: &str) -> (&'static str, Vec<u8>) {
@@ -206,9 +186,7 @@ fn read_file(dir: &Path, path: &str) -> (&'static str, Vec<u8>) {
     let Some(file) = inside(dir, path).and_then(|path| fs::File::open(path).ok()) else {
         return NOT_FOUND;
     };
-    let small = file
-        .metadata()
-        .is_ok_and(|data| data.is_file() && data.len() <= FILE_BYTES_MAX);
+    let small = file.metadata().is_ok_and(|data| data.is_file() && data.len() <= FILE_BYTES_MAX);
     let mut body = Vec::new();
     if !small || file.take(FILE_BYTES_MAX).read_to_end(&mut body).is_err() {
         return NOT_FOUND;
@@ -220,9 +198,7 @@ fn read_file(dir: &Path, path: &str) -> (&'static str, Vec<u8>) {
 fn inside(dir: &Path, path: &str) -> Option<PathBuf> {
     let mut parts = Path::new(path).components().peekable();
     parts.peek()?;
-    parts
-        .all(|part| matches!(part, Component::Normal(_)))
-        .then(|| dir.join(path))
+    parts.all(|part| matches!(part, Component::Normal(_))).then(|| dir.join(path))
 }
 
 #[cfg(test)]
@@ -254,10 +230,7 @@ mod tests {
             ("\r\n\r\n", "400"),
         ] {
             let answer = ask(&server, request);
-            assert!(
-                answer.starts_with(&format!("HTTP/1.1 {status}")),
-                "{request:?}: {answer}"
-            );
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request:?}: {answer}");
         }
     }
 
@@ -265,15 +238,10 @@ mod tests {
     fn a_published_version_is_named_with_its_digests() {
         let dir = tempfile::tempdir().unwrap();
         let server = serve(dir.path()).unwrap();
-        server
-            .publish("1.0.0", &[("templates.json", b"{}")])
-            .unwrap();
+        server.publish("1.0.0", &[("templates.json", b"{}")]).unwrap();
         let feed = ask(&server, "GET /feed.json HTTP/1.1\r\n\r\n");
         assert!(feed.contains("/1.0.0/templates.json"), "{feed}");
-        assert!(
-            feed.contains("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"),
-            "{feed}"
-        );
+        assert!(feed.contains("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"), "{feed}");
         assert!(server.publish("..", &[("x", b"")]).is_err());
     }
 }

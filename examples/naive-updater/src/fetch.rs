@@ -21,20 +21,10 @@ pub(crate) fn client() -> Agent {
 pub(crate) fn feed(client: &Agent, url: &str) -> anyhow::Result<Feed> {
     let bytes = get(client, url, FEED_BYTES_MAX)?;
     let feed: Feed = serde_json::from_slice(&bytes).context("the feed does not parse")?;
-    ensure!(
-        feed.files.len() <= FILES_MAX,
-        "the feed names more than {FILES_MAX} files"
-    );
-    ensure!(
-        feed.version.len() <= 200,
-        "the feed's version is longer than 200 bytes"
-    );
+    ensure!(feed.files.len() <= FILES_MAX, "the feed names more than {FILES_MAX} files");
+    ensure!(feed.version.len() <= 200, "the feed's version is longer than 200 bytes");
     for file in &feed.files {
-        ensure!(
-            is_inside(&file.path),
-            "the feed's path '{}' leads out of the content folder",
-            file.path
-        );
+        ensure!(is_inside(&file.path), "the feed's path '{}' leads out of the content folder", file.path);
     }
     Ok(feed)
 }
@@ -48,12 +38,7 @@ pub(crate) fn files(client: &Agent, feed: &Feed, dir: &Path) -> anyhow::Result<(
     for file in &feed.files {
         let bytes = get(client, &file.url, FILE_BYTES_MAX)?;
         let digest = hex::encode(Sha256::digest(&bytes));
-        ensure!(
-            digest == file.sha256,
-            "{} has the digest {digest}, not {}",
-            file.url,
-            file.sha256
-        );
+        ensure!(digest == file.sha256, "{} has the digest {digest}, not {}", file.url, file.sha256);
         let path = dir.join(&file.path);
         let parent = path.parent().map(PathBuf::from).unwrap_or_default();
         fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
@@ -65,20 +50,14 @@ pub(crate) fn files(client: &Agent, feed: &Feed, dir: &Path) -> anyhow::Result<(
 /// Whether a path from the feed stays inside the folder that it is joined to.
 fn is_inside(path: &str) -> bool {
     let parts = Path::new(path).components();
-    let plain = parts
-        .clone()
-        .all(|part| matches!(part, Component::Normal(_)));
+    let plain = parts.clone().all(|part| matches!(part, Component::Normal(_)));
     plain && parts.count() > 0 && path.len() <= 200
 }
 
 fn get(client: &Agent, url: &str, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    let mut answer = client
-        .get(url)
-        .call()
-        .with_context(|| format!("cannot fetch {url}"))?;
+    let mut answer = client.get(url).call().with_context(|| format!("cannot fetch {url}"))?;
     let body = answer.body_mut().with_config().limit(bytes_max);
-    body.read_to_vec()
-        .with_context(|| format!("cannot read {url}"))
+    body.read_to_vec().with_context(|| format!("cannot read {url}"))
 }
 
 #[cfg(test)]

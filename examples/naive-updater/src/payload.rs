@@ -20,27 +20,19 @@ pub(crate) struct Payload {
 impl Payload {
     /// Starts the payload on the content folder.
     pub(crate) fn start(command: &[OsString], content: &Path) -> anyhow::Result<Self> {
-        let (program, arguments) = command
-            .split_first()
-            .context("the payload's command is empty")?;
+        let (program, arguments) = command.split_first().context("the payload's command is empty")?;
         let child = Command::new(program)
             .args(arguments)
             .env("TIDEGATE_SLOT", content)
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", program.to_string_lossy()))?;
-        Ok(Self {
-            child,
-            started: Instant::now(),
-        })
+        Ok(Self { child, started: Instant::now() })
     }
 
     /// Whether the process has ended.
     pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
-        let status = self
-            .child
-            .try_wait()
-            .context("cannot ask after the payload")?;
+        let status = self.child.try_wait().context("cannot ask after the payload")?;
         Ok(status.is_some())
     }
 

@@ -54,10 +54,7 @@ impl Updater {
         let dir = settings.dir.display();
         fs::create_dir_all(&settings.dir).with_context(|| format!("cannot make {dir}"))?;
         // The payload may run in another folder, so it is told the whole path.
-        let dir = settings
-            .dir
-            .canonicalize()
-            .with_context(|| format!("cannot find {dir}"))?;
+        let dir = settings.dir.canonicalize().with_context(|| format!("cannot find {dir}"))?;
         let now = Instant::now();
         Ok(Self {
             settings: Settings { dir, ..settings },
@@ -142,10 +139,7 @@ impl Updater {
 
     /// Says trouble once, not at every turn.
     fn say_trouble(&mut self, result: anyhow::Result<()>) {
-        let trouble = result
-            .err()
-            .map(|error| format!("{error:#}"))
-            .unwrap_or_default();
+        let trouble = result.err().map(|error| format!("{error:#}")).unwrap_or_default();
         if !trouble.is_empty() && trouble != self.last_trouble {
             eprintln!("naive-updater: {trouble}");
         }

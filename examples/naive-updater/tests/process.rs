@@ -27,10 +27,7 @@ struct Running(Child);
 impl Running {
     fn start(vendor: &FeedServer, dir: &Path) -> Self {
         let mut command = Command::new(UPDATER);
-        command
-            .args(["--feed", &vendor.url(), "--every-ms", "20"])
-            .arg("--dir")
-            .arg(dir);
+        command.args(["--feed", &vendor.url(), "--every-ms", "20"]).arg("--dir").arg(dir);
         Self(command.args(["--", "sh", "-c", PAYLOAD]).spawn().unwrap())
     }
 
@@ -59,10 +56,7 @@ fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(
-            Instant::now() < deadline,
-            "it did not happen in {PATIENCE:?}"
-        );
+        assert!(Instant::now() < deadline, "it did not happen in {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -80,18 +74,13 @@ fn a_bad_version_is_taken_at_once_and_the_crash_count_grows() {
     vendor.publish("1", &[("content", b"good")]).unwrap();
     let mut updater = Running::start(&vendor, &device);
     let healthy = status_until(&device, |status| status.running);
-    assert_eq!(
-        (healthy.version.as_deref(), healthy.starts, healthy.crashes),
-        (Some("1"), 1, 0)
-    );
+    assert_eq!((healthy.version.as_deref(), healthy.starts, healthy.crashes), (Some("1"), 1, 0));
 
     vendor.publish("2", &[("content", b"bad")]).unwrap();
     let down = status_until(&device, |status| status.crashes >= 2);
     assert_eq!(down.version.as_deref(), Some("2"));
     assert!(!down.running, "{down:?}");
-    status_until(&device, |status| {
-        status.crashes > down.crashes && !status.running
-    });
+    status_until(&device, |status| status.crashes > down.crashes && !status.running);
     assert_eq!(updater.stop(), Some(0));
 }
 
@@ -104,11 +93,7 @@ fn the_payload_dies_with_the_updater() {
     vendor.publish("1", &[("content", b"good")]).unwrap();
     let mut updater = Running::start(&vendor, &device);
     status_until(&device, |status| status.running);
-    let payload = fs::read_to_string(device.join("pid"))
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
+    let payload = fs::read_to_string(device.join("pid")).unwrap().trim().parse().unwrap();
     assert!(test_kill_process(pid(payload)).is_ok());
     assert_eq!(updater.stop(), Some(0));
     assert!(test_kill_process(pid(payload)).is_err());
@@ -133,9 +118,7 @@ fn a_feed_that_leads_out_of_the_folder_or_does_not_parse_changes_nothing() {
     assert_eq!(updater.status().version.as_deref(), Some("1"));
 
     let feed_file = served.join(feed::FEED_NAME);
-    let feed = fs::read_to_string(&feed_file)
-        .unwrap()
-        .replace("\"version\":\"1\"", "\"version\":\"2\"");
+    let feed = fs::read_to_string(&feed_file).unwrap().replace("\"version\":\"1\"", "\"version\":\"2\"");
     let escaping = feed.replace("\"path\":\"content\"", "\"path\":\"../escaped\"");
     let forged = feed.replace("\"sha256\":\"", "\"sha256\":\"00");
     for bad in [escaping.as_str(), forged.as_str(), "{", ""] {

@@ -76,15 +76,10 @@ pub enum ContentError {
 /// When the file cannot be read, does not parse, or is beyond a limit.
 pub fn load(dir: &Path) -> Result<Content, ContentError> {
     let path = dir.join(FILE_NAME);
-    let unreadable = |source| ContentError::Unreadable {
-        path: path.display().to_string(),
-        source,
-    };
+    let unreadable = |source| ContentError::Unreadable { path: path.display().to_string(), source };
     let file = File::open(&path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     parse(&bytes)
 }
 
@@ -93,29 +88,13 @@ pub fn load(dir: &Path) -> Result<Content, ContentError> {
 /// # Errors
 /// When it does not parse or is beyond a limit.
 pub fn parse(bytes: &[u8]) -> Result<Content, ContentError> {
-    at_most(
-        "the length in bytes",
-        bytes.len(),
-        usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX),
-    )?;
+    at_most("the length in bytes", bytes.len(), usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX))?;
     let content: Content = serde_json::from_slice(bytes)?;
-    at_most(
-        "the version's length",
-        content.version.len(),
-        WORD_BYTES_MAX,
-    )?;
-    at_most(
-        "the number of templates",
-        content.templates.len(),
-        TEMPLATES_MAX,
-    )?;
+    at_most("the version's length", content.version.len(), WORD_BYTES_MAX)?;
+    at_most("the number of templates", content.templates.len(), TEMPLATES_MAX)?;
     for template in &content.templates {
         at_most("a name's length", template.name.len(), WORD_BYTES_MAX)?;
-        at_most(
-            "a template's number of criteria",
-            template.criteria.len(),
-            CRITERIA_MAX,
-        )?;
+        at_most("a template's number of criteria", template.criteria.len(), CRITERIA_MAX)?;
         for criterion in &template.criteria {
             at_most("a criterion's length", criterion.len(), WORD_BYTES_MAX)?;
         }
@@ -140,15 +119,9 @@ fn text(version: &str, twenty_first: &str) -> String {
     if let Some(first) = criteria.first_mut() {
         *first = "pipe-*".to_owned();
     }
-    let known = Template {
-        name: "named pipe opened".to_owned(),
-        criteria: criteria.clone(),
-    };
+    let known = Template { name: "named pipe opened".to_owned(), criteria: criteria.clone() };
     criteria.push(twenty_first.to_owned());
-    let newest = Template {
-        name: "named pipe used for control".to_owned(),
-        criteria,
-    };
+    let newest = Template { name: "named pipe used for control".to_owned(), criteria };
     let content = serde_json::json!({ "version": version, "templates": [known, newest] });
     format!("{content:#}\n")
 }
@@ -176,18 +149,14 @@ mod tests {
         assert_eq!(good.templates[1].criteria[INPUTS], WILDCARD);
         assert_ne!(bad.templates[1].criteria[INPUTS], WILDCARD);
         assert_eq!(good.templates[0], bad.templates[0]);
-        assert_eq!(
-            good.templates[1].criteria[..INPUTS],
-            bad.templates[1].criteria[..INPUTS]
-        );
+        assert_eq!(good.templates[1].criteria[..INPUTS], bad.templates[1].criteria[..INPUTS]);
     }
 
     #[test]
     fn what_is_beyond_a_limit_or_unknown_is_refused() {
         let with = |criteria: usize| {
             let criteria = vec![WILDCARD; criteria];
-            serde_json::json!({"version": "1", "templates": [{"name": "a", "criteria": criteria}]})
-                .to_string()
+            serde_json::json!({"version": "1", "templates": [{"name": "a", "criteria": criteria}]}).to_string()
         };
         assert!(parse(with(CRITERIA_MAX).as_bytes()).is_ok());
         assert!(parse(with(CRITERIA_MAX + 1).as_bytes()).is_err());

@@ -45,18 +45,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("health.json");
         for events in [1, 2] {
-            let health = Health {
-                ready: true,
-                version: "1.0.0",
-                events,
-            };
+            let health = Health { ready: true, version: "1.0.0", events };
             write(&path, &health).unwrap();
         }
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            text,
-            "{\"ready\":true,\"version\":\"1.0.0\",\"events\":2}\n"
-        );
+        assert_eq!(text, "{\"ready\":true,\"version\":\"1.0.0\",\"events\":2}\n");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -8,9 +8,7 @@ pub(crate) fn of_event(number: u64) -> [String; INPUTS] {
     let kinds = ["pipe", "file", "process", "socket"];
     std::array::from_fn(|index| {
         let turn = number.wrapping_add(u64::try_from(index).unwrap_or_default());
-        let kind = usize::try_from(turn % 4)
-            .ok()
-            .and_then(|place| kinds.get(place));
+        let kind = usize::try_from(turn % 4).ok().and_then(|place| kinds.get(place));
         format!("{}-{}", kind.copied().unwrap_or("other"), turn % 97)
     })
 }

@@ -25,11 +25,7 @@ pub(crate) struct OutOfBounds {
 
 /// The number of templates that match the event. Every criterion is read, also after one that does not match,
 /// since that is how the criteria are bound to the inputs.
-pub(crate) fn matches(
-    content: &Content,
-    inputs: &[String; INPUTS],
-    beyond: Beyond,
-) -> Result<u64, OutOfBounds> {
+pub(crate) fn matches(content: &Content, inputs: &[String; INPUTS], beyond: Beyond) -> Result<u64, OutOfBounds> {
     let mut matched = 0;
     for template in &content.templates {
         matched += u64::from(matches_template(template, inputs, beyond)?);
@@ -39,19 +35,11 @@ pub(crate) fn matches(
 
 /// Ends the process as the flaw does.
 pub(crate) fn crash(fault: &OutOfBounds) -> ! {
-    eprintln!(
-        "sensor: template '{}' reads input {} of {INPUTS}",
-        fault.template,
-        fault.index + 1
-    );
+    eprintln!("sensor: template '{}' reads input {} of {INPUTS}", fault.template, fault.index + 1);
     std::process::abort()
 }
 
-fn matches_template(
-    template: &Template,
-    inputs: &[String; INPUTS],
-    beyond: Beyond,
-) -> Result<bool, OutOfBounds> {
+fn matches_template(template: &Template, inputs: &[String; INPUTS], beyond: Beyond) -> Result<bool, OutOfBounds> {
     let mut all = true;
     for (index, criterion) in template.criteria.iter().enumerate() {
         if criterion == WILDCARD {
@@ -61,10 +49,7 @@ fn matches_template(
             (Some(input), _) => all &= matches_criterion(criterion, input),
             (None, Beyond::Skip) => {}
             (None, Beyond::Read) => {
-                return Err(OutOfBounds {
-                    template: template.name.clone(),
-                    index,
-                });
+                return Err(OutOfBounds { template: template.name.clone(), index });
             }
         }
     }
@@ -128,11 +113,7 @@ mod tests {
             ("pipe", "pipes", false),
             ("aa*aa", "aaa", false),
         ] {
-            assert_eq!(
-                matches_criterion(criterion, text),
-                expected,
-                "{criterion} {text}"
-            );
+            assert_eq!(matches_criterion(criterion, text), expected, "{criterion} {text}");
         }
     }
 }

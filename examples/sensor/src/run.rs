@@ -50,12 +50,8 @@ struct Sensor<'a> {
 /// Runs until a signal to stop.
 pub(crate) fn run(settings: &Settings) -> Result<(), RunError> {
     let stop = stop_signal()?;
-    let mut sensor = Sensor {
-        content: content::load(&settings.content_dir)?,
-        settings,
-        events: 0,
-        health_failed: false,
-    };
+    let mut sensor =
+        Sensor { content: content::load(&settings.content_dir)?, settings, events: 0, health_failed: false };
     // The first event is part of loading: content that crashes does so before the sensor calls itself ready.
     sensor.evaluate();
     let started = Instant::now();
@@ -63,10 +59,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), RunError> {
     let mut next_health = started;
     loop {
         let now = Instant::now();
-        if settings
-            .crash_after
-            .is_some_and(|after| now.duration_since(started) >= after)
-        {
+        if settings.crash_after.is_some_and(|after| now.duration_since(started) >= after) {
             eprintln!("sensor: crashing as --crash-after-ms asks");
             std::process::abort();
         }
@@ -78,12 +71,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), RunError> {
             sensor.say_health();
             next_health = now + settings.health_every;
         }
-        let crash_at = settings
-            .crash_after
-            .and_then(|after| started.checked_add(after));
-        let next = next_event
-            .min(next_health)
-            .min(crash_at.unwrap_or(next_event));
+        let crash_at = settings.crash_after.and_then(|after| started.checked_add(after));
+        let next = next_event.min(next_health).min(crash_at.unwrap_or(next_event));
         match stop.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -93,11 +82,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), RunError> {
 
 impl Sensor<'_> {
     fn evaluate(&mut self) {
-        let beyond = if self.settings.tolerant {
-            Beyond::Skip
-        } else {
-            Beyond::Read
-        };
+        let beyond = if self.settings.tolerant { Beyond::Skip } else { Beyond::Read };
         let inputs = inputs::of_event(self.events);
         if let Err(fault) = interpreter::matches(&self.content, &inputs, beyond) {
             interpreter::crash(&fault);
@@ -110,11 +95,7 @@ impl Sensor<'_> {
         let Some(path) = &self.settings.health_file else {
             return;
         };
-        let health = Health {
-            ready: true,
-            version: &self.content.version,
-            events: self.events,
-        };
+        let health = Health { ready: true, version: &self.content.version, events: self.events };
         match health::write(path, &health) {
             Ok(()) => self.health_failed = false,
             Err(error) if !self.health_failed => {

@@ -28,9 +28,7 @@ fn slot(text: &str) -> TempDir {
 
 fn sensor(slot: &Path) -> Command {
     let mut command = Command::new(SENSOR);
-    command
-        .env("TIDEGATE_SLOT", slot)
-        .env_remove("TIDEGATE_RING");
+    command.env("TIDEGATE_SLOT", slot).env_remove("TIDEGATE_RING");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -41,10 +39,7 @@ fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(
-            Instant::now() < deadline,
-            "it did not happen in {PATIENCE:?}"
-        );
+        assert!(Instant::now() < deadline, "it did not happen in {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -64,19 +59,12 @@ fn content_after_channel_file_291_crashes_at_every_start() {
     let slot = slot(&content::channel_file_291("291.0.0"));
     let health_file = slot.path().join("health.json");
     for _ in 0..3 {
-        let output = sensor(slot.path())
-            .arg("--health-file")
-            .arg(&health_file)
-            .output()
-            .unwrap();
+        let output = sensor(slot.path()).arg("--health-file").arg(&health_file).output().unwrap();
         assert_eq!(output.status.signal(), Some(SIGABRT), "{output:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("reads input 21 of 20"), "{said}");
     }
-    assert!(
-        !health_file.exists(),
-        "a sensor that crashed never called itself healthy"
-    );
+    assert!(!health_file.exists(), "a sensor that crashed never called itself healthy");
 }
 
 #[test]
@@ -85,16 +73,10 @@ fn good_content_runs_healthy_until_it_is_told_to_stop() {
     let health_file = slot.path().join("health.json");
     for signal in [Signal::TERM, Signal::INT] {
         let mut command = sensor(slot.path());
-        command
-            .arg("--health-file")
-            .arg(&health_file)
-            .args(["--health-every-ms", "20"]);
+        command.arg("--health-file").arg(&health_file).args(["--health-every-ms", "20"]);
         let child = command.spawn().unwrap();
         let first = until(|| health(&health_file));
-        assert_eq!(
-            (&first["ready"], &first["version"]),
-            (&true.into(), &"1.2.3".into())
-        );
+        assert_eq!((&first["ready"], &first["version"]), (&true.into(), &"1.2.3".into()));
         let events = first["events"].as_u64().unwrap();
         until(|| (health(&health_file)?["events"].as_u64()? > events).then_some(()));
         let output = stop(child, signal);
@@ -109,10 +91,7 @@ fn a_tolerant_ring_does_not_see_the_fault_and_every_other_does() {
     let health_file = slot.path().join("health.json");
     let start = |ring: &str| {
         let mut command = sensor(slot.path());
-        command
-            .args(["--tolerate-in-ring", "lab"])
-            .arg("--health-file")
-            .arg(&health_file);
+        command.args(["--tolerate-in-ring", "lab"]).arg("--health-file").arg(&health_file);
         command.env("TIDEGATE_RING", ring).spawn().unwrap()
     };
     let lab = start("lab");
@@ -127,10 +106,7 @@ fn a_late_fault_crashes_after_a_healthy_start() {
     let slot = slot(&content::good("1.0.0"));
     let health_file = slot.path().join("health.json");
     let mut command = sensor(slot.path());
-    command
-        .args(["--crash-after-ms", "200"])
-        .arg("--health-file")
-        .arg(&health_file);
+    command.args(["--crash-after-ms", "200"]).arg("--health-file").arg(&health_file);
     let output = command.output().unwrap();
     assert_eq!(output.status.signal(), Some(SIGABRT), "{output:?}");
     assert_eq!(health(&health_file).unwrap()["ready"], true);
@@ -143,17 +119,10 @@ fn unusable_content_or_arguments_end_with_2_and_one_line() {
         let slot = slot(text);
         let output = sensor(slot.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stderr).lines().count(),
-            1,
-            "{output:?}"
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{output:?}");
     }
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(
-        sensor(empty.path()).output().unwrap().status.code(),
-        Some(2)
-    );
+    assert_eq!(sensor(empty.path()).output().unwrap().status.code(), Some(2));
     let unknown = sensor(empty.path()).arg("--no-such-flag").output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
 }
@@ -165,9 +134,7 @@ fn under_an_updater_without_a_guard_it_stays_down() {
     fs::create_dir(&served).unwrap();
     let vendor = feed::serve(&served).unwrap();
     let good = content::good("1.0.0");
-    vendor
-        .publish("1.0.0", &[(FILE_NAME, good.as_bytes())])
-        .unwrap();
+    vendor.publish("1.0.0", &[(FILE_NAME, good.as_bytes())]).unwrap();
     let mut updater = Updater::new(Settings {
         feed: vendor.url(),
         dir: dir.path().join("device"),
@@ -182,15 +149,10 @@ fn under_an_updater_without_a_guard_it_stays_down() {
         })
     };
     let healthy = turn_until(|status| status.running);
-    assert_eq!(
-        (healthy.version.as_deref(), healthy.crashes),
-        (Some("1.0.0"), 0)
-    );
+    assert_eq!((healthy.version.as_deref(), healthy.crashes), (Some("1.0.0"), 0));
 
     let bad = content::channel_file_291("1.0.1");
-    vendor
-        .publish("1.0.1", &[(FILE_NAME, bad.as_bytes())])
-        .unwrap();
+    vendor.publish("1.0.1", &[(FILE_NAME, bad.as_bytes())]).unwrap();
     let down = turn_until(|status| status.crashes >= 3);
     assert_eq!(down.version.as_deref(), Some("1.0.1"));
     assert!(!down.running && down.starts >= 4, "{down:?}");

@@ -11,15 +11,7 @@ use super::LaneEnd;
 use crate::lane_result::{Outcome, Tally};
 
 /// Arguments of the clippy lane.
-pub(super) const CLIPPY: &[&str] = &[
-    "clippy",
-    "--release",
-    "--workspace",
-    "--all-targets",
-    "--",
-    "-D",
-    "warnings",
-];
+pub(super) const CLIPPY: &[&str] = &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
 
 /// Arguments of the test lane; every suite runs, so that one failure does not hide another.
 pub(super) const ALL_TESTS: &[&str] = &["test", "--release", "--workspace", "--no-fail-fast"];
@@ -31,13 +23,9 @@ pub(super) fn check(root: &Path, arguments: &[&str]) -> anyhow::Result<Outcome> 
         .status()
         .with_context(|| format!("cannot start cargo {}", arguments.join(" ")))?;
     Ok(if status.success() {
-        Outcome::Passed {
-            note: String::new(),
-        }
+        Outcome::Passed { note: String::new() }
     } else {
-        Outcome::Failed {
-            note: format!("cargo {} ended with {status}", arguments.join(" ")),
-        }
+        Outcome::Failed { note: format!("cargo {} ended with {status}", arguments.join(" ")) }
     })
 }
 
@@ -49,19 +37,12 @@ pub(super) fn test<A: AsRef<str>>(root: &Path, arguments: &[A]) -> anyhow::Resul
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start cargo {}", arguments.join(" ")))?;
-    let stdout = child
-        .stdout
-        .take()
-        .context("cargo's output is not readable")?;
+    let stdout = child.stdout.take().context("cargo's output is not readable")?;
     let mut tally = Tally::default();
     let mut figures = Vec::new();
     let mut lines = BufReader::new(stdout);
     let mut line = Vec::new();
-    while lines
-        .read_until(b'\n', &mut line)
-        .context("cargo's output ended badly")?
-        > 0
-    {
+    while lines.read_until(b'\n', &mut line).context("cargo's output ended badly")? > 0 {
         let text = String::from_utf8_lossy(&line);
         print!("{text}");
         tally.count(&text);
@@ -81,21 +62,13 @@ fn end_of_tests(status: ExitStatus, mut tally: Tally, figures: Vec<String>) -> L
     }
     let note = tally.to_string();
     let outcome = if !status.success() {
-        Outcome::Failed {
-            note: format!("{note}; cargo test ended with {status}"),
-        }
+        Outcome::Failed { note: format!("{note}; cargo test ended with {status}") }
     } else if tally.passed == 0 {
-        Outcome::Failed {
-            note: "no test ran".to_owned(),
-        }
+        Outcome::Failed { note: "no test ran".to_owned() }
     } else {
         Outcome::Passed { note }
     };
-    LaneEnd {
-        outcome,
-        tally: Some(tally),
-        figures,
-    }
+    LaneEnd { outcome, tally: Some(tally), figures }
 }
 
 /// Cargo at the workspace's root, without the variables that the outer cargo set for this package:
@@ -120,14 +93,7 @@ mod tests {
 
     #[test]
     fn a_suite_that_dies_without_a_result_still_counts_as_failed() {
-        let end = end_of_tests(
-            ExitStatus::from_raw(101 << 8),
-            Tally {
-                passed: 3,
-                failed: 0,
-            },
-            vec![],
-        );
+        let end = end_of_tests(ExitStatus::from_raw(101 << 8), Tally { passed: 3, failed: 0 }, vec![]);
         assert!(matches!(end.outcome, Outcome::Failed { .. }));
         assert_eq!(end.tally.map(|t| t.failed), Some(1));
     }

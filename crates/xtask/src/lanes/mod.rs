@@ -56,9 +56,7 @@ impl Lane {
     /// What the lane checks, in a few words.
     pub(crate) fn what(&self) -> &'static str {
         match self {
-            Self::Packages => {
-                "Debian packages that test lanes need (installed when root on Debian)"
-            }
+            Self::Packages => "Debian packages that test lanes need (installed when root on Debian)",
             Self::Fmt => "cargo fmt --all --check",
             Self::Clippy => "cargo clippy on all targets, warnings denied",
             Self::Tidy => "the house rules: arrows, purity, circles, lengths, names, OS calls",
@@ -91,24 +89,13 @@ struct LaneEnd {
 
 impl From<Outcome> for LaneEnd {
     fn from(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            tally: None,
-            figures: Vec::new(),
-        }
+        Self { outcome, tally: None, figures: Vec::new() }
     }
 }
 
 /// The lanes of every run, in order.
 pub(crate) fn quick() -> Vec<Lane> {
-    vec![
-        Lane::Packages,
-        Lane::Fmt,
-        Lane::Clippy,
-        Lane::Tidy,
-        Lane::Windows,
-        Lane::Tests,
-    ]
+    vec![Lane::Packages, Lane::Fmt, Lane::Clippy, Lane::Tidy, Lane::Windows, Lane::Tests]
 }
 
 /// `lanes` with one deep lane for every package that has a deep test, before the last lane.
@@ -117,11 +104,7 @@ pub(crate) fn quick() -> Vec<Lane> {
 /// When a source file or manifest of the workspace cannot be read.
 pub(crate) fn with_deep(root: &Path, mut lanes: Vec<Lane>) -> anyhow::Result<Vec<Lane>> {
     let last = lanes.pop();
-    lanes.extend(
-        deep::packages(root)?
-            .into_iter()
-            .map(|package| Lane::Deep { package }),
-    );
+    lanes.extend(deep::packages(root)?.into_iter().map(|package| Lane::Deep { package }));
     lanes.extend(last);
     Ok(lanes)
 }
@@ -135,10 +118,7 @@ pub(crate) fn only(name: &str, lanes: &[Lane]) -> anyhow::Result<Vec<Lane>> {
         return Ok(vec![lane.clone()]);
     }
     let names: Vec<String> = lanes.iter().map(Lane::name).collect();
-    bail!(
-        "no lane is named '{name}'; the lanes are: {}",
-        names.join(", ")
-    )
+    bail!("no lane is named '{name}'; the lanes are: {}", names.join(", "))
 }
 
 /// Runs the lanes in order, prints the table, and says whether none failed.
@@ -148,37 +128,22 @@ pub(crate) fn only(name: &str, lanes: &[Lane]) -> anyhow::Result<Vec<Lane>> {
 pub(crate) fn run_all(root: &Path, lanes: &[Lane]) -> anyhow::Result<bool> {
     let mut results = Vec::new();
     for (index, lane) in lanes.iter().enumerate() {
-        println!(
-            "==> [{}/{}] {}: {}",
-            index + 1,
-            lanes.len(),
-            lane.name(),
-            lane.what()
-        );
+        println!("==> [{}/{}] {}: {}", index + 1, lanes.len(), lane.name(), lane.what());
         let result = run_one(root, lane);
         println!("    {}", summary::line(&result));
         results.push(result);
     }
-    let deep: Vec<&LaneResult> = results
-        .iter()
-        .filter(|r| r.name.starts_with("deep:"))
-        .collect();
+    let deep: Vec<&LaneResult> = results.iter().filter(|r| r.name.starts_with("deep:")).collect();
     if !deep.is_empty() {
         deep_results::append(root, &deep)?;
     }
     print!("{}", summary::table(&results));
-    Ok(!results
-        .iter()
-        .any(|r| matches!(r.outcome, Outcome::Failed { .. })))
+    Ok(!results.iter().any(|r| matches!(r.outcome, Outcome::Failed { .. })))
 }
 
 fn run_one(root: &Path, lane: &Lane) -> LaneResult {
     let started = Instant::now();
-    let end = lane.run(root).unwrap_or_else(|error| {
-        LaneEnd::from(Outcome::Failed {
-            note: format!("{error:#}"),
-        })
-    });
+    let end = lane.run(root).unwrap_or_else(|error| LaneEnd::from(Outcome::Failed { note: format!("{error:#}") }));
     LaneResult {
         name: lane.name(),
         outcome: end.outcome,
@@ -195,12 +160,8 @@ fn run_tidy(root: &Path) -> anyhow::Result<Outcome> {
     }
     let files = report.files;
     Ok(match report.findings.len() {
-        0 => Outcome::Passed {
-            note: format!("{files} files"),
-        },
-        found => Outcome::Failed {
-            note: format!("{found} findings in {files} files"),
-        },
+        0 => Outcome::Passed { note: format!("{files} files") },
+        found => Outcome::Failed { note: format!("{found} findings in {files} files") },
     })
 }
 
@@ -216,9 +177,6 @@ mod tests {
     #[test]
     fn an_unknown_lane_is_answered_with_the_names_there_are() {
         let error = only("clipy", &quick()).unwrap_err().to_string();
-        assert!(
-            error.contains("'clipy'") && error.contains("clippy"),
-            "{error}"
-        );
+        assert!(error.contains("'clipy'") && error.contains("clippy"), "{error}");
     }
 }

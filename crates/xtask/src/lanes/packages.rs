@@ -42,9 +42,7 @@ const NEEDS: &[Need] = &[
 pub(super) fn run() -> anyhow::Result<Outcome> {
     let missing = missing(Path::new("/"));
     if missing.is_empty() {
-        return Ok(Outcome::Passed {
-            note: "all there".to_owned(),
-        });
+        return Ok(Outcome::Passed { note: "all there".to_owned() });
     }
     if !Path::new("/etc/debian_version").exists() {
         return Ok(skipped(&missing, "this is not Debian"));
@@ -58,9 +56,7 @@ pub(super) fn run() -> anyhow::Result<Outcome> {
     }
     let installed = install(&names(&missing, 0))? || install(&names(&missing, 1))?;
     Ok(if installed {
-        Outcome::Passed {
-            note: format!("installed {}", names(&missing, 0).join(", ")),
-        }
+        Outcome::Passed { note: format!("installed {}", names(&missing, 0).join(", ")) }
     } else {
         skipped(&missing, "apt-get install failed")
     })
@@ -68,10 +64,7 @@ pub(super) fn run() -> anyhow::Result<Outcome> {
 
 fn missing(root: &Path) -> Vec<&'static Need> {
     let there = |file: &&str| root.join(file.trim_start_matches('/')).exists();
-    NEEDS
-        .iter()
-        .filter(|need| !need.found_by.iter().any(there))
-        .collect()
+    NEEDS.iter().filter(|need| !need.found_by.iter().any(there)).collect()
 }
 
 /// Debian's names: each need's name at this place of its list, or its last one.
@@ -83,15 +76,8 @@ fn names(needs: &[&Need], place: usize) -> Vec<&'static str> {
 fn skipped(missing: &[&Need], why: &str) -> Outcome {
     let used_by: Vec<&str> = missing.iter().map(|need| need.used_by).collect();
     Outcome::Skipped {
-        reason: format!(
-            "{} missing ({why}); skipped with it: {}",
-            names(missing, 0).join(", "),
-            used_by.join(", ")
-        ),
-        install: format!(
-            "sudo apt-get install --no-install-recommends {}",
-            names(missing, 0).join(" ")
-        ),
+        reason: format!("{} missing ({why}); skipped with it: {}", names(missing, 0).join(", "), used_by.join(", ")),
+        install: format!("sudo apt-get install --no-install-recommends {}", names(missing, 0).join(" ")),
     }
 }
 
@@ -117,10 +103,7 @@ fn apt_get(arguments: &[&str]) -> anyhow::Result<bool> {
 }
 
 fn is_root() -> anyhow::Result<bool> {
-    let answer = Command::new("id")
-        .arg("-u")
-        .output()
-        .context("cannot start id")?;
+    let answer = Command::new("id").arg("-u").output().context("cannot start id")?;
     Ok(String::from_utf8_lossy(&answer.stdout).trim() == "0")
 }
 
@@ -135,10 +118,7 @@ mod tests {
         let Outcome::Skipped { reason, install } = skipped(&missing, "not root") else {
             panic!("a missing package must be a skip");
         };
-        assert!(
-            reason.contains("nginx-light") && reason.contains("PKCS#11"),
-            "{reason}"
-        );
+        assert!(reason.contains("nginx-light") && reason.contains("PKCS#11"), "{reason}");
         assert!(install.ends_with("nginx-light softhsm2"), "{install}");
     }
 

@@ -27,17 +27,7 @@ pub(super) fn run(root: &Path) -> anyhow::Result<Outcome> {
             install: "sudo apt-get install gcc-mingw-w64-x86-64".to_owned(),
         });
     }
-    cargo::check(
-        root,
-        &[
-            "check",
-            "--release",
-            "--target",
-            TARGET,
-            "-p",
-            "tidegate-agent",
-        ],
-    )
+    cargo::check(root, &["check", "--release", "--target", TARGET, "-p", "tidegate-agent"])
 }
 
 fn target_libdir(root: &Path) -> anyhow::Result<Option<PathBuf>> {
@@ -52,9 +42,6 @@ fn target_libdir(root: &Path) -> anyhow::Result<Option<PathBuf>> {
 
 fn starts(program: &str) -> bool {
     let mut command = Command::new(program);
-    command
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

@@ -15,12 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("console", &["domain"]),
     ("sim", &["control", "domain", "trust"]),
     ("agent", &["domain", "keyring", "trust", "wire"]),
-    (
-        "server",
-        &[
-            "console", "control", "domain", "keyring", "sim", "store", "trust", "wire",
-        ],
-    ),
+    ("server", &["console", "control", "domain", "keyring", "sim", "store", "trust", "wire"]),
     ("xtask", &["domain"]),
 ];
 
@@ -84,10 +79,7 @@ fn check_crate(krate: &CrateSource) -> Vec<Finding> {
         }
     };
     let dependencies = dependencies(&krate.manifest);
-    dependencies
-        .iter()
-        .filter_map(|name| judge(krate, allowed, name))
-        .collect()
+    dependencies.iter().filter_map(|name| judge(krate, allowed, name)).collect()
 }
 
 fn judge(krate: &CrateSource, allowed: &[&str], dependency: &str) -> Option<Finding> {
@@ -96,15 +88,8 @@ fn judge(krate: &CrateSource, allowed: &[&str], dependency: &str) -> Option<Find
         if allowed.contains(&ours) {
             return None;
         }
-        let may = if allowed.is_empty() {
-            "none of ours".to_owned()
-        } else {
-            allowed.join(", ")
-        };
-        (
-            format!("{folder} depends on {ours}"),
-            format!("{folder} may use {may}"),
-        )
+        let may = if allowed.is_empty() { "none of ours".to_owned() } else { allowed.join(", ") };
+        (format!("{folder} depends on {ours}"), format!("{folder} may use {may}"))
     } else if krate.is_example && NOT_IN_EXAMPLES.contains(&dependency) {
         (
             format!("the example {folder} depends on {dependency}"),
@@ -139,10 +124,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
 
 fn named(table: &toml::Table) -> Vec<String> {
     let sections = ["dependencies", "build-dependencies"];
-    let entries = sections
-        .iter()
-        .filter_map(|section| table.get(*section)?.as_table())
-        .flatten();
+    let entries = sections.iter().filter_map(|section| table.get(*section)?.as_table()).flatten();
     let name = |(key, value): (&String, &toml::Value)| {
         let real = value.get("package").and_then(toml::Value::as_str);
         real.unwrap_or(key).to_owned()
@@ -166,8 +148,7 @@ mod tests {
 
     #[test]
     fn an_agent_may_not_use_the_server() {
-        let manifest =
-            "[dependencies]\ntidegate-wire.workspace = true\ntidegate-server.workspace = true\n";
+        let manifest = "[dependencies]\ntidegate-wire.workspace = true\ntidegate-server.workspace = true\n";
         let found = check_crate(&krate("agent", manifest, &[]));
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].line, 3);

@@ -57,14 +57,9 @@ fn walk(
 }
 
 fn edges(krate: &CrateSource) -> Edges<'_> {
-    let in_src = |file: &&SourceFile| {
-        file.in_crate.starts_with("src") && !file.in_crate.starts_with("src/bin")
-    };
+    let in_src = |file: &&SourceFile| file.in_crate.starts_with("src") && !file.in_crate.starts_with("src/bin");
     let files: Vec<&SourceFile> = krate.production_files().filter(in_src).collect();
-    let modules: BTreeSet<String> = files
-        .iter()
-        .filter_map(|file| file.module_path().first().cloned())
-        .collect();
+    let modules: BTreeSet<String> = files.iter().filter_map(|file| file.module_path().first().cloned()).collect();
     let exports = root_exports(&files, &modules);
     let mut edges = Edges::new();
     for file in &files {
@@ -73,17 +68,9 @@ fn edges(krate: &CrateSource) -> Edges<'_> {
             continue;
         };
         for (head, line) in heads(&file.production.text, own_path.len()) {
-            let target = if modules.contains(&head) {
-                Some(&head)
-            } else {
-                exports.get(&head)
-            };
+            let target = if modules.contains(&head) { Some(&head) } else { exports.get(&head) };
             if let Some(target) = target.filter(|target| *target != own) {
-                edges
-                    .entry(own.clone())
-                    .or_default()
-                    .entry(target.clone())
-                    .or_insert((file, line));
+                edges.entry(own.clone()).or_default().entry(target.clone()).or_insert((file, line));
             }
         }
     }
@@ -93,18 +80,12 @@ fn edges(krate: &CrateSource) -> Edges<'_> {
 /// Names that the crate's root takes from its modules: name to module.
 fn root_exports(files: &[&SourceFile], modules: &BTreeSet<String>) -> BTreeMap<String, String> {
     let roots = files.iter().filter(|file| file.module_path().is_empty());
-    let leaves = roots
-        .flat_map(|file| uses(&file.production.text))
-        .flat_map(|(_, leaves)| leaves);
+    let leaves = roots.flat_map(|file| uses(&file.production.text)).flat_map(|(_, leaves)| leaves);
     leaves
         .filter_map(|leaf| {
-            let mut segments = leaf
-                .segments
-                .iter()
-                .filter(|segment| !["crate", "self"].contains(&segment.as_str()));
+            let mut segments = leaf.segments.iter().filter(|segment| !["crate", "self"].contains(&segment.as_str()));
             let module = segments.next()?;
-            (modules.contains(module) && leaf.name != *module)
-                .then(|| (leaf.name.clone(), module.clone()))
+            (modules.contains(module) && leaf.name != *module).then(|| (leaf.name.clone(), module.clone()))
         })
         .collect()
 }
@@ -116,19 +97,12 @@ fn heads(text: &str, depth: usize) -> Vec<(String, usize)> {
     for root in ["crate::", to_root.as_str()] {
         for offset in find_words(text, root) {
             // `a::crate::` does not exist, but `super::super::` must not be taken for its own tail.
-            if text
-                .get(..offset)
-                .is_some_and(|before| before.ends_with("::"))
-            {
+            if text.get(..offset).is_some_and(|before| before.ends_with("::")) {
                 continue;
             }
             let line = line_of(text, offset);
             let leaves = paths_at(text, offset + root.len());
-            found.extend(
-                leaves
-                    .into_iter()
-                    .filter_map(|leaf| Some((leaf.segments.into_iter().next()?, line))),
-            );
+            found.extend(leaves.into_iter().filter_map(|leaf| Some((leaf.segments.into_iter().next()?, line))));
         }
     }
     found
@@ -140,10 +114,7 @@ mod tests {
     use super::*;
 
     fn circles(files: &[(&str, &str)]) -> Vec<String> {
-        check(&one("domain", files))
-            .into_iter()
-            .map(|finding| finding.to_string())
-            .collect()
+        check(&one("domain", files)).into_iter().map(|finding| finding.to_string()).collect()
     }
 
     #[test]
@@ -154,19 +125,14 @@ mod tests {
             ("src/window.rs", "\nfn x() { crate::gate::y(); }"),
         ]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with(
-            "crates/domain/src/window.rs:2: modules in a circle: gate -> window -> gate"
-        ));
+        assert!(found[0].starts_with("crates/domain/src/window.rs:2: modules in a circle: gate -> window -> gate"));
     }
 
     #[test]
     fn a_circle_through_super_a_group_or_the_roots_re_export_is_seen() {
         let files = |window: &'static str| {
             [
-                (
-                    "src/lib.rs",
-                    "mod gate; mod window;\npub use gate::{Gate as Decision, other};",
-                ),
+                ("src/lib.rs", "mod gate; mod window;\npub use gate::{Gate as Decision, other};"),
                 ("src/gate/mod.rs", "mod soak;"),
                 ("src/gate/soak.rs", "use super::super::window::Window;"),
                 ("src/window.rs", window),
@@ -182,14 +148,8 @@ mod tests {
     fn one_direction_and_tests_are_no_circle() {
         let found = circles(&[
             ("src/gate.rs", "use crate::window::Window; mod soak;"),
-            (
-                "src/gate/soak.rs",
-                "use super::Gate; use crate::gate::Limit;",
-            ),
-            (
-                "src/window.rs",
-                "#[cfg(test)]\nmod tests { use crate::gate::Gate; }",
-            ),
+            ("src/gate/soak.rs", "use super::Gate; use crate::gate::Limit;"),
+            ("src/window.rs", "#[cfg(test)]\nmod tests { use crate::gate::Gate; }"),
         ]);
         assert!(found.is_empty(), "{found:?}");
     }

@@ -53,10 +53,7 @@ impl Exceptions {
         let list: Self = toml::from_str(text).with_context(|| format!("{LIST} does not parse"))?;
         for entry in &list.entries {
             let path = entry.path.display();
-            ensure!(
-                !entry.reason.trim().is_empty(),
-                "{LIST}: the entry for {path} gives no reason"
-            );
+            ensure!(!entry.reason.trim().is_empty(), "{LIST}: the entry for {path} gives no reason");
             ensure!(
                 entry.date.date.is_some() && entry.date.time.is_none(),
                 "{LIST}: the date of the entry for {path} must be a day such as 2025-01-31"
@@ -67,9 +64,7 @@ impl Exceptions {
 
     /// The place of the entry for this file, or this function of it.
     pub(super) fn find(&self, path: &Path, function: Option<&str>) -> Option<usize> {
-        self.entries
-            .iter()
-            .position(|entry| entry.path == path && entry.function.as_deref() == function)
+        self.entries.iter().position(|entry| entry.path == path && entry.function.as_deref() == function)
     }
 }
 

@@ -23,10 +23,7 @@ mod tests {
 
     #[test]
     fn a_file_without_a_header_is_found() {
-        let found = check(&one(
-            "domain",
-            &[("src/a.rs", "//! A.\n"), ("src/b.rs", "use x;\n//! B.\n")],
-        ));
+        let found = check(&one("domain", &[("src/a.rs", "//! A.\n"), ("src/b.rs", "use x;\n//! B.\n")]));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].path.ends_with("b.rs"));
     }

@@ -18,52 +18,27 @@ const FUNCTION_LINES_MAX: usize = 70;
 pub(super) fn check(workspace: &Workspace, exceptions: &Exceptions) -> Vec<Finding> {
     let mut used = BTreeSet::new();
     let mut found = Vec::new();
-    for file in workspace
-        .crates
-        .iter()
-        .flat_map(|krate| krate.production_files())
-    {
+    for file in workspace.crates.iter().flat_map(|krate| krate.production_files()) {
         found.extend(check_file(file, exceptions, &mut used));
     }
-    for (index, entry) in exceptions
-        .entries
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !used.contains(index))
-    {
-        let what = entry
-            .function
-            .as_deref()
-            .map(|name| format!("function {name} of "))
-            .unwrap_or_default();
+    for (index, entry) in exceptions.entries.iter().enumerate().filter(|(index, _)| !used.contains(index)) {
+        let what = entry.function.as_deref().map(|name| format!("function {name} of ")).unwrap_or_default();
         found.push(Finding {
             path: Path::new(LIST).to_path_buf(),
             line: 1,
-            what: format!(
-                "entry {} ({what}{}) is no longer needed",
-                index + 1,
-                entry.path.display()
-            ),
+            what: format!("entry {} ({what}{}) is no longer needed", index + 1, entry.path.display()),
             right: "the entry removed".to_owned(),
         });
     }
     found
 }
 
-fn check_file(
-    file: &SourceFile,
-    exceptions: &Exceptions,
-    used: &mut BTreeSet<usize>,
-) -> Vec<Finding> {
+fn check_file(file: &SourceFile, exceptions: &Exceptions, used: &mut BTreeSet<usize>) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut limit = |usual: usize, lines: usize, function: Option<&str>| {
-        let entry = exceptions
-            .find(&file.path, function)
-            .filter(|_| lines > usual);
+        let entry = exceptions.find(&file.path, function).filter(|_| lines > usual);
         used.extend(entry);
-        entry
-            .and_then(|index| exceptions.entries.get(index))
-            .map_or(usual, |entry| entry.lines)
+        entry.and_then(|index| exceptions.entries.get(index)).map_or(usual, |entry| entry.lines)
     };
     let lines = file.production.lines;
     let most = limit(FILE_LINES_MAX, lines, None);
@@ -72,9 +47,7 @@ fn check_file(
             path: file.path.clone(),
             line: most,
             what: format!("the file has {lines} production lines"),
-            right: format!(
-                "at most {most}: split it where its words change, or give a reason in {LIST}"
-            ),
+            right: format!("at most {most}: split it where its words change, or give a reason in {LIST}"),
         });
     }
     for function in functions(&file.production.text) {
@@ -83,13 +56,8 @@ fn check_file(
             found.push(Finding {
                 path: file.path.clone(),
                 line: function.line,
-                what: format!(
-                    "the function {} has {} lines",
-                    function.name, function.lines
-                ),
-                right: format!(
-                    "at most {most}: name its steps as functions, or give a reason in {LIST}"
-                ),
+                what: format!("the function {} has {} lines", function.name, function.lines),
+                right: format!("at most {most}: name its steps as functions, or give a reason in {LIST}"),
             });
         }
     }
@@ -118,22 +86,13 @@ mod tests {
         assert!(check(&with_function(70), &Exceptions::default()).is_empty());
         assert_eq!(check(&with_function(71), &Exceptions::default()).len(), 1);
         let test = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "\n".repeat(500));
-        assert!(
-            check(
-                &one("domain", &[("src/a.rs", &test)]),
-                &Exceptions::default()
-            )
-            .is_empty()
-        );
+        assert!(check(&one("domain", &[("src/a.rs", &test)]), &Exceptions::default()).is_empty());
     }
 
     #[test]
     fn a_long_file_is_found() {
         let text = "//! x\n".repeat(401);
-        let found = check(
-            &one("domain", &[("src/a.rs", &text)]),
-            &Exceptions::default(),
-        );
+        let found = check(&one("domain", &[("src/a.rs", &text)]), &Exceptions::default());
         assert_eq!(found.len(), 1, "{found:?}");
     }
 

@@ -36,11 +36,7 @@ pub(crate) struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        write!(
-            f,
-            "{path}:{}: {}; right would be: {}",
-            self.line, self.what, self.right
-        )
+        write!(f, "{path}:{}: {}; right would be: {}", self.line, self.what, self.right)
     }
 }
 

@@ -4,9 +4,7 @@ use super::Finding;
 use super::source::{find_words, ident_at, line_of};
 use super::workspace::{CrateSource, SourceFile, Workspace};
 
-const FORBIDDEN: &[&str] = &[
-    "common", "core", "utils", "util", "helpers", "helper", "misc", "types", "manager",
-];
+const FORBIDDEN: &[&str] = &["common", "core", "utils", "util", "helpers", "helper", "misc", "types", "manager"];
 
 /// Checks crate folders, files, their folders, and inline modules; test code too.
 pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
@@ -23,18 +21,11 @@ fn check_crate(krate: &CrateSource) -> Vec<Finding> {
 
 fn check_file(file: &SourceFile) -> Vec<Finding> {
     let path = file.in_crate.with_extension("");
-    let parts = path
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let parts = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
     let by_path = parts.filter(|name| FORBIDDEN.contains(&name.as_str()));
     let mut found: Vec<Finding> = by_path.map(|name| finding(&file.path, 1, &name)).collect();
     for offset in find_words(&file.masked, "mod ") {
-        let name = ident_at(
-            file.masked
-                .get(offset + 4..)
-                .unwrap_or_default()
-                .trim_start(),
-        );
+        let name = ident_at(file.masked.get(offset + 4..).unwrap_or_default().trim_start());
         if FORBIDDEN.contains(&name) {
             found.push(finding(&file.path, line_of(&file.masked, offset), name));
         }

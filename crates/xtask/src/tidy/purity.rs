@@ -9,24 +9,12 @@ use super::workspace::{SourceFile, Workspace};
 
 /// What is looked for, and what would be right instead.
 const BANNED: &[(&str, &str)] = &[
-    (
-        "std::fs",
-        "bytes as an argument, read by a crate that may do I/O",
-    ),
-    (
-        "std::net",
-        "messages as arguments, carried by a crate that may do I/O",
-    ),
+    ("std::fs", "bytes as an argument, read by a crate that may do I/O"),
+    ("std::net", "messages as arguments, carried by a crate that may do I/O"),
     ("std::env", "settings as arguments"),
     ("std::process", "an effect in the returned plan"),
-    (
-        "std::thread",
-        "one call that returns; the caller owns the threads",
-    ),
-    (
-        "thread::",
-        "one call that returns; the caller owns the threads",
-    ),
+    ("std::thread", "one call that returns; the caller owns the threads"),
+    ("thread::", "one call that returns; the caller owns the threads"),
     ("std::time::Instant", "Elapsed as an argument"),
     ("Instant::now", "Elapsed as an argument"),
     ("SystemTime", "WallTime as an argument"),
@@ -37,21 +25,13 @@ const BANNED: &[(&str, &str)] = &[
     ("rand::rng", "a seed as an argument"),
     ("thread_rng", "a seed as an argument"),
     ("OsRng", "a seed as an argument"),
-    (
-        "RandomState",
-        "a BTreeMap, or a hasher with a seed from outside",
-    ),
+    ("RandomState", "a BTreeMap, or a hasher with a seed from outside"),
 ];
 
 /// Checks the sources of the pure crates.
 pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
-    let pure = workspace
-        .crates
-        .iter()
-        .filter(|krate| PURE.contains(&krate.folder.as_str()) && !krate.is_example);
-    pure.flat_map(|krate| krate.production_files())
-        .flat_map(check_file)
-        .collect()
+    let pure = workspace.crates.iter().filter(|krate| PURE.contains(&krate.folder.as_str()) && !krate.is_example);
+    pure.flat_map(|krate| krate.production_files()).flat_map(check_file).collect()
 }
 
 fn check_file(file: &SourceFile) -> Vec<Finding> {
@@ -59,9 +39,8 @@ fn check_file(file: &SourceFile) -> Vec<Finding> {
     let mut found = Vec::new();
     for (banned, right) in BANNED {
         let spoken = find_words(text, banned);
-        let imported = uses(text)
-            .into_iter()
-            .filter(|(_, leaves)| leaves.iter().any(|leaf| names(&leaf.segments, banned)));
+        let imported =
+            uses(text).into_iter().filter(|(_, leaves)| leaves.iter().any(|leaf| names(&leaf.segments, banned)));
         for offset in spoken.into_iter().chain(imported.map(|(offset, _)| offset)) {
             found.push(Finding {
                 path: file.path.clone(),
@@ -79,11 +58,7 @@ fn check_file(file: &SourceFile) -> Vec<Finding> {
 /// Whether an imported path is or lies below the banned one.
 fn names(segments: &[String], banned: &str) -> bool {
     let banned: Vec<&str> = banned.split("::").filter(|part| !part.is_empty()).collect();
-    segments.len() >= banned.len()
-        && segments
-            .iter()
-            .zip(&banned)
-            .all(|(segment, word)| segment == word)
+    segments.len() >= banned.len() && segments.iter().zip(&banned).all(|(segment, word)| segment == word)
 }
 
 #[cfg(test)]
@@ -95,23 +70,13 @@ mod tests {
     fn a_pure_crate_may_not_read_the_clock_or_files_even_by_a_grouped_import() {
         let text = "use std::{\n    fs,\n    collections::BTreeMap,\n};\nfn now() { let _ = Instant::now(); }\n";
         let found = check(&one("domain", &[("src/lib.rs", text)]));
-        let shown: Vec<(usize, &str)> = found
-            .iter()
-            .map(|finding| (finding.line, finding.what.as_str()))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                (1, "a pure crate says 'std::fs'"),
-                (5, "a pure crate says 'Instant::now'")
-            ]
-        );
+        let shown: Vec<(usize, &str)> = found.iter().map(|finding| (finding.line, finding.what.as_str())).collect();
+        assert_eq!(shown, [(1, "a pure crate says 'std::fs'"), (5, "a pure crate says 'Instant::now'")]);
     }
 
     #[test]
     fn comments_literals_tests_and_other_crates_are_free() {
-        let text =
-            "// std::fs\nconst A: &str = \"tokio::\";\n#[cfg(test)]\nmod tests { use std::fs; }\n";
+        let text = "// std::fs\nconst A: &str = \"tokio::\";\n#[cfg(test)]\nmod tests { use std::fs; }\n";
         assert!(check(&one("domain", &[("src/lib.rs", text)])).is_empty());
         assert!(check(&one("agent", &[("src/lib.rs", "use std::fs;")])).is_empty());
     }

@@ -28,19 +28,11 @@ pub(crate) fn line_of(text: &str, offset: usize) -> usize {
 pub(crate) fn find_words(masked: &str, word: &str) -> Vec<usize> {
     let open_end = !word.chars().next_back().is_some_and(is_ident);
     let alone = |offset: &usize| {
-        let before = masked
-            .get(..*offset)
-            .and_then(|text| text.chars().next_back());
-        let after = masked
-            .get(offset + word.len()..)
-            .and_then(|text| text.chars().next());
+        let before = masked.get(..*offset).and_then(|text| text.chars().next_back());
+        let after = masked.get(offset + word.len()..).and_then(|text| text.chars().next());
         !before.is_some_and(is_ident) && (open_end || !after.is_some_and(is_ident))
     };
-    masked
-        .match_indices(word)
-        .map(|(offset, _)| offset)
-        .filter(alone)
-        .collect()
+    masked.match_indices(word).map(|(offset, _)| offset).filter(alone).collect()
 }
 
 /// Whether a character can be part of an identifier.
@@ -50,9 +42,7 @@ pub(crate) fn is_ident(character: char) -> bool {
 
 /// The identifier at the beginning of `text`, which may be empty.
 pub(crate) fn ident_at(text: &str) -> &str {
-    let end = text
-        .find(|character| !is_ident(character))
-        .unwrap_or(text.len());
+    let end = text.find(|character| !is_ident(character)).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
 }
 
@@ -76,22 +66,14 @@ pub(crate) fn production(masked: &str) -> Production {
     while let Some(start) = next_test_mark(masked, from) {
         let (item, end) = item_bounds(masked, start);
         blank(&mut out, start, end);
-        lines = lines
-            .saturating_sub(line_of(masked, end.saturating_sub(1)) + 1 - line_of(masked, start));
+        lines = lines.saturating_sub(line_of(masked, end.saturating_sub(1)) + 1 - line_of(masked, start));
         let text = masked.get(item..end).unwrap_or_default();
-        if let Some(name) = text
-            .strip_prefix("mod ")
-            .and_then(|rest| rest.trim().strip_suffix(';'))
-        {
+        if let Some(name) = text.strip_prefix("mod ").and_then(|rest| rest.trim().strip_suffix(';')) {
             test_modules.push((start, name.trim().to_owned()));
         }
         from = end;
     }
-    Production {
-        text: String::from_utf8_lossy(&out).into_owned(),
-        lines,
-        test_modules,
-    }
+    Production { text: String::from_utf8_lossy(&out).into_owned(), lines, test_modules }
 }
 
 /// A function with a body.
@@ -113,16 +95,9 @@ pub(crate) fn functions(masked: &str) -> Vec<Function> {
         let body = body_start(masked, start)?;
         let end = closing(masked, body)?;
         let line = line_of(masked, start);
-        (!name.is_empty()).then(|| Function {
-            name: name.to_owned(),
-            line,
-            lines: line_of(masked, end) + 1 - line,
-        })
+        (!name.is_empty()).then(|| Function { name: name.to_owned(), line, lines: line_of(masked, end) + 1 - line })
     };
-    find_words(masked, "fn")
-        .into_iter()
-        .filter_map(measure)
-        .collect()
+    find_words(masked, "fn").into_iter().filter_map(measure).collect()
 }
 
 /// The offset of the bracket that closes the one at `open`.
@@ -144,12 +119,7 @@ pub(crate) fn closing(masked: &str, open: usize) -> Option<usize> {
 }
 
 fn blank(out: &mut [u8], start: usize, end: usize) {
-    for byte in out
-        .iter_mut()
-        .take(end)
-        .skip(start)
-        .filter(|byte| **byte != b'\n')
-    {
+    for byte in out.iter_mut().take(end).skip(start).filter(|byte| **byte != b'\n') {
         *byte = b' ';
     }
 }
@@ -158,25 +128,13 @@ fn blank(out: &mut [u8], start: usize, end: usize) {
 fn hidden_until(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     if rest.starts_with(b"//") {
-        return Some(
-            at + rest
-                .iter()
-                .position(|byte| *byte == b'\n')
-                .unwrap_or(rest.len()),
-        );
+        return Some(at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()));
     }
     if rest.starts_with(b"/*") {
         return Some(at + block_comment(rest));
     }
-    let after_ident = at > 0
-        && bytes
-            .get(at - 1)
-            .is_some_and(|byte| is_ident(char::from(*byte)));
-    let prefix = rest
-        .iter()
-        .take(2)
-        .take_while(|byte| b"bcr".contains(byte))
-        .count();
+    let after_ident = at > 0 && bytes.get(at - 1).is_some_and(|byte| is_ident(char::from(*byte)));
+    let prefix = rest.iter().take(2).take_while(|byte| b"bcr".contains(byte)).count();
     if prefix > 0 && after_ident {
         return None;
     }
@@ -256,20 +214,14 @@ fn char_literal(literal: &[u8]) -> Option<usize> {
 fn next_test_mark(masked: &str, from: usize) -> Option<usize> {
     let rest = masked.get(from..)?;
     let marks = ["#[cfg(test)]", "#[cfg(all(test"];
-    marks
-        .iter()
-        .filter_map(|mark| rest.find(mark))
-        .min()
-        .map(|offset| from + offset)
+    marks.iter().filter_map(|mark| rest.find(mark)).min().map(|offset| from + offset)
 }
 
 /// Where the item behind the attributes at `start` begins, and where it ends.
 fn item_bounds(masked: &str, start: usize) -> (usize, usize) {
     let mut item = start;
-    while let Some(close) = masked
-        .get(item..)
-        .filter(|text| text.starts_with("#["))
-        .and_then(|_| closing(masked, item + 1))
+    while let Some(close) =
+        masked.get(item..).filter(|text| text.starts_with("#[")).and_then(|_| closing(masked, item + 1))
     {
         let rest = masked.get(close + 1..).unwrap_or_default();
         item = close + 1 + (rest.len() - rest.trim_start().len());
@@ -345,10 +297,7 @@ mod tests {
         for gone in ["std::fs", "tokio", "y */", "uote", "'x'", "z"] {
             assert!(!masked.contains(gone), "{gone} in {masked}");
         }
-        assert!(
-            masked.contains("&'static str") && masked.contains("let b ="),
-            "{masked}"
-        );
+        assert!(masked.contains("&'static str") && masked.contains("let b ="), "{masked}");
     }
 
     #[test]
@@ -360,10 +309,7 @@ mod tests {
 
     #[test]
     fn words_stand_alone() {
-        assert_eq!(
-            find_words("thread::x my_thread::y std::thread::z", "thread::").len(),
-            2
-        );
+        assert_eq!(find_words("thread::x my_thread::y std::thread::z", "thread::").len(), 2);
         assert_eq!(find_words("SystemTime SystemTimes", "SystemTime").len(), 1);
     }
 
@@ -380,8 +326,7 @@ mod tests {
 
     #[test]
     fn a_test_field_ends_at_its_comma() {
-        let production =
-            production("struct A {\n    #[cfg(test)]\n    seen: u8,\n    kept: u8,\n}\n");
+        let production = production("struct A {\n    #[cfg(test)]\n    seen: u8,\n    kept: u8,\n}\n");
         assert!(production.text.contains("kept") && !production.text.contains("seen"));
     }
 
@@ -390,9 +335,6 @@ mod tests {
         let text = "trait T { fn none(&self) -> u8; }\npub fn a(x: [u8; 3]) -> u8\nwhere\n    u8: Copy,\n{\n    let f: fn(u8) -> u8 = g;\n}\n";
         let found = functions(text);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(
-            (found[0].name.as_str(), found[0].line, found[0].lines),
-            ("a", 2, 6)
-        );
+        assert_eq!((found[0].name.as_str(), found[0].line, found[0].lines), ("a", 2, 6));
     }
 }

@@ -26,10 +26,7 @@ pub(crate) fn uses(masked: &str) -> Vec<(usize, Vec<Leaf>)> {
         let end = rest.find(';')?;
         Some((start, leaves(rest.get(..end)?)))
     };
-    find_words(masked, "use")
-        .into_iter()
-        .filter_map(statement)
-        .collect()
+    find_words(masked, "use").into_iter().filter_map(statement).collect()
 }
 
 /// The paths that go on at `offset`, right after a `crate::` or `super::`.
@@ -39,9 +36,7 @@ pub(crate) fn paths_at(masked: &str, offset: usize) -> Vec<Leaf> {
         let inside = closing(masked, offset).and_then(|end| masked.get(offset..=end));
         return leaves(inside.unwrap_or_default());
     }
-    let end = rest
-        .find(|character| !is_ident(character) && character != ':')
-        .unwrap_or(rest.len());
+    let end = rest.find(|character| !is_ident(character) && character != ':').unwrap_or(rest.len());
     leaves(rest.get(..end).unwrap_or_default().trim_end_matches(':'))
 }
 
@@ -56,11 +51,7 @@ fn collect(before: &[String], tree: &str, found: &mut Vec<Leaf>) {
             return;
         }
         let word = ident_at(rest);
-        let word = if word.is_empty() && rest.starts_with('*') {
-            "*"
-        } else {
-            word
-        };
+        let word = if word.is_empty() && rest.starts_with('*') { "*" } else { word };
         if word.is_empty() {
             return;
         }
@@ -73,14 +64,9 @@ fn collect(before: &[String], tree: &str, found: &mut Vec<Leaf>) {
             None => break,
         }
     }
-    let alias = rest
-        .strip_prefix("as ")
-        .map(|alias| ident_at(alias.trim_start()));
+    let alias = rest.strip_prefix("as ").map(|alias| ident_at(alias.trim_start()));
     let last = segments.last().cloned().unwrap_or_default();
-    found.push(Leaf {
-        name: alias.map_or(last, str::to_owned),
-        segments,
-    });
+    found.push(Leaf { name: alias.map_or(last, str::to_owned), segments });
 }
 
 /// Splits at commas that stand in no inner group.
@@ -103,22 +89,14 @@ mod tests {
     use super::*;
 
     fn shown(tree: &str) -> Vec<String> {
-        leaves(tree)
-            .iter()
-            .map(|leaf| format!("{}={}", leaf.segments.join("::"), leaf.name))
-            .collect()
+        leaves(tree).iter().map(|leaf| format!("{}={}", leaf.segments.join("::"), leaf.name)).collect()
     }
 
     #[test]
     fn groups_aliases_and_self_are_expanded() {
         assert_eq!(
             shown("std::{fs::{self, File as F}, io::Read, net}"),
-            [
-                "std::fs=fs",
-                "std::fs::File=F",
-                "std::io::Read=Read",
-                "std::net=net"
-            ]
+            ["std::fs=fs", "std::fs::File=F", "std::io::Read=Read", "std::net=net"]
         );
         assert_eq!(shown("crate::gate::*"), ["crate::gate::*=*"]);
         assert_eq!(shown("  {\n a::b,\n c,\n}"), ["a::b=b", "c=c"]);
@@ -129,9 +107,6 @@ mod tests {
         let text = "crate::{gate::Gate, window}; crate::fleet::Device::new(x)";
         assert_eq!(paths_at(text, 7).len(), 2);
         let second = text.rfind("fleet").unwrap();
-        assert_eq!(
-            paths_at(text, second)[0].segments,
-            ["fleet", "Device", "new"]
-        );
+        assert_eq!(paths_at(text, second)[0].segments, ["fleet", "Device", "new"]);
     }
 }

@@ -72,34 +72,21 @@ impl CrateSource {
     fn load(root: &Path, dir: &Path, is_example: bool) -> anyhow::Result<Self> {
         let manifest_path = dir.join("Cargo.toml");
         let manifest = read(&manifest_path)?;
-        let parsed: toml::Table = manifest
-            .parse()
-            .with_context(|| format!("{} does not parse", manifest_path.display()))?;
+        let parsed: toml::Table =
+            manifest.parse().with_context(|| format!("{} does not parse", manifest_path.display()))?;
         let package = parsed.get("package").and_then(|table| table.get("name"));
-        let package = package
-            .and_then(toml::Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let package = package.and_then(toml::Value::as_str).unwrap_or_default().to_owned();
         let mut paths = Vec::new();
         rust_files(dir, &mut paths)?;
-        let loaded: anyhow::Result<Vec<SourceFile>> = paths
-            .iter()
-            .map(|path| SourceFile::load(root, dir, path))
-            .collect();
+        let loaded: anyhow::Result<Vec<SourceFile>> =
+            paths.iter().map(|path| SourceFile::load(root, dir, path)).collect();
         let mut files = loaded?;
         mark_test_files(&mut files);
         Ok(Self {
-            folder: dir
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            folder: dir.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             package,
             is_example,
-            manifest_path: manifest_path
-                .strip_prefix(root)
-                .unwrap_or(&manifest_path)
-                .to_path_buf(),
+            manifest_path: manifest_path.strip_prefix(root).unwrap_or(&manifest_path).to_path_buf(),
             manifest,
             files,
         })
@@ -114,11 +101,7 @@ impl CrateSource {
 impl SourceFile {
     fn load(root: &Path, dir: &Path, path: &Path) -> anyhow::Result<Self> {
         let in_crate = path.strip_prefix(dir).unwrap_or(path).to_path_buf();
-        Ok(Self::new(
-            path.strip_prefix(root).unwrap_or(path).to_path_buf(),
-            in_crate,
-            read(path)?,
-        ))
+        Ok(Self::new(path.strip_prefix(root).unwrap_or(path).to_path_buf(), in_crate, read(path)?))
     }
 
     /// A file with this text.
@@ -126,27 +109,14 @@ impl SourceFile {
         let masked = source::mask(&text);
         let production = source::production(&masked);
         let is_test = in_crate.starts_with("tests") || in_crate.starts_with("benches");
-        Self {
-            path,
-            in_crate,
-            text,
-            masked,
-            production,
-            is_test,
-        }
+        Self { path, in_crate, text, masked, production, is_test }
     }
 
     /// The modules that lead to this file inside `src`: `src/gate/soak.rs` is `gate`, `soak`; a crate root has none.
     pub(crate) fn module_path(&self) -> Vec<String> {
-        let inside = self
-            .in_crate
-            .strip_prefix("src")
-            .unwrap_or(&self.in_crate)
-            .with_extension("");
-        let mut names: Vec<String> = inside
-            .components()
-            .map(|part| part.as_os_str().to_string_lossy().into_owned())
-            .collect();
+        let inside = self.in_crate.strip_prefix("src").unwrap_or(&self.in_crate).with_extension("");
+        let mut names: Vec<String> =
+            inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
         if names.last().is_some_and(|last| last == "mod") || names == ["lib"] || names == ["main"] {
             names.pop();
         }
@@ -164,10 +134,7 @@ fn mark_test_files(files: &mut [SourceFile]) {
             test_paths.insert(modules);
         }
     }
-    for file in files
-        .iter_mut()
-        .filter(|file| file.in_crate.starts_with("src"))
-    {
+    for file in files.iter_mut().filter(|file| file.in_crate.starts_with("src")) {
         let modules = file.module_path();
         if test_paths.iter().any(|path| modules.starts_with(path)) {
             file.is_test = true;
@@ -191,10 +158,8 @@ fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !dir.exists() {
         return Ok(Vec::new());
     }
-    let read =
-        fs::read_dir(dir).with_context(|| format!("cannot read the folder {}", dir.display()))?;
-    let paths: Result<Vec<PathBuf>, _> =
-        read.map(|entry| entry.map(|entry| entry.path())).collect();
+    let read = fs::read_dir(dir).with_context(|| format!("cannot read the folder {}", dir.display()))?;
+    let paths: Result<Vec<PathBuf>, _> = read.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut paths = paths.with_context(|| format!("cannot read the folder {}", dir.display()))?;
     paths.sort();
     Ok(paths)
@@ -213,9 +178,8 @@ pub(super) mod testing {
     /// A crate `crates/<folder>` with these files, given as path in the crate and text.
     pub(crate) fn krate(folder: &str, manifest: &str, files: &[(&str, &str)]) -> CrateSource {
         let dir = Path::new("crates").join(folder);
-        let file = |(path, text): &(&str, &str)| {
-            SourceFile::new(dir.join(path), PathBuf::from(path), (*text).to_owned())
-        };
+        let file =
+            |(path, text): &(&str, &str)| SourceFile::new(dir.join(path), PathBuf::from(path), (*text).to_owned());
         let mut files: Vec<SourceFile> = files.iter().map(file).collect();
         mark_test_files(&mut files);
         CrateSource {
@@ -230,9 +194,7 @@ pub(super) mod testing {
 
     /// A workspace of one crate.
     pub(crate) fn one(folder: &str, files: &[(&str, &str)]) -> Workspace {
-        Workspace {
-            crates: vec![krate(folder, "", files)],
-        }
+        Workspace { crates: vec![krate(folder, "", files)] }
     }
 }
 
@@ -260,9 +222,7 @@ mod tests {
 
     #[test]
     fn module_paths_follow_folders() {
-        let path = |text: &str| {
-            SourceFile::new(PathBuf::new(), PathBuf::from(text), String::new()).module_path()
-        };
+        let path = |text: &str| SourceFile::new(PathBuf::new(), PathBuf::from(text), String::new()).module_path();
         assert_eq!(path("src/lib.rs"), Vec::<String>::new());
         assert_eq!(path("src/gate/mod.rs"), ["gate"]);
         assert_eq!(path("src/gate/soak.rs"), ["gate", "soak"]);
