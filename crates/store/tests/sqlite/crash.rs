@@ -60,6 +60,19 @@ fn a_killed_writer_loses_nothing_that_it_acknowledged() {
 }
 
 #[test]
+fn a_store_whose_creation_was_killed_can_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stages = [0, 0];
+    for kill in 0..30 {
+        let path = folder.path().join(format!("{kill}.db"));
+        let (acknowledged, _) = append_and_kill(&path, 0, Duration::from_micros(kill * 400));
+        stages[usize::from(path.exists())] += 1;
+        assert!(verify(&path).0 >= acknowledged);
+    }
+    println!("killed before the file was there, and after: {stages:?}");
+}
+
+#[test]
 fn a_write_that_is_dropped_at_any_step_is_there_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
