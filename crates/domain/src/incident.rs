@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{IncidentId, RolloutId};
-use crate::rollout::{Phase, Rollout};
 use crate::rollout::gate::HaltReason;
+use crate::rollout::{Phase, Rollout};
 use crate::time::WallTime;
 
 /// What a halt left behind.

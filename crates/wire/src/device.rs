@@ -6,8 +6,7 @@ use tidegate_domain::ids::{PackageName, RolloutId};
 use tidegate_domain::roster::ProvenPlace;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{
-    Addendum, EnrolmentPair, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord,
-    Report,
+    Addendum, EnrolmentPair, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord, Report,
 };
 use tidegate_trust::signed::Unverified;
 

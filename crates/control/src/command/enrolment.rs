@@ -24,7 +24,8 @@ pub(super) fn enrol(state: &State, now: WallTime, request: EnrolmentPair, bearer
     let device = &enrolment.body().device;
     match state.device(device) {
         Some(known) if known.enrolment.public_key != enrolment.body().public_key => {
-            let detail = format!("device id {device} belongs to another key: choose another id or remove the old device");
+            let detail =
+                format!("device id {device} belongs to another key: choose another id or remove the old device");
             return Err(Refusal::new(Why::Conflict, "device_id_taken", detail));
         }
         Some(_) => {}
@@ -46,7 +47,10 @@ fn allowed(token: &EnrolmentToken, enrolment: &Enrolment, digest: Digest, now: W
         return Err(refuse("token_expired", format!("token {} is past its life: ask for a new one", token.token)));
     }
     if enrolment.token != digest {
-        return Err(refuse("token_mismatch", "field `token` of the enrolment is not the digest of the token sent with it"));
+        return Err(refuse(
+            "token_mismatch",
+            "field `token` of the enrolment is not the digest of the token sent with it",
+        ));
     }
     if enrolment.ring != token.ring {
         let detail = format!("ring {:?} is not the token's {:?}", enrolment.ring, token.ring);

@@ -10,6 +10,7 @@ mod rollouts;
 mod testimony;
 
 pub use planning::plan_step;
+pub use publishing::{SNAPSHOT_LIFE, TIMESTAMP_LIFE};
 pub use rollouts::{Draft, DraftRequest, draft};
 
 use tidegate_domain::digest::Digest;
@@ -77,9 +78,9 @@ pub enum Command {
     /// Starts a rollout from a draft.
     Start {
         /// The signed order.
-        order: Unverified<Order>,
+        order: Box<Unverified<Order>>,
         /// The draft that it must equal.
-        draft: Draft,
+        draft: Box<Draft>,
     },
     /// Stops the opening for a while.
     Pause {
@@ -244,7 +245,7 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         Command::PutOperator { operator, role, token } => people::put_operator(state, now, operator, role, token),
         Command::RemoveOperator(operator) => people::remove_operator(state, now, operator),
         Command::ApplyPolicy(record) => rollouts::apply_policy(state, now, record),
-        Command::Start { order, draft } => rollouts::start(state, now, order, draft),
+        Command::Start { order, draft } => rollouts::start(state, now, *order, *draft),
         Command::Pause { rollout, by } => rollouts::pause(state, now, &rollout, by),
         Command::Resume { rollout, by } => rollouts::resume(state, now, &rollout, by),
         Command::Halt { rollout, by, reason } => rollouts::halt(state, keys, now, &rollout, by, reason),

@@ -15,7 +15,8 @@ pub(super) fn login(state: &State, now: WallTime, code: Digest, token: Digest) -
     }
     let operator: OperatorName =
         "admin".parse().map_err(|e| Refusal::new(Why::Invalid, "operator_name", format!("{e}")))?;
-    let decision = Decision::Operator { operator: operator.clone(), role: OperatorRole::Admin, token, code: Some(code) };
+    let decision =
+        Decision::Operator { operator: operator.clone(), role: OperatorRole::Admin, token, code: Some(code) };
     done(now, vec![decision], Answer::LoggedIn(operator, OperatorRole::Admin))
 }
 

@@ -42,7 +42,9 @@ pub fn plan_step(
         present: &recent,
         joiners: joiners(state, course, &recent),
         unproven_elsewhere: unproven_elsewhere(state, id),
-        unproven_everywhere_max: state.envelope().map_or(u32::MAX, |(_, envelope, _)| envelope.unproven_all_rollouts_max),
+        unproven_everywhere_max: state
+            .envelope()
+            .map_or(u32::MAX, |(_, envelope, _)| envelope.unproven_all_rollouts_max),
     };
     let Plan { next, effects: _, report } = plan(rollout, &moment);
     if next.is_empty() {
@@ -58,10 +60,14 @@ fn earlier(now: WallTime, by: tidegate_domain::time::Elapsed) -> WallTime {
 }
 
 fn unproven_elsewhere(state: &State, id: &RolloutId) -> u32 {
-    let others = state.rollouts().iter().filter(|(other, course)| {
-        *other != id && !matches!(course.rollout.phase(), Phase::Halted { .. })
-    });
-    others.filter_map(|(_, course)| course.rollout.scopes().all()).map(|scope| scope.unproven()).fold(0, u32::saturating_add)
+    let others = state
+        .rollouts()
+        .iter()
+        .filter(|(other, course)| *other != id && !matches!(course.rollout.phase(), Phase::Halted { .. }));
+    others
+        .filter_map(|(_, course)| course.rollout.scopes().all())
+        .map(|scope| scope.unproven())
+        .fold(0, u32::saturating_add)
 }
 
 /// Devices that the policy selects, that are here now and run the package, and that have no place yet.
@@ -190,4 +196,3 @@ fn sign<T: Body>(keys: &dyn OnlineSigner, body: &T) -> Result<Unverified<T>, Ref
     let signature = keys.sign(OnlineKey::Gate, draft.bytes_to_sign())?;
     Ok(draft.with_signature(&keys.public_key(OnlineKey::Gate), signature))
 }
-

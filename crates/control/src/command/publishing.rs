@@ -51,7 +51,8 @@ pub(super) fn found(
         if fleet == Digest::of(&founding.root) {
             return nothing(Answer::Done);
         }
-        let detail = format!("this server's data belong to fleet {fleet}: give another `--data` or the right `--fleet`");
+        let detail =
+            format!("this server's data belong to fleet {fleet}: give another `--data` or the right `--fleet`");
         return Err(Refusal::new(Why::Conflict, "another_fleet", detail));
     }
     let root = accept_first_root(&founding.root, now.as_ms()).map_err(|e| tuf(e.kind(), e))?;
@@ -103,7 +104,7 @@ pub(super) fn put_targets(
         Accepted::New(targets) => {
             let name = format!("{}.targets.json", targets.role().version());
             repository.targets = targets;
-            let listed: Vec<RoleName> = repository.targets.role().packages().cloned().collect();
+            let listed: Vec<RoleName> = repository.targets.role().packages().map(|(name, _)| name.clone()).collect();
             repository.packages.retain(|package, _| listed.contains(package));
             publish(state, &repository, keys, now, vec![(name, text(bytes)?)], Vec::new())
         }
@@ -261,7 +262,7 @@ fn next_version(what: &str, found: u64, current: u64) -> Result<(), Refusal> {
 fn by_root<T: Body>(root: &Verified<RootRole>, fleet: Digest, record: Record<T>) -> Result<Believed<T>, Refusal> {
     let signers = root.role().root();
     let keys: Vec<PublicKey> =
-        signers.keys().filter_map(|key| PublicKey::from_bytes(*key.as_bytes()).ok()).collect();
+        signers.keys().filter_map(|(_, key)| PublicKey::from_bytes(*key.as_bytes()).ok()).collect();
     record.verify(fleet, keys, signers.threshold() as usize).map_err(|e| not_signed(&e))
 }
 
@@ -270,10 +271,8 @@ fn reopen(state: &State) -> Result<Repository, Refusal> {
     let root = reopen_root(newest(state, "root")?.as_bytes()).map_err(|e| broken("root", e))?;
     let targets = open::<TargetsRole>(newest(state, "targets")?, root.role().targets(), "targets")?;
     let mut packages = Packages::new();
-    for name in targets.role().packages() {
-        let (Ok(file), Some(signers)) = (newest(state, name.as_str()), targets.role().publishers(name)) else {
-            continue;
-        };
+    for (name, signers) in targets.role().packages() {
+        let Ok(file) = newest(state, name.as_str()) else { continue };
         // A package whose publishers have changed since its last release waits for its role to be signed again.
         if let Ok(role) = open::<PackageRole>(file, signers, name.as_str()) {
             packages.insert(name.clone(), role);

@@ -56,7 +56,11 @@ pub fn draft(
 ) -> Result<Draft, Refusal> {
     let DraftRequest { package, version, policy: policy_digest, rank_seed } = request;
     let release = state.release(&package, &version).ok_or_else(|| {
-        Refusal::new(Why::Unknown, "unknown_release", format!("there is no release {package} {version}: publish it first"))
+        Refusal::new(
+            Why::Unknown,
+            "unknown_release",
+            format!("there is no release {package} {version}: publish it first"),
+        )
     })?;
     let applied = state.policies().get(&policy_digest).ok_or_else(|| {
         Refusal::new(Why::Unknown, "unknown_policy", format!("there is no policy {policy_digest}: apply it first"))
@@ -126,11 +130,7 @@ fn may_start(state: &State, package: &PackageName, version: &Version, policy: &P
     }
 }
 
-pub(super) fn apply_policy(
-    state: &State,
-    now: WallTime,
-    record: Unverified<PolicyRecord>,
-) -> Result<Staged, Refusal> {
+pub(super) fn apply_policy(state: &State, now: WallTime, record: Unverified<PolicyRecord>) -> Result<Staged, Refusal> {
     let verified = keys_of(state)?.verify(record, &[Scope::Order], now).map_err(|e| not_signed(&e))?;
     let body = verified.body();
     let policy = Policy::parse(&body.text).map_err(|e| Refusal::new(Why::Invalid, "policy_malformed", e))?;
@@ -158,9 +158,10 @@ pub(super) fn start(state: &State, now: WallTime, order: Unverified<Order>, draf
         let detail = "the signed order is not the draft that this server made: ask for a new draft and sign that";
         return Err(Refusal::new(Why::Conflict, "not_the_draft", detail));
     }
-    let applied = state.policies().get(&body.policy).ok_or_else(|| {
-        Refusal::new(Why::Unknown, "unknown_policy", format!("there is no policy {}", body.policy))
-    })?;
+    let applied = state
+        .policies()
+        .get(&body.policy)
+        .ok_or_else(|| Refusal::new(Why::Unknown, "unknown_policy", format!("there is no policy {}", body.policy)))?;
     may_start(state, &body.package, &body.version, &applied.policy)?;
     if body.order_seq != next_order_seq(state, &body.package) {
         let detail = format!("order_seq {} is not the next one: ask for a new draft", body.order_seq);

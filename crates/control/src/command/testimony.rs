@@ -7,7 +7,7 @@ use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{GoRequest, Report};
 use tidegate_trust::signed::{Body, Unverified, Verified};
 
-use super::{Answer, Refusal, Staged, Why, fleet_of, nothing, not_signed};
+use super::{Answer, Refusal, Staged, Why, fleet_of, not_signed, nothing};
 use crate::contract::{NewEntry, Table};
 use crate::decision::{REPORT, TAKE};
 use crate::state::{Device, State};
@@ -72,9 +72,9 @@ pub(super) fn hear(
 }
 
 fn known<'a>(state: &'a State, device: &DeviceId) -> Result<&'a Device, Refusal> {
-    state.device(device).ok_or_else(|| {
-        Refusal::new(Why::NotAllowed, "unknown_device", format!("device {device} is not enrolled"))
-    })
+    state
+        .device(device)
+        .ok_or_else(|| Refusal::new(Why::NotAllowed, "unknown_device", format!("device {device} is not enrolled")))
 }
 
 fn by_device<T: Body>(

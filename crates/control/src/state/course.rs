@@ -44,7 +44,8 @@ impl State {
     pub(super) fn start(&mut self, order: Unverified<Order>, absent: &[DeviceId], at: WallTime) -> Result<(), String> {
         let body = held(&order)?;
         let applied = self.policies.get(&body.policy).ok_or("the order's policy is not in the log before it")?;
-        let release = self.release(&body.package, &body.version).ok_or("the order's release is not in the log before it")?;
+        let release =
+            self.release(&body.package, &body.version).ok_or("the order's release is not in the log before it")?;
         let policy = applied.policy.clone();
         let identity = identity_of(&body, order.digest(), &release.manifest, at);
         let absent: BTreeSet<&DeviceId> = absent.iter().collect();
@@ -73,9 +74,10 @@ impl State {
         policy: &tidegate_domain::policy::Policy,
         present: impl Fn(&DeviceId) -> bool,
     ) -> Vec<Candidate> {
-        let selected = self.devices.iter().filter(|(id, device)| {
-            policy.select.matches(&device.enrolment.attributes) && present(id)
-        });
+        let selected = self
+            .devices
+            .iter()
+            .filter(|(id, device)| policy.select.matches(&device.enrolment.attributes) && present(id));
         let candidate = |(id, device): (&DeviceId, &super::Device)| Candidate {
             device: id.clone(),
             ring: device.enrolment.ring.clone(),

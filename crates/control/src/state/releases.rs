@@ -58,12 +58,16 @@ impl State {
     /// A halt follows the artifacts: the same files under a new version are as halted as before.
     fn halt_of_same_files(&self, manifest: &Manifest) -> Option<RolloutId> {
         let known = self.releases.get(&manifest.package)?;
-        known.iter().filter(|release| same_files(&release.manifest, manifest)).find_map(|release| release.halted_by.clone())
+        known
+            .iter()
+            .filter(|release| same_files(&release.manifest, manifest))
+            .find_map(|release| release.halted_by.clone())
     }
 
     pub(super) fn mark_halted(&mut self, package: &PackageName, release: &Digest, by: &RolloutId) {
         let releases = self.releases.get_mut(package).map(Vec::as_mut_slice).unwrap_or_default();
-        let Some(halted) = releases.iter().find(|known| known.release == *release).map(|known| known.manifest.clone()) else {
+        let Some(halted) = releases.iter().find(|known| known.release == *release).map(|known| known.manifest.clone())
+        else {
             return;
         };
         for known in releases.iter_mut().filter(|known| same_files(&known.manifest, &halted)) {

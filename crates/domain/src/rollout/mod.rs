@@ -293,6 +293,11 @@ impl Rollout {
         Some((at, row, row.places.get(at.index as usize)?))
     }
 
+    /// Whether planning steps can still change anything: it runs, is paused, or has open blocks.
+    pub fn needs_steps(&self) -> bool {
+        !matches!(self.phase, Phase::Halted { .. }) || !self.blocks.is_empty()
+    }
+
     /// How many devices have a place.
     pub fn place_count(&self) -> usize {
         self.where_is.len()
