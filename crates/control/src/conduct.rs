@@ -2,7 +2,8 @@
 //!
 //! The shell calls [`Conductor::next`], does what it says with the store, and feeds the reply back. One request is under way at a time.
 //! What a turn would change is applied to the state before it is durable, but answered only after; when a write fails, the state is
-//! thrown away and loaded again, so nothing that was not recorded is ever acted upon.
+//! thrown away and loaded again before the shell may rest, so nothing that was not recorded is ever acted upon. A full disk thus stops
+//! what would open anything, and nothing else.
 
 use std::collections::VecDeque;
 
@@ -59,8 +60,15 @@ enum Stance {
     Loading { fence: Fence, snapshot_tried: bool },
     /// May write.
     Ready { fence: Fence },
-    /// Waits after a failure.
+    /// Waits for the lease, or for a store that cannot be read.
     Waiting { until: WallTime, why: String },
+}
+
+/// Writing failed a moment ago: it is not tried again before then.
+#[derive(Debug)]
+struct WritePause {
+    until: WallTime,
+    refusal: Refusal,
 }
 
 #[derive(Debug)]
@@ -86,6 +94,7 @@ pub struct Conductor {
     refresh_at: WallTime,
     snapshot_at: Seq,
     step_every: Elapsed,
+    write_pause: Option<WritePause>,
 }
 
 impl Conductor {
@@ -102,6 +111,7 @@ impl Conductor {
             refresh_at: WallTime::default(),
             snapshot_at: Seq::ZERO,
             step_every,
+            write_pause: None,
         }
     }
 
@@ -176,6 +186,15 @@ impl Conductor {
             self.snapshot_at = snapshot.seq;
             return self.ask(Underway::SaveSnapshot, Request::SaveSnapshot { fence, snapshot });
         }
+        if let Some(pause) = &self.write_pause {
+            if now < pause.until {
+                let refusal = pause.refusal.clone();
+                let until = pause.until;
+                let refused: Vec<_> = self.queue.drain(..).map(|(ticket, _)| (ticket, Err(refusal.clone()))).collect();
+                return if refused.is_empty() { Next::Rest(until.min(self.renew_at)) } else { Next::Answer(refused) };
+            }
+            self.write_pause = None;
+        }
         let expected = state.last();
         let mut entries = Vec::new();
         let mut answers = Vec::new();
@@ -249,7 +268,7 @@ impl Conductor {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
-                self.failed(now, underway, &error);
+                self.failed(state, now, underway, &error);
                 return Ok(());
             }
         };
@@ -305,18 +324,33 @@ impl Conductor {
         Ok(())
     }
 
-    /// A failed write leaves a state that was never recorded: it is thrown away. Everybody who waits hears of it.
-    fn failed(&mut self, now: WallTime, underway: Underway, error: &StoreError) {
-        let refusal = Refusal::new(Why::Unavailable, error.kind(), format!("nothing was recorded: {error}"));
-        if let Underway::Append { answers } = underway {
-            self.answers.extend(answers.into_iter().map(|(ticket, _)| (ticket, Err(refusal.clone()))));
-        } else if matches!(underway, Underway::SaveSnapshot) {
+    /// Everybody who waits hears of a failure. A failed write leaves a state that was never recorded: it is thrown away.
+    fn failed(&mut self, state: &mut State, now: WallTime, underway: Underway, error: &StoreError) {
+        if matches!(underway, Underway::SaveSnapshot) {
             // A snapshot is a convenience; without room for it the log is still whole.
             return;
         }
-        let waiting = self.queue.drain(..).map(|(ticket, _)| (ticket, Err(refusal.clone())));
-        self.answers.extend(waiting);
-        self.stance = Stance::Waiting { until: now.after(RETRY), why: error.to_string() };
+        let refusal = Refusal::new(Why::Unavailable, error.kind(), format!("nothing was recorded: {error}"));
+        let mut refused: Vec<_> = self.queue.drain(..).map(|(ticket, _)| ticket).collect();
+        let fence = self.fence().filter(|_| !matches!(error, StoreError::Fenced { .. }));
+        self.stance = match (underway, fence) {
+            (Underway::Append { answers }, Some(fence)) => {
+                refused.extend(answers.into_iter().map(|(ticket, _)| ticket));
+                self.write_pause = Some(WritePause { until: now.after(RETRY), refusal: refusal.clone() });
+                Stance::Loading { fence, snapshot_tried: false }
+            }
+            (Underway::Renew, Some(fence)) => Stance::Ready { fence },
+            (underway, _) => {
+                if let Underway::Append { answers } = underway {
+                    refused.extend(answers.into_iter().map(|(ticket, _)| ticket));
+                }
+                Stance::Waiting { until: now.after(RETRY), why: error.to_string() }
+            }
+        };
+        if !matches!(self.stance, Stance::Ready { .. }) {
+            *state = State::default();
+        }
+        self.answers.extend(refused.into_iter().map(|ticket| (ticket, Err(refusal.clone()))));
     }
 }
 

@@ -139,7 +139,6 @@ impl Shell {
                 return Ok(());
             }
             let rest_until = self.one_turn()?;
-            self.ready.store(self.conductor.is_ready(), Ordering::Release);
             self.turns.fetch_add(1, Ordering::Relaxed);
             let rest = Duration::from_millis(rest_until.since(now()).as_ms()).min(REST_MAX);
             if !rest.is_zero() && !self.wait_for_command(rest) {
@@ -172,7 +171,10 @@ impl Shell {
                     drill::reach(drill::Point::BeforeAnswer);
                     answers.into_iter().for_each(|(ticket, answer)| self.answer(ticket, answer));
                 }
-                Next::Rest(until) => return Ok(until),
+                Next::Rest(until) => {
+                    self.ready.store(self.conductor.is_ready(), Ordering::Release);
+                    return Ok(until);
+                }
             }
         }
     }

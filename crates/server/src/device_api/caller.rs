@@ -35,6 +35,9 @@ impl FromRequestParts<Arc<App>> for Caller {
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Refused::unauthorised("header `authorization`: expected `Bearer TOKEN`"))?;
         let key = AnswerKey::of_token(token);
+        if !app.desk.is_ready() {
+            return Err(Refused::unavailable("not_ready", "the server is loading, or waits for its store: try again"));
+        }
         let known = app.desk.state().device(&device).map(|known| known.bearer);
         if known != Some(Digest::from_bytes(*key.as_bytes())) {
             return Err(Refused::unauthorised(format!(
