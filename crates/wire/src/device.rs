@@ -6,8 +6,7 @@ use tidegate_domain::ids::{PackageName, RolloutId};
 use tidegate_domain::roster::ProvenPlace;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{
-    Addendum, Enrolment, EnrolmentToken, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord,
-    Report,
+    Addendum, EnrolmentPair, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord, Report,
 };
 use tidegate_trust::signed::Unverified;
 
@@ -26,14 +25,7 @@ pub struct TrustBundle {
 }
 
 /// A device asks to join.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnrolRequest {
-    /// The token, as its enrolment key signed it.
-    pub token: Unverified<EnrolmentToken>,
-    /// The device's record, signed with the token's key and the device's key.
-    pub enrolment: Unverified<Enrolment>,
-}
+pub type EnrolRequest = EnrolmentPair;
 
 /// The device has joined.
 #[derive(Debug, Clone, Serialize, Deserialize)]
