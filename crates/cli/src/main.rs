@@ -11,10 +11,12 @@ mod fleet_setup;
 mod ordering;
 mod output;
 mod publishing;
+mod rebuild;
 mod repository;
 mod settings;
 mod signing;
 mod staging;
+mod up;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@ mod release;
 pub(crate) mod roles;
 mod rollout;
 mod status;
+mod store;
 mod trust;
 
 use anyhow::Result;
@@ -20,6 +21,7 @@ use clap::{Parser, Subcommand};
 use crate::context::Context;
 use crate::output::Answer;
 use crate::settings::{Settings, SettingsArgs};
+use crate::up;
 
 const EXAMPLES: &str = "\
 From nothing to a first rollout:
@@ -82,6 +84,12 @@ enum Command {
     /// What the server is and which promises are in force
     #[command(after_help = status::EXAMPLES)]
     Status,
+    /// Run the server
+    #[command(after_help = up::EXAMPLES)]
+    Up(up::UpArgs),
+    /// The server's records, without the server
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Shell completions
     Completions(completions::CompletionsArgs),
 }
@@ -107,6 +115,8 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Operator(command) => operator::run(&context, command),
         Command::Login(args) => login::run(&context, &args),
         Command::Status => status::run(&context),
+        Command::Up(args) => up::run(&args, &context.settings.up, context.json),
+        Command::Store(command) => store::run(&command),
         Command::Completions(args) => completions::run(&args),
     }
 }
