@@ -277,6 +277,11 @@ impl Rollout {
         &self.gate
     }
 
+    /// Places of the order's own rosters that are still to be opened, taken or heard of, without those held back.
+    pub fn places_left(&self) -> u32 {
+        self.order_left
+    }
+
     /// The permits issued so far.
     pub fn permits(&self) -> &[Issued] {
         &self.permits
