@@ -260,7 +260,7 @@ impl<'a> Opening<'a> {
             (0..self.rollout.rows.len()).filter(|i| self.rollout.rows.get(*i).is_some_and(is_other)).collect();
         let listed: Vec<usize> = (0..self.rollout.rows.len()).filter(|i| !others.contains(i)).collect();
         self.open_in_turn(&listed);
-        if !listed.iter().any(|row| self.next_in_ring(*row).is_some()) {
+        if !listed.iter().any(|row| self.is_left(*row)) {
             self.open_in_turn(&others.into_iter().collect::<Vec<_>>());
         }
         self.counts()
@@ -299,6 +299,17 @@ impl<'a> Opening<'a> {
         if let Some(opened) = self.opened.get_mut(row) {
             *opened += 1;
         }
+    }
+
+    /// Whether a roster of the order still has shut places in the open rings. A control that its block holds back is one.
+    /// Addenda are not asked: somebody always joins or returns.
+    fn is_left(&self, row_index: usize) -> bool {
+        let Some((row, opened)) = self.rollout.rows.get(row_index).zip(self.opened.get(row_index)) else {
+            return false;
+        };
+        let end = row.places.len().saturating_sub(row.held_back as usize);
+        let next = row.places.get(..end).and_then(|places| places.get(*opened as usize));
+        row.addendum == 0 && next.is_some_and(|place| place.ring <= self.rollout.ring)
     }
 
     /// Stratum and ring of the next place of a row, if it is in an open ring, not kept back and not promised as control.

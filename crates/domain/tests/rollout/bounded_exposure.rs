@@ -25,7 +25,7 @@ fn tried_everything(tried: &Tried) {
         *tried;
     println!("{tried:?}");
     for count in [facts, takes, refused, lapses, addenda, blocks, controls, restarts, rings_passed, completed, halted] {
-        assert!(count > 100, "the schedules do not reach everything: {tried:?}");
+        assert!(count > 40, "the schedules do not reach everything: {tried:?}");
     }
 }
 

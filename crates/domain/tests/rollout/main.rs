@@ -4,5 +4,8 @@
 
 mod bounded_exposure;
 mod count;
+mod demonstration;
 mod dice;
+mod fleet;
+mod scenarios;
 mod schedule;
