@@ -116,6 +116,11 @@ impl Envelope {
             return Err(EnvelopeError::Shape(format!("{} bytes, at most {TEXT_BYTES_MAX}", text.len())));
         }
         let envelope: Envelope = toml::from_str(text).map_err(|e| EnvelopeError::Shape(e.to_string()))?;
+        for (field, value) in [("unproven_share_max", envelope.unproven_share_max), ("clear_max", envelope.clear_max)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(EnvelopeError::Shape(format!("field `{field}` is {value}: expected 0 to 1")));
+            }
+        }
         if !envelope.name.as_str().contains("danger") {
             envelope.check_safe()?;
         }
@@ -133,12 +138,12 @@ impl Envelope {
             ("growth_max", self.growth_max > safe::growth_max(), safe::growth_max().to_string()),
             (
                 "unproven_share_max",
-                !(self.unproven_share_max <= safe::unproven_share_max()),
+                self.unproven_share_max > safe::unproven_share_max(),
                 safe::unproven_share_max().to_string(),
             ),
             ("prove_min", self.prove_min < safe::prove_min(), safe::prove_min().to_string()),
             ("soak_min", self.soak_min < safe::soak_min(), safe::soak_min().to_string()),
-            ("clear_max", !(self.clear_max <= safe::clear_max()), safe::clear_max().to_string()),
+            ("clear_max", self.clear_max > safe::clear_max(), safe::clear_max().to_string()),
             (
                 "unproven_all_rollouts_max",
                 self.unproven_all_rollouts_max > safe::unproven_all_rollouts_max(),

@@ -4,4 +4,5 @@
 
 pub mod authenticity;
 pub mod device;
+pub mod operator;
 pub mod problem;

@@ -1,0 +1,60 @@
+//! The statistics of the gate: what blocks of treated devices and their controls say about a release.
+//! Everything here is anytime-valid: it may be looked at after every step and its false-alarm rate holds.
+//! It never reads a clock, draws a number, decides a halt or keeps a device: counts go in, logarithms of
+//! e-values come out.
+//!
+//! # What enters, and when
+//!
+//! Failures are heard of sooner than successes, so a test that counts what has arrived sees bad luck in every
+//! release. What may enter is therefore fixed before it is known:
+//!
+//! 1. The unit is a **block**: the treated devices of one tick, one stratum and one maintenance group, and the
+//!    controls drawn for them. Its members, and the ages at which it is looked at, are settled when it opens.
+//!    Control comes from the same stratum and group, passes the same filter, answers in the same tick, stays
+//!    unexposed until its block has closed, and serves once in a release.
+//! 2. A block has two **age bands**: from the go to `downtime` plus two check-ins, and from there to the proof
+//!    plus two check-ins. The second band counts those still at risk when it begins. A failure belongs to the band
+//!    of the device's *age* when it failed, not to the moment that somebody heard of it. Each band enters once, one
+//!    check-in after its end. The bands feed separate processes, which are averaged: a product would charge the
+//!    survivors twice.
+//! 3. A device without a healthy report at its band's end is **silent**, an event of its own signal. Nobody is left
+//!    out for want of data, treated or control.
+//! 4. Nothing enters before its band is over, not even what is already known.
+//! 5. Blocks enter in the order in which they opened, and the size of a block may depend on earlier blocks only. That
+//!    order is the filtration of every process here.
+//! 6. A block without control says nothing: its e-value is 1.
+//!
+//! Strata are never pooled into one block, and e-values that share controls are averaged with fixed weights
+//! ([`Weights`], [`ln_weighted_sum`]), never multiplied.
+//!
+//! # Which process answers what
+//!
+//! | Question | Process |
+//! |---|---|
+//! | Do the treated fail more than control, by more than is tolerated? | [`HaltProcess`] |
+//! | Is it shown that they do not fail more by as much as `delta`? | [`ClearanceProcess`] |
+//! | Does the lab, which has no control, fail more than any lab should? | [`lab::ln_e`] |
+//! | Could this policy on this fleet halt or pass at all? | [`HaltForecast`], [`clears`] |
+
+mod clearance;
+mod combine;
+mod control_ratio;
+mod counts;
+mod forecast;
+pub mod lab;
+mod projection;
+mod safe_proportions;
+mod share;
+
+#[cfg(test)]
+mod chance;
+
+pub use clearance::ClearanceProcess;
+pub use combine::{LN_OF_NOTHING, PROCESSES_PER_SCOPE, Weights, lab_threshold, ln_weighted_sum, threshold};
+pub use control_ratio::{ControlRatio, control_count, treated_with_control_max};
+pub use counts::{BlockCounts, CountsError};
+pub use forecast::{
+    Exposure, FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, smallest_delta_that_clears,
+};
+pub use safe_proportions::HaltProcess;
+pub use share::{Share, ShareError};

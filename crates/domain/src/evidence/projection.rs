@@ -1,0 +1,187 @@
+//! The e-value of one block for one pair of guessed rates against a null hypothesis with a margin.
+//! It never looks at more than one block and never keeps anything; the processes do.
+//!
+//! For guesses A (control) and B (treated) outside the null, let x and y = x + margin be the point of the null's edge
+//! nearest in Kullback-Leibler divergence, weighted by the block's sizes na and nb. There
+//! `na (x-A)/(x(1-x)) = -nb (y-B)/(y(1-y)) = c`, and the likelihood ratio of (A, B) to (x, y) has, for devices of
+//! any failure probabilities with means pa and pb, an expectation of at most `exp(c ((pb - pa) - margin))`: each
+//! device's factor is linear in its probability, and `1 + z <= exp z`. c is positive where B lies above the edge and
+//! negative below it, so the expectation is at most 1 everywhere in the null.
+
+use super::combine::ln_weighted_sum;
+use super::counts::BlockCounts;
+
+/// Points on each grid of guesses.
+pub(super) const GRID_POINTS: usize = 24;
+
+/// One pair of guessed event rates with its weight on the grid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Guess {
+    /// Event rate of control, A.
+    pub(super) control: f64,
+    /// Event rate of the treated, B.
+    pub(super) treated: f64,
+    /// Share of the grid's weight; a grid's weights add up to 1.
+    pub(super) weight: f64,
+}
+
+/// Which side of `treated = control + margin` the null hypothesis takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Null {
+    /// H0: treated <= control + margin. Evidence against it is a reason to halt.
+    AtMost,
+    /// H0: treated >= control + margin. Evidence against it is a reason to pass.
+    AtLeast,
+}
+
+/// ln of the block's e-value for one guess; 0 where the guess lies in the null or a side of the block is empty.
+/// Finite for every block.
+pub(super) fn ln_e_of_block(guess: Guess, null: Null, margin: f64, block: BlockCounts) -> f64 {
+    let outside = match null {
+        Null::AtMost => guess.treated > guess.control + margin,
+        Null::AtLeast => guess.treated < guess.control + margin,
+    };
+    if !outside || block.control() == 0 || block.treated() == 0 {
+        return 0.0;
+    }
+    let control_edge = nearest_control_rate(guess, null, margin, block);
+    let treated_edge = control_edge + margin;
+    // Taken from the margin's own complement, which keeps its digits where the edge runs close to 1.
+    let treated_edge_rest = ((1.0 - margin) - control_edge).max(f64::MIN_POSITIVE);
+    side_ln(block.control(), block.control_events(), guess.control, control_edge, 1.0 - control_edge)
+        + side_ln(block.treated(), block.treated_events(), guess.treated, treated_edge, treated_edge_rest)
+}
+
+/// ln of the weighted mean of e-values over a grid.
+pub(super) fn ln_mean(grid: &[Guess; GRID_POINTS], ln_points: &[f64; GRID_POINTS]) -> f64 {
+    ln_weighted_sum(grid.iter().zip(ln_points).map(|(guess, ln_e)| (guess.weight, *ln_e)))
+}
+
+/// ln of the likelihood ratio of `guess` to `edge` for one side; `edge_rest` is 1 - edge.
+fn side_ln(size: u32, events: u32, guess: f64, edge: f64, edge_rest: f64) -> f64 {
+    let gap = guess - edge;
+    // ln_1p keeps the digits where a large control draws the edge close to the guess.
+    f64::from(events) * (gap / edge).ln_1p() + f64::from(size - events) * (-gap / edge_rest).ln_1p()
+}
+
+/// The x of the module's doc: the root between the guess and the edge of
+/// `na (x-A) y(1-y) + nb (y-B) x(1-x)`, which has exactly one there and rises through it.
+fn nearest_control_rate(guess: Guess, null: Null, margin: f64, block: BlockCounts) -> f64 {
+    let (mut low, mut high) = match null {
+        Null::AtMost => (guess.control, guess.treated - margin),
+        Null::AtLeast => ((guess.treated - margin).max(0.0), guess.control.min(1.0 - margin)),
+    };
+    // Only the proportion of the sizes matters; as shares they cannot overflow.
+    let devices = f64::from(block.control()) + f64::from(block.treated());
+    let (control, treated) = (f64::from(block.control()) / devices, f64::from(block.treated()) / devices);
+    let slope_at = |x: f64| {
+        let y = x + margin;
+        let y_rest = (1.0 - margin) - x;
+        let (x_part, y_part) = (x * (1.0 - x), y * y_rest);
+        let value = control * (x - guess.control) * y_part + treated * (y - guess.treated) * x_part;
+        let rise = control * (y_part + (x - guess.control) * (y_rest - y))
+            + treated * (x_part + (y - guess.treated) * (1.0 - 2.0 * x));
+        (value, rise)
+    };
+    // Newton's steps, replaced by halving whenever one would leave the bracket or gains too little.
+    let mut x = low + (high - low) / 2.0;
+    let mut last_step = high - low;
+    for _ in 0..ROOT_STEPS_MAX {
+        let (value, rise) = slope_at(x);
+        if value == 0.0 {
+            break;
+        }
+        if value < 0.0 {
+            low = x;
+        } else {
+            high = x;
+        }
+        let newton = x - value / rise;
+        let inside = newton > low && newton < high && (newton - x).abs() < last_step / 2.0;
+        let next = if inside { newton } else { low + (high - low) / 2.0 };
+        last_step = (next - x).abs();
+        if last_step <= x * f64::EPSILON / 2.0 {
+            break;
+        }
+        x = next;
+    }
+    x.max(f64::MIN_POSITIVE)
+}
+
+/// Halving alone reaches full precision in fewer steps than this from any bracket that a grid can give.
+const ROOT_STEPS_MAX: u32 = 200;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same root by halving alone on the quotient form.
+    fn root_by_halving(guess: Guess, null: Null, margin: f64, na: f64, nb: f64) -> f64 {
+        let (mut low, mut high) = match null {
+            Null::AtMost => (guess.control, guess.treated - margin),
+            Null::AtLeast => ((guess.treated - margin).max(0.0), guess.control.min(1.0 - margin)),
+        };
+        for _ in 0..2_000 {
+            let x = low + (high - low) / 2.0;
+            let y = x + margin;
+            let slope = na * (x - guess.control) / (x * (1.0 - x)) + nb * (y - guess.treated) / (y * (1.0 - y));
+            if slope < 0.0 {
+                low = x;
+            } else {
+                high = x;
+            }
+        }
+        low
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn the_nearest_point_is_the_root_that_plain_halving_finds(
+            control in 1e-5..0.9_f64, treated in 1e-5..0.99_f64, margin in 1e-5..0.95_f64,
+            na in 1..100_000_u32, nb in 1..100_000_u32,
+        ) {
+            let guess = Guess { control, treated, weight: 1.0 };
+            let null = if treated > control + margin { Null::AtMost } else { Null::AtLeast };
+            let found = nearest_control_rate(guess, null, margin, BlockCounts::new(nb, 0, na, 0).unwrap());
+            let halved = root_by_halving(guess, null, margin, f64::from(na), f64::from(nb));
+            prop_assert!((found - halved).abs() <= 1e-9 * halved + 1e-14, "{found} against {halved}");
+        }
+
+        #[test]
+        fn rounding_does_not_break_the_bound_in_blocks_of_a_billion(
+            control in prop_oneof![Just(1e-4), Just(1e-2), 1e-4..0.5_f64], treated in 1e-4..0.99_f64,
+            margin in prop_oneof![Just(5e-4), Just(5e-3), 1e-4..0.95_f64], part in 0.0..=1.0_f64,
+            sizes in prop_oneof![
+                Just((1_000_000_000, 1)), Just((1, 1_000_000_000)), Just((1_000_000_000, 1_000_000_000)),
+                (1..1_000_000_000_u32, 1..1_000_000_000_u32),
+            ],
+        ) {
+            let guess = Guess { control, treated, weight: 1.0 };
+            let null = if treated > control + margin { Null::AtMost } else { Null::AtLeast };
+            let x = nearest_control_rate(guess, null, margin, BlockCounts::new(sizes.1, 0, sizes.0, 0).unwrap());
+            let (y, y_rest) = (x + margin, (1.0 - margin) - x);
+            // ln of the expectation when all of the block sit on the null's edge.
+            let control_rate = part * (1.0 - margin);
+            let side = |size: u32, rate: f64, guess: f64, edge: f64, rest: f64| {
+                f64::from(size) * ((rate - edge) * (guess - edge) / (edge * rest)).max(-1.0).ln_1p()
+            };
+            let ln_mean = side(sizes.0, control_rate, control, x, 1.0 - x)
+                + side(sizes.1, control_rate + margin, treated, y, y_rest);
+            prop_assert!(ln_mean <= 1e-5, "{guess:?} {margin} {sizes:?}: {ln_mean:e}");
+        }
+    }
+
+    #[test]
+    fn a_block_with_an_empty_side_or_a_guess_in_the_null_says_nothing() {
+        let guess = Guess { control: 1e-3, treated: 1e-1, weight: 1.0 };
+        let block = |treated, control| BlockCounts::new(treated, treated, control, 0).unwrap();
+        assert_eq!(ln_e_of_block(guess, Null::AtMost, 5e-4, block(9, 0)), 0.0);
+        assert_eq!(ln_e_of_block(guess, Null::AtMost, 5e-4, block(0, 9)), 0.0);
+        assert_eq!(ln_e_of_block(guess, Null::AtMost, 0.2, block(9, 9)), 0.0);
+        assert_eq!(ln_e_of_block(guess, Null::AtLeast, 5e-4, block(9, 9)), 0.0);
+        assert!(ln_e_of_block(guess, Null::AtMost, 5e-4, block(9, 9)) > 0.0);
+    }
+}

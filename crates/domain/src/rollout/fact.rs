@@ -1,0 +1,128 @@
+//! What can happen to a rollout. Facts are recorded first and applied after; replaying them gives the same rollout.
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::HaltReason;
+use crate::ids::{DeviceId, OperatorName, StratumName};
+use crate::observation::Observation;
+use crate::time::WallTime;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// A device was given a go.
+    Took {
+        /// The device.
+        device: DeviceId,
+    },
+    /// A device said something about this release, or as a control about its own.
+    Observed {
+        /// The device.
+        device: DeviceId,
+        /// What it saw.
+        observation: Observation,
+        /// How long after its go, in milliseconds, by its own clock.
+        age_ms: u64,
+    },
+    /// A permit opened places.
+    PermitIssued {
+        /// Its step.
+        step: u32,
+        /// How far each row is open now.
+        counts: Vec<RowCount>,
+        /// What is not taken by then lapses.
+        take_by_ms: WallTime,
+    },
+    /// The places of a permit that nobody took have lapsed.
+    Lapsed {
+        /// The permit's step.
+        step: u32,
+    },
+    /// Places were added.
+    AddendumIssued {
+        /// Its number, from 1.
+        number: u32,
+        /// The new places.
+        places: Vec<AddedPlace>,
+    },
+    /// The takes of a tick became a block with these controls.
+    BlockOpened {
+        /// The tick: wall time divided by the check-in interval.
+        tick: u64,
+        /// The stratum.
+        stratum: StratumName,
+        /// Whether it is a lab block, which has no control.
+        lab: bool,
+        /// Unexposed devices that stay so until the block has closed.
+        controls: Vec<DeviceId>,
+    },
+    /// An age band of a block entered the gate.
+    BandEntered {
+        /// The block.
+        block: u32,
+        /// 1 or 2.
+        band: u8,
+    },
+    /// A ring passed and the next one is open.
+    RingPassed {
+        /// The ring that passed.
+        ring: u8,
+    },
+    /// The last ring passed.
+    Completed,
+    /// The rollout stopped for good.
+    Halted {
+        /// Why.
+        reasons: Vec<HaltReason>,
+    },
+    /// A person stopped the opening for a while.
+    Paused {
+        /// Who.
+        by: OperatorName,
+    },
+    /// A person let it go on.
+    Resumed {
+        /// Who.
+        by: OperatorName,
+    },
+    /// The planner asked for a person.
+    Escalated {
+        /// Why.
+        why: Escalation,
+    },
+}
+
+/// How far one row is open.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowCount {
+    /// The stratum.
+    pub stratum: StratumName,
+    /// 0 for the order's roster, else the addendum's number.
+    pub addendum: u32,
+    /// Places open from the front.
+    pub count: u32,
+}
+
+/// A place that an addendum adds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedPlace {
+    /// The device.
+    pub device: DeviceId,
+    /// The stratum.
+    pub stratum: StratumName,
+    /// The ring.
+    pub ring: u8,
+    /// Whether it counts as evidence.
+    pub evidence: bool,
+}
+
+/// Why a person is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Escalation {
+    /// Nothing was opened for two proof times and the ring is not complete.
+    Stalled,
+    /// The window is full of silent devices that are no more silent than control.
+    OnlySilent,
+}

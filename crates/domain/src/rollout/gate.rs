@@ -1,0 +1,507 @@
+//! The gate: what the evidence says, as data. `Pass | Wait(reasons) | Halt(reasons)`, never a bool.
+//!
+//! It holds F2 processes for every scope, signal and band, F6 clearance for every ring after the lab, and knows F7's weights.
+//! It never opens anything and never looks at a clock.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::place::Seen;
+use super::scope::{Scope, ScopeName, Scopes};
+use super::{Phase, Rollout};
+use crate::evidence::{
+    BlockCounts, ClearanceProcess, HaltProcess, Share, Weights, lab, lab_threshold, ln_weighted_sum, threshold,
+};
+use crate::ids::{OperatorName, RingName, StratumName};
+use crate::policy::{GateRule, Policy};
+use crate::time::{Elapsed, WallTime};
+
+/// What a process looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Failures that a device reported.
+    Hard,
+    /// No healthy report by the band's end.
+    Silent,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Signal::Hard => "hard failures",
+            Signal::Silent => "silence",
+        })
+    }
+}
+
+/// What the gate says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verdict", content = "reasons", rename_all = "snake_case")]
+pub enum Verdict {
+    /// The open ring has passed.
+    Pass,
+    /// Not yet, and why.
+    Wait(Vec<WaitReason>),
+    /// Stop, and why.
+    Halt(Vec<HaltReason>),
+}
+
+/// Why a ring has not passed yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "wait", rename_all = "snake_case")]
+pub enum WaitReason {
+    /// Too few places of the ring are proven.
+    Proofs {
+        /// Proven now.
+        proven: u32,
+        /// Needed.
+        needed: u32,
+    },
+    /// Too few proven devices in one stratum.
+    StratumProofs {
+        /// The stratum.
+        stratum: StratumName,
+        /// Proven now.
+        proven: u32,
+        /// Needed.
+        needed: u32,
+    },
+    /// The ring has not been open for long enough.
+    Soak {
+        /// What is left, in milliseconds; all of it while nobody has taken the release in this ring.
+        left_ms: u64,
+    },
+    /// The evidence does not show yet that the release is no worse than control by the ring's margin.
+    Clearance {
+        /// The signal.
+        signal: Signal,
+        /// ln of the e-value against "worse by the margin or more".
+        ln_e: f64,
+        /// What it must reach.
+        ln_needed: f64,
+    },
+    /// Places of the last ring are still to be opened, taken or heard of.
+    LastPlaces {
+        /// How many.
+        left: u32,
+    },
+    /// A person is needed.
+    NeedsOperator {
+        /// Why.
+        why: super::fact::Escalation,
+    },
+    /// A person paused it.
+    Paused {
+        /// Who.
+        by: OperatorName,
+    },
+}
+
+/// Why a rollout halts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "halt", rename_all = "snake_case")]
+pub enum HaltReason {
+    /// Known hard failures alone fill a scope's window, or all places that its open rings hold.
+    Wedged {
+        /// The scope.
+        scope: ScopeName,
+        /// Hard failures known.
+        failed: u32,
+        /// The places that they fill.
+        places: u32,
+    },
+    /// The window is full, every unproven place in it failed or overdue, at least one of them a reported failure.
+    WindowExhausted {
+        /// The scope.
+        scope: ScopeName,
+        /// Hard failures known.
+        failed: u32,
+        /// Past their deadline without a word.
+        overdue: u32,
+    },
+    /// The weighted evidence against the release reached 1/alpha.
+    Evidence {
+        /// ln of the weighted sum of e-values.
+        ln_e: f64,
+        /// What it reached.
+        ln_threshold: f64,
+        /// The scope that contributes most.
+        scope: ScopeName,
+        /// Its signal.
+        signal: Signal,
+        /// Its age band, 1 or 2.
+        band: u8,
+    },
+    /// The lab fails more than any lab should.
+    LabEvidence {
+        /// Devices in the lab.
+        size: u32,
+        /// Failed or overdue.
+        failures: u32,
+        /// ln of the e-value.
+        ln_e: f64,
+        /// What it reached.
+        ln_threshold: f64,
+    },
+    /// A person said so.
+    ByPerson {
+        /// Who.
+        by: OperatorName,
+        /// In their words.
+        reason: String,
+    },
+}
+
+impl HaltReason {
+    /// The stable word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            HaltReason::Wedged { .. } => "wedged",
+            HaltReason::WindowExhausted { .. } => "window_exhausted",
+            HaltReason::Evidence { .. } => "evidence",
+            HaltReason::LabEvidence { .. } => "lab_evidence",
+            HaltReason::ByPerson { .. } => "by_person",
+        }
+    }
+}
+
+impl fmt::Display for HaltReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HaltReason::Wedged { scope, failed, places } => {
+                write!(f, "{scope}: {failed} hard failures fill all {places} places that may be unproven")
+            }
+            HaltReason::WindowExhausted { scope, failed, overdue } => {
+                write!(f, "{scope}: the window is full of {failed} failed and {overdue} silent devices")
+            }
+            HaltReason::Evidence { ln_e, ln_threshold, scope, signal, band } => {
+                write!(
+                    f,
+                    "evidence e^{ln_e:.1} reached e^{ln_threshold:.1}, most of it {signal} in {scope}, age band {band}"
+                )
+            }
+            HaltReason::LabEvidence { size, failures, ln_e, ln_threshold } => {
+                write!(f, "lab: {failures} of {size} failed, evidence e^{ln_e:.1} reached e^{ln_threshold:.1}")
+            }
+            HaltReason::ByPerson { by, reason } => write!(f, "{by}: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitReason::Proofs { proven, needed } => write!(f, "{proven} of {needed} proven"),
+            WaitReason::StratumProofs { stratum, proven, needed } => {
+                write!(f, "{stratum}: {proven} of {needed} proven")
+            }
+            WaitReason::Soak { left_ms } => write!(f, "soaking, {:.1} s left", *left_ms as f64 / 1e3),
+            WaitReason::Clearance { signal, ln_e, ln_needed } => {
+                write!(f, "clearance of {signal}: e^{ln_e:.1} of e^{ln_needed:.1}")
+            }
+            WaitReason::LastPlaces { left } => write!(f, "{left} places still to open or to hear of"),
+            WaitReason::NeedsOperator { why } => match why {
+                super::fact::Escalation::Stalled => f.write_str("needs a person: nothing opened for two proof times"),
+                super::fact::Escalation::OnlySilent => {
+                    f.write_str("needs a person: the window is full of silent devices")
+                }
+            },
+            WaitReason::Paused { by } => write!(f, "paused by {by}"),
+        }
+    }
+}
+
+/// The outcomes of one band of one block, by signal.
+pub(super) struct BandCounts {
+    hard: Option<BlockCounts>,
+    silent: Option<BlockCounts>,
+}
+
+/// The processes of a rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// By scope: hard band 1, hard band 2, silent band 1, silent band 2.
+    halt: Vec<[HaltProcess; 4]>,
+    /// By ring: hard, silent. The lab has none.
+    clear: Vec<Option<[ClearanceProcess; 2]>>,
+}
+
+const PROCESSES: [(Signal, u8); 4] = [(Signal::Hard, 1), (Signal::Hard, 2), (Signal::Silent, 1), (Signal::Silent, 2)];
+
+impl Gate {
+    pub(super) fn new(policy: &Policy, scopes: &Scopes) -> Gate {
+        let hard = HaltProcess::new(share(policy.gate.tolerate_hard));
+        let silent = HaltProcess::new(share(policy.gate.tolerate_silent));
+        let of_scope = || [hard.clone(), hard.clone(), silent.clone(), silent.clone()];
+        let clear = |ring: &crate::policy::Ring| {
+            (!ring.lab).then(|| {
+                [ClearanceProcess::new(share(ring.clear_hard)), ClearanceProcess::new(share(ring.clear_silent))]
+            })
+        };
+        Gate { halt: scopes.iter().map(|_| of_scope()).collect(), clear: policy.rings.iter().map(clear).collect() }
+    }
+
+    pub(super) fn enter(&mut self, scopes: &[usize], second: bool, counts: &BandCounts) {
+        for index in scopes {
+            let Some([hard1, hard2, silent1, silent2]) = self.halt.get_mut(*index) else { continue };
+            let (hard, silent) = if second { (hard2, silent2) } else { (hard1, silent1) };
+            if let Some(counts) = counts.hard {
+                hard.enter(counts);
+            }
+            if let Some(counts) = counts.silent {
+                silent.enter(counts);
+            }
+        }
+    }
+
+    /// A whole block enters clearance when its second band does: failed in either band, silent at its end.
+    pub(super) fn enter_clearance(&mut self, treated: &[Seen], controls: &[Seen]) {
+        let hard = |seen: &Seen| seen.hard[0] || seen.hard[1];
+        let silent = |seen: &Seen| !seen.healthy[1];
+        let counts =
+            [block_counts(treated, controls, |_| true, hard), block_counts(treated, controls, |_| true, silent)];
+        for processes in self.clear.iter_mut().flatten() {
+            for (process, counts) in processes.iter_mut().zip(counts) {
+                if let Some(counts) = counts {
+                    process.enter(counts);
+                }
+            }
+        }
+    }
+
+    /// ln of the weighted sum of all halting e-values (F7), with the process that contributes most.
+    pub fn against(&self, scopes: &Scopes) -> (f64, usize, Signal, u8) {
+        let strata = scopes.iter().filter(|scope| matches!(scope.name, ScopeName::Stratum { .. })).count();
+        let weights = Weights::for_scopes(scopes.values_by_attribute(), super::number(strata));
+        let mut terms = Vec::with_capacity(self.halt.len() * PROCESSES.len());
+        for (index, (scope, processes)) in scopes.iter().zip(&self.halt).enumerate() {
+            let weight = weight_of(scope, scopes, &weights);
+            for (process, (signal, band)) in processes.iter().zip(PROCESSES) {
+                terms.push((weight, process.ln_e(), index, signal, band));
+            }
+        }
+        let leading =
+            terms.iter().filter(|term| term.0 > 0.0).max_by(|a, b| (a.0.ln() + a.1).total_cmp(&(b.0.ln() + b.1)));
+        let (scope, signal, band) = leading.map_or((0, Signal::Hard, 1), |term| (term.2, term.3, term.4));
+        (ln_weighted_sum(terms.iter().map(|term| (term.0, term.1))), scope, signal, band)
+    }
+
+    /// ln of the clearance e-values of a ring: hard, silent. None for a lab.
+    pub fn clearance(&self, ring: u8) -> Option<[f64; 2]> {
+        let [hard, silent] = self.clear.get(usize::from(ring))?.as_ref()?;
+        Some([hard.ln_e(), silent.ln_e()])
+    }
+}
+
+impl BandCounts {
+    /// Band 2 counts those who were still at risk when it began: not failed, and for silence not silent, in band 1.
+    pub(super) fn of(treated: &[Seen], controls: &[Seen], second: bool) -> BandCounts {
+        let band = usize::from(second);
+        let hard =
+            block_counts(treated, controls, |s| !second || !s.hard[0], |s| s.hard.get(band).copied().unwrap_or(false));
+        let silent = block_counts(
+            treated,
+            controls,
+            |s| !second || s.healthy[0],
+            |s| !s.healthy.get(band).copied().unwrap_or(false),
+        );
+        BandCounts { hard, silent }
+    }
+}
+
+fn block_counts(
+    treated: &[Seen],
+    controls: &[Seen],
+    at_risk: impl Fn(&Seen) -> bool,
+    event: impl Fn(&Seen) -> bool,
+) -> Option<BlockCounts> {
+    let count = |group: &[Seen]| {
+        let members = group.iter().filter(|seen| at_risk(seen));
+        members.fold((0, 0), |(all, hit), seen| (all + 1, hit + u32::from(event(seen))))
+    };
+    let ((nb, yb), (na, ya)) = (count(treated), count(controls));
+    BlockCounts::new(nb, yb, na, ya).ok()
+}
+
+fn weight_of(scope: &Scope, scopes: &Scopes, weights: &Weights) -> f64 {
+    match &scope.name {
+        ScopeName::All => weights.all(),
+        ScopeName::Stratum { .. } => weights.stratum(),
+        ScopeName::Value { attribute, .. } => {
+            let mut seen = Vec::new();
+            for scope in scopes.iter() {
+                match &scope.name {
+                    ScopeName::Value { attribute, .. } if !seen.contains(&attribute) => seen.push(attribute),
+                    ScopeName::All | ScopeName::Value { .. } | ScopeName::Stratum { .. } => {}
+                }
+            }
+            seen.iter().position(|known| *known == attribute).map_or(0.0, |place| weights.value_of_attribute(place))
+        }
+    }
+}
+
+/// A policy's numbers were checked when it was parsed; a number that slipped through is moved to the nearest good one.
+fn share(value: f64) -> Share {
+    let near = if value.is_finite() { value.clamp(1e-12, 1.0 - 1e-12) } else { 0.5 };
+    Share::new(near).unwrap_or(Share::HALF)
+}
+
+impl Rollout {
+    /// What the gate says now of the open ring.
+    pub fn verdict(&self, now: WallTime) -> Verdict {
+        let halts = self.halt_reasons();
+        if !halts.is_empty() {
+            return Verdict::Halt(halts);
+        }
+        let waits = self.wait_reasons(now);
+        if waits.is_empty() { Verdict::Pass } else { Verdict::Wait(waits) }
+    }
+
+    fn halt_reasons(&self) -> Vec<HaltReason> {
+        let mut reasons: Vec<HaltReason> = self.scopes.iter().filter_map(|scope| self.wedged(scope)).collect();
+        if reasons.is_empty() {
+            reasons.extend(self.scopes.iter().filter_map(|scope| self.exhausted(scope)));
+        }
+        let rule = &self.policy.gate;
+        let (ln_e, index, signal, band) = self.gate.against(&self.scopes);
+        let ln_threshold = threshold(share(rule.alpha), share(self.lab_share(rule))).ln();
+        if let Some(scope) = self.scopes.get(index).filter(|_| ln_e >= ln_threshold) {
+            reasons.push(HaltReason::Evidence { ln_e, ln_threshold, scope: scope.name.clone(), signal, band });
+        }
+        reasons.extend(self.lab_evidence(rule));
+        reasons
+    }
+
+    fn lab_share(&self, rule: &GateRule) -> f64 {
+        if self.is_lab(0) { rule.lab_share } else { 0.0 }
+    }
+
+    fn lab_evidence(&self, rule: &GateRule) -> Option<HaltReason> {
+        let tally = self.rings.first().filter(|_| self.is_lab(0))?;
+        let (size, failures) = (tally.places, tally.failed.saturating_add(tally.silent).min(tally.places));
+        let ln_e = lab::ln_e(size, failures);
+        let ln_threshold = lab_threshold(share(rule.alpha), share(rule.lab_share)).ln();
+        (ln_e >= ln_threshold).then_some(HaltReason::LabEvidence { size, failures, ln_e, ln_threshold })
+    }
+
+    /// The wedge rule (F8). A single failure wedges nothing: in a ring with one place of a stratum it would halt clean rollouts.
+    fn wedged(&self, scope: &Scope) -> Option<HaltReason> {
+        let lab = self.is_lab(self.ring);
+        let held = self.places_in_open_rings(scope, lab);
+        let places = scope.bound(self.policy.window.growth, lab).min(held).max(2);
+        let failed = scope.tally(lab).failed;
+        (failed >= places).then(|| HaltReason::Wedged { scope: scope.name.clone(), failed, places })
+    }
+
+    fn exhausted(&self, scope: &Scope) -> Option<HaltReason> {
+        let (failed, overdue, full) = self.spent(scope);
+        (full && failed > 0).then(|| HaltReason::WindowExhausted { scope: scope.name.clone(), failed, overdue })
+    }
+
+    /// Failed, overdue, and whether they are all that is unproven in a full window.
+    fn spent(&self, scope: &Scope) -> (u32, u32, bool) {
+        let lab = self.is_lab(self.ring);
+        let (failed, overdue) = (scope.lab.failed + scope.main.failed, scope.lab.overdue + scope.main.overdue);
+        let unproven = scope.unproven();
+        let full = unproven >= scope.bound(self.policy.window.growth, lab);
+        (failed, overdue, full && failed + overdue >= unproven)
+    }
+
+    fn places_in_open_rings(&self, scope: &Scope, lab: bool) -> u32 {
+        let open = scope.places.iter().take(usize::from(self.ring) + 1).enumerate();
+        open.filter(|(ring, _)| self.is_lab(u8::try_from(*ring).unwrap_or(u8::MAX)) == lab)
+            .map(|(_, places)| *places)
+            .sum()
+    }
+
+    fn wait_reasons(&self, now: WallTime) -> Vec<WaitReason> {
+        let mut reasons = Vec::new();
+        if let Phase::Paused { by } = &self.phase {
+            reasons.push(WaitReason::Paused { by: by.clone() });
+        }
+        if let Some(why) = self.escalation(now) {
+            reasons.push(WaitReason::NeedsOperator { why });
+        }
+        let ring = usize::from(self.ring);
+        let (Some(rule), Some(tally)) = (self.policy.rings.get(ring), self.rings.get(ring)) else { return reasons };
+        let needed = (rule.proven_share_min() * f64::from(tally.places)).ceil() as u32;
+        if tally.proven < needed {
+            reasons.push(WaitReason::Proofs { proven: tally.proven, needed });
+        }
+        if !rule.lab {
+            self.add_stratum_waits(rule.proven_share_min(), &mut reasons);
+        }
+        if tally.places > 0 {
+            let open_for =
+                self.ring_reached.get(ring).copied().flatten().map_or(Elapsed::ZERO, |since| now.since(since));
+            let left_ms = rule.soak.as_ms().saturating_sub(open_for.as_ms());
+            if left_ms > 0 {
+                reasons.push(WaitReason::Soak { left_ms });
+            }
+            self.add_clearance_waits(&mut reasons);
+        }
+        if ring + 1 == self.rings.len() {
+            let left = self.last_places();
+            if left > 0 {
+                reasons.push(WaitReason::LastPlaces { left });
+            }
+        }
+        reasons
+    }
+
+    /// In each stratum of the open ring, `proven_min_per_stratum` devices must be proven, or the ring's share of those that took it.
+    fn add_stratum_waits(&self, share: f64, reasons: &mut Vec<WaitReason>) {
+        let ring = usize::from(self.ring);
+        for (index, stratum) in self.strata.iter().enumerate() {
+            let of = |table: &[Vec<u32>]| table.get(index).and_then(|rings| rings.get(ring)).copied().unwrap_or(0);
+            let (taken, proven) = (of(&self.strata_taken), of(&self.strata_proven));
+            let fair_share = (share * f64::from(taken)).floor() as u32;
+            let needed = self.policy.gate.proven_min_per_stratum.min(fair_share);
+            if proven < needed {
+                reasons.push(WaitReason::StratumProofs { stratum: stratum.clone(), proven, needed });
+            }
+        }
+    }
+
+    fn add_clearance_waits(&self, reasons: &mut Vec<WaitReason>) {
+        let ln_needed = -self.policy.gate.beta.ln();
+        let ln_e = self.gate.clearance(self.ring);
+        for (ln_e, signal) in ln_e.into_iter().flatten().zip([Signal::Hard, Signal::Silent]) {
+            if ln_e < ln_needed {
+                reasons.push(WaitReason::Clearance { signal, ln_e, ln_needed });
+            }
+        }
+    }
+
+    /// Places that are still to be opened, taken or heard of before the last ring can pass.
+    fn last_places(&self) -> u32 {
+        let all = self.scopes.all();
+        let places: u32 = all.map_or(0, |scope| scope.places.iter().sum());
+        let settled = all.map_or(0, |scope| {
+            [scope.lab, scope.main].iter().map(|t| t.lapsed + t.proven + t.failed + t.overdue).sum::<u32>()
+        });
+        places.saturating_sub(settled)
+    }
+
+    /// Whether a person is needed: a window full of silence, or nothing opened for two proof times.
+    pub(super) fn escalation(&self, now: WallTime) -> Option<super::fact::Escalation> {
+        use super::fact::Escalation;
+        if self.phase != Phase::Running {
+            return None;
+        }
+        if self.scopes.iter().any(|scope| matches!(self.spent(scope), (0, overdue, true) if overdue > 0)) {
+            return Some(Escalation::OnlySilent);
+        }
+        let rings_soak = self.policy.rings.get(usize::from(self.ring)).map_or(Elapsed::ZERO, |ring| ring.soak);
+        let patience = self.policy.prove.duration.times(2).plus(self.horizons().second).plus(rings_soak);
+        let idle_since = self.last_opened_at.unwrap_or(self.identity.started_at_ms);
+        (now.since(idle_since) > patience).then_some(Escalation::Stalled)
+    }
+
+    /// The ring that is open, by name.
+    pub fn ring_name(&self) -> Option<&RingName> {
+        self.policy.rings.get(usize::from(self.ring)).map(|ring| &ring.name)
+    }
+}

@@ -1,0 +1,337 @@
+//! A rollout: one release on its way through a fleet, as fast as evidence of health allows.
+//!
+//! [`Rollout`] is what is known; [`fact::Fact`]s are all that can happen to it; [`planner::plan`] says what should happen next; [`gate`] judges;
+//! [`Rollout::may_take`] is the go path's own check of the window. Nothing here signs, stores or sends.
+
+pub mod block;
+mod course;
+pub mod fact;
+pub mod gate;
+pub mod place;
+pub mod planner;
+pub mod report;
+pub mod scope;
+pub mod take;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::ids::{DeviceId, OperatorName, PackageName, RolloutId, StratumName, Version};
+use crate::policy::{Policy, Ring};
+use crate::roster::Place;
+use crate::time::{Elapsed, WallTime};
+use block::Blocks;
+use fact::Escalation;
+use gate::{Gate, HaltReason};
+use place::{PlaceRef, PlaceState, Stage};
+use scope::Scopes;
+
+/// Where a rollout stands as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// Permits may open.
+    Running,
+    /// A person stopped the opening; evidence is still gathered.
+    Paused {
+        /// Who.
+        by: OperatorName,
+    },
+    /// Stopped for good; no go is given.
+    Halted {
+        /// Why.
+        reasons: Vec<HaltReason>,
+        /// When.
+        at_ms: WallTime,
+    },
+    /// The last ring passed. Late devices still enter, under the same window.
+    Completed {
+        /// When.
+        at_ms: WallTime,
+    },
+}
+
+impl Phase {
+    /// The stable word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Phase::Running => "running",
+            Phase::Paused { .. } => "paused",
+            Phase::Halted { .. } => "halted",
+            Phase::Completed { .. } => "completed",
+        }
+    }
+}
+
+/// What an order fixed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The package.
+    pub package: PackageName,
+    /// The version.
+    pub version: Version,
+    /// The release: SHA-256 of its manifest.
+    pub release: Digest,
+    /// The policy: SHA-256 of its text.
+    pub policy: Digest,
+    /// The order: digest of its body.
+    pub order: Digest,
+    /// When the order was accepted.
+    pub started_at_ms: WallTime,
+    /// Nothing opens after it.
+    pub expires_at_ms: WallTime,
+    /// The release's allowed downtime.
+    pub downtime: Elapsed,
+}
+
+/// One roster as it stands: the order's roster of a stratum, or what an addendum added to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Index of the stratum.
+    pub stratum: u16,
+    /// 0 for the order's roster, else the addendum's number.
+    pub addendum: u32,
+    /// Places open from the front.
+    pub opened: u32,
+    /// Places at the end that the holdback keeps shut.
+    pub held_back: u32,
+    /// The places, by ring, then by rank.
+    pub places: Vec<PlaceState>,
+}
+
+/// A permit that was issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// Its step.
+    pub step: u32,
+    /// What is not taken by then lapses.
+    pub take_by_ms: WallTime,
+    /// Whether it has lapsed already.
+    pub lapsed: bool,
+    /// The places it opened: row, first, one past the last.
+    pub ranges: Vec<(u32, u32, u32)>,
+}
+
+/// One release on its way through a fleet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    pub(crate) identity: Identity,
+    pub(crate) policy: Policy,
+    pub(crate) phase: Phase,
+    pub(crate) ring: u8,
+    pub(crate) ring_reached: Vec<Option<WallTime>>,
+    pub(crate) rings: Vec<RingTally>,
+    pub(crate) strata: Vec<StratumName>,
+    pub(crate) strata_proven: Vec<Vec<u32>>,
+    pub(crate) strata_taken: Vec<Vec<u32>>,
+    pub(crate) fresh: Vec<u32>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) scopes: Scopes,
+    pub(crate) permits: Vec<Issued>,
+    pub(crate) addenda: u32,
+    pub(crate) blocks: Blocks,
+    pub(crate) gate: Gate,
+    pub(crate) last_opened_at: Option<WallTime>,
+    pub(crate) escalated: Option<Escalation>,
+    #[serde(skip)]
+    pub(crate) where_is: HashMap<DeviceId, PlaceRef>,
+}
+
+/// What is counted in one ring. Units: places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RingTally {
+    /// Places without those held back.
+    pub places: u32,
+    /// Opened, ever.
+    pub opened: u32,
+    /// Lapsed and not back.
+    pub lapsed: u32,
+    /// Given a go.
+    pub taken: u32,
+    /// Proven.
+    pub proven: u32,
+    /// Failed hard.
+    pub failed: u32,
+    /// Past a deadline without a healthy report, and not failed.
+    pub silent: u32,
+}
+
+impl Rollout {
+    /// A rollout at its start: nothing open. `rosters` are those that the order commits to.
+    pub fn start(identity: Identity, policy: Policy, rosters: BTreeMap<StratumName, Vec<Place>>) -> Rollout {
+        let strata: Vec<StratumName> = rosters.keys().cloned().collect();
+        let rings = policy.rings.len();
+        let scopes = Scopes::new(&policy, &strata);
+        let gate = Gate::new(&policy, &scopes);
+        let mut rollout = Rollout {
+            identity,
+            phase: Phase::Running,
+            ring: 0,
+            ring_reached: vec![None; rings],
+            rings: vec![RingTally::default(); rings],
+            strata_proven: vec![vec![0; rings]; strata.len()],
+            strata_taken: vec![vec![0; rings]; strata.len()],
+            fresh: vec![0; strata.len()],
+            rows: Vec::new(),
+            scopes,
+            permits: Vec::new(),
+            addenda: 0,
+            blocks: Blocks::default(),
+            gate,
+            last_opened_at: None,
+            escalated: None,
+            where_is: HashMap::new(),
+            policy,
+            strata,
+        };
+        for (stratum, places) in rosters.into_values().enumerate() {
+            let places: Vec<PlaceState> = places.into_iter().map(|p| waiting(p.device, p.ring, true)).collect();
+            let held_back = rollout.held_back(&places);
+            rollout.add_row(stratum, 0, places, held_back);
+        }
+        rollout
+    }
+
+    /// Rebuilds what is not stored: the index from devices to places. Call after reading a rollout back.
+    pub fn reindex(&mut self) {
+        self.where_is.clear();
+        for (row_index, row) in self.rows.iter().enumerate() {
+            for (index, place) in row.places.iter().enumerate() {
+                let at = PlaceRef { row: number(row_index), index: number(index) };
+                self.where_is.insert(place.device.clone(), at);
+            }
+        }
+    }
+
+    fn held_back(&self, places: &[PlaceState]) -> u32 {
+        let last = self.policy.rings.len().saturating_sub(1);
+        let in_last = places.iter().filter(|place| usize::from(place.ring) == last).count();
+        (self.policy.holdback.share * in_last as f64).ceil() as u32
+    }
+
+    pub(crate) fn add_row(&mut self, stratum: usize, addendum: u32, places: Vec<PlaceState>, held_back: u32) {
+        let row = number(self.rows.len());
+        for (index, place) in places.iter().enumerate() {
+            self.where_is.insert(place.device.clone(), PlaceRef { row, index: number(index) });
+            if let Some(fresh) = self.fresh.get_mut(stratum) {
+                *fresh += 1;
+            }
+            if index + (held_back as usize) < places.len() {
+                self.scopes.add_place(stratum, usize::from(place.ring));
+                if let Some(tally) = self.rings.get_mut(usize::from(place.ring)) {
+                    tally.places += 1;
+                }
+            }
+        }
+        let stratum = u16::try_from(stratum).unwrap_or(u16::MAX);
+        self.rows.push(Row { stratum, addendum, opened: 0, held_back, places });
+    }
+
+    /// What the order fixed.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Where it stands as a whole.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The index of the open ring.
+    pub fn ring(&self) -> u8 {
+        self.ring
+    }
+
+    /// What is counted in each ring.
+    pub fn rings(&self) -> impl Iterator<Item = (&Ring, &RingTally)> {
+        self.policy.rings.iter().zip(&self.rings)
+    }
+
+    /// The scopes with their tallies.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The gate's processes.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The permits issued so far.
+    pub fn permits(&self) -> &[Issued] {
+        &self.permits
+    }
+
+    /// The rows as they stand.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The name of the stratum at an index.
+    pub fn stratum(&self, index: u16) -> Option<&StratumName> {
+        self.strata.get(usize::from(index))
+    }
+
+    /// The index of a stratum.
+    pub(crate) fn stratum_index(&self, name: &StratumName) -> Option<usize> {
+        self.strata.iter().position(|known| known == name)
+    }
+
+    /// Where a device stands, if it has a place.
+    pub fn place_of(&self, device: &DeviceId) -> Option<(PlaceRef, &Row, &PlaceState)> {
+        let at = *self.where_is.get(device)?;
+        let row = self.rows.get(at.row as usize)?;
+        Some((at, row, row.places.get(at.index as usize)?))
+    }
+
+    /// Every device that was given a go, with what became of it.
+    pub fn taken(&self) -> impl Iterator<Item = (&DeviceId, &place::Taken)> {
+        self.rows.iter().flat_map(|row| &row.places).filter_map(|place| match &place.stage {
+            Stage::Taken(taken) => Some((&place.device, taken)),
+            Stage::Waiting | Stage::Control { .. } | Stage::Open { .. } | Stage::Lapsed => None,
+        })
+    }
+
+    /// Whether this device's signed health reports are wanted now: it is a member of a block that is still open.
+    pub fn wants_health_of(&self, device: &DeviceId) -> bool {
+        match self.place_of(device).map(|(_, _, place)| &place.stage) {
+            Some(Stage::Control { .. }) => true,
+            Some(Stage::Taken(taken)) => taken.failed.is_none() && self.blocks.covers(taken.at_ms, &self.horizons()),
+            Some(Stage::Waiting | Stage::Open { .. } | Stage::Lapsed) | None => false,
+        }
+    }
+
+    pub(crate) fn is_lab(&self, ring: u8) -> bool {
+        self.policy.rings.get(usize::from(ring)).is_some_and(|ring| ring.lab)
+    }
+
+    pub(crate) fn horizons(&self) -> block::Horizons {
+        block::Horizons::new(self.identity.downtime, &self.policy)
+    }
+
+    pub(crate) fn place_mut(&mut self, at: PlaceRef) -> Option<&mut PlaceState> {
+        self.rows.get_mut(at.row as usize)?.places.get_mut(at.index as usize)
+    }
+
+    pub(crate) fn place(&self, at: PlaceRef) -> Option<(&Row, &PlaceState)> {
+        let row = self.rows.get(at.row as usize)?;
+        Some((row, row.places.get(at.index as usize)?))
+    }
+}
+
+pub(crate) fn waiting(device: DeviceId, ring: u8, evidence: bool) -> PlaceState {
+    PlaceState { device, ring, evidence, was_control: false, stage: Stage::Waiting }
+}
+
+pub(crate) fn number(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

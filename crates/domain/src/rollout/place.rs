@@ -1,0 +1,105 @@
+//! One place of a rollout: where a device stands with this release, as far as the server has been told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::DeviceId;
+use crate::observation::FailureReason;
+use crate::time::WallTime;
+
+/// Where a place stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Stage {
+    /// Not opened yet.
+    Waiting,
+    /// Not opened, and promised to stay so until its block has closed.
+    Control {
+        /// The block.
+        block: u32,
+        /// What its health reports said, by age band.
+        seen: Seen,
+    },
+    /// Opened by the permit of this step, not taken yet.
+    Open {
+        /// The permit's step.
+        step: u32,
+    },
+    /// Opened, not taken in time; the device may come back by addendum.
+    Lapsed,
+    /// Given a go.
+    Taken(Taken),
+}
+
+/// A device that took the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// When the server recorded the take.
+    pub at_ms: WallTime,
+    /// What was seen, by age band.
+    pub seen: Seen,
+    /// Proven, once and for good.
+    pub proven: bool,
+    /// The reason, once it failed hard.
+    pub failed: Option<FailureReason>,
+    /// Past a deadline without a healthy report, and not failed.
+    pub overdue: bool,
+    /// Its last word was a good one: healthy, proven, or returned to its fallback.
+    pub well: bool,
+    /// It said that neither release nor fallback runs.
+    pub needs_hands: bool,
+    /// It is back on its fallback.
+    pub returned: bool,
+}
+
+/// What was seen of a member of a block in each of the two age bands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// A hard failure, dated by age.
+    pub hard: [bool; 2],
+    /// A healthy report, dated by age.
+    pub healthy: [bool; 2],
+}
+
+/// One place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceState {
+    /// The device.
+    pub device: DeviceId,
+    /// Its ring.
+    pub ring: u8,
+    /// Whether it counts as evidence and proof: false for a device that was enrolled after the release was published.
+    pub evidence: bool,
+    /// Whether it has served as control for this release; nobody serves twice.
+    pub was_control: bool,
+    /// Where it stands.
+    pub stage: Stage,
+}
+
+impl Taken {
+    pub(super) fn new(at: WallTime) -> Taken {
+        Taken {
+            at_ms: at,
+            seen: Seen::default(),
+            proven: false,
+            failed: None,
+            overdue: false,
+            well: false,
+            needs_hands: false,
+            returned: false,
+        }
+    }
+
+    /// Neither proven nor failed nor overdue: still to be heard of.
+    pub fn pending(&self) -> bool {
+        !self.proven && self.failed.is_none() && !self.overdue
+    }
+}
+
+/// Where a place stands in a rollout's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlaceRef {
+    /// Index of the roster row.
+    pub row: u32,
+    /// Index within the row.
+    pub index: u32,
+}

@@ -1,0 +1,346 @@
+//! The planner: a rollout and a moment in, a plan out. It changes nothing itself and knows nothing that it was not given.
+//!
+//! The plan's facts are to be recorded and then applied; some of them stand for records that the gate key must sign first.
+//! Every step asks in the same order: what has lapsed, which blocks open, which bands enter, what the gate says, what may open.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::block::Tick;
+use super::fact::{AddedPlace, Escalation, Fact, RowCount};
+use super::gate::Verdict;
+use super::place::Stage;
+use super::report::StepReport;
+use super::{Phase, Rollout};
+use crate::evidence::{control_count, treated_with_control_max};
+use crate::ids::DeviceId;
+use crate::policy::Strata;
+use crate::time::WallTime;
+
+/// What the planner may know besides the rollout.
+pub struct Moment<'a> {
+    /// Now.
+    pub now: WallTime,
+    /// Whether a device checked in during this tick and said that it is well.
+    pub well_in_tick: &'a dyn Fn(&DeviceId, u64) -> bool,
+    /// Whether a device was heard of just now, so that a new place for it makes sense.
+    pub present: &'a dyn Fn(&DeviceId) -> bool,
+    /// Devices without a place that the policy may reach.
+    pub joiners: Vec<AddedPlace>,
+    /// Unproven devices of all other rollouts.
+    pub unproven_elsewhere: u32,
+    /// The envelope's bound over all rollouts.
+    pub unproven_everywhere_max: u32,
+}
+
+/// What should happen next.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct Plan {
+    /// The rollout's next state, as the facts that lead there. Empty: nothing to record.
+    pub next: Vec<Fact>,
+    /// What must be done besides recording them.
+    pub effects: Vec<Effect>,
+    /// What was seen and decided, for people and for the account.
+    pub report: StepReport,
+}
+
+/// What a plan asks of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The gate key signs the permit of this step before its fact is recorded.
+    SignPermit {
+        /// The step.
+        step: u32,
+    },
+    /// The gate key signs the addendum of this number before its fact is recorded.
+    SignAddendum {
+        /// The number.
+        number: u32,
+    },
+    /// The gate key signs a halt, and an incident opens.
+    SignHalt,
+    /// The gate key signs that the fleet is proven.
+    SignFleetProven,
+    /// A person is asked for.
+    CallOperator,
+}
+
+/// Says what should happen next to this rollout.
+pub fn plan(rollout: &Rollout, moment: &Moment<'_>) -> Plan {
+    let mut step = Step { rollout: rollout.clone(), moment, next: Vec::new(), effects: Vec::new() };
+    if !matches!(step.rollout.phase, Phase::Halted { .. }) {
+        step.lapse();
+    }
+    step.open_blocks();
+    step.enter_bands();
+    match step.rollout.phase {
+        Phase::Halted { .. } => {}
+        Phase::Running | Phase::Paused { .. } => step.judge(),
+        Phase::Completed { .. } => step.open_more(),
+    }
+    let report = StepReport::of(&step.rollout, moment.now);
+    Plan { next: step.next, effects: step.effects, report }
+}
+
+struct Step<'a> {
+    rollout: Rollout,
+    moment: &'a Moment<'a>,
+    next: Vec<Fact>,
+    effects: Vec<Effect>,
+}
+
+impl Step<'_> {
+    fn add(&mut self, fact: Fact) {
+        self.rollout.apply(&fact, self.moment.now);
+        self.next.push(fact);
+    }
+
+    fn lapse(&mut self) {
+        let over = |permit: &&super::Issued| !permit.lapsed && permit.take_by_ms < self.moment.now;
+        let steps: Vec<u32> = self.rollout.permits.iter().filter(over).map(|permit| permit.step).collect();
+        for step in steps {
+            self.add(Fact::Lapsed { step });
+        }
+    }
+
+    fn open_blocks(&mut self) {
+        let horizons = self.rollout.horizons();
+        let ripe: Vec<(Tick, usize)> =
+            self.rollout.blocks.ripe(self.moment.now, &horizons).map(|(t, n)| (*t, n)).collect();
+        for (of, treated) in ripe {
+            let Some(stratum) = self.rollout.stratum(of.stratum).cloned() else { continue };
+            let controls = if of.lab { Vec::new() } else { self.controls(&of, super::number(treated)) };
+            self.add(Fact::BlockOpened { tick: of.tick, stratum, lab: of.lab, controls });
+        }
+    }
+
+    /// Controls come from the far end of the stratum's rows: unexposed, never control before, well and heard of in the block's tick.
+    ///
+    /// In a pool too small for the rule's least ratio the least ratio is taken as far as the pool goes: a block without control
+    /// says nothing, and a small fleet has nobody to save controls for.
+    fn controls(&self, of: &Tick, treated: u32) -> Vec<DeviceId> {
+        let pool = self.rollout.fresh.get(usize::from(of.stratum)).copied().unwrap_or(0);
+        let wanted = control_count(treated, pool).max(treated.div_ceil(4).min(pool)) as usize;
+        let rows = self.rollout.rows.iter().rev().filter(|row| row.stratum == of.stratum);
+        let fresh = rows
+            .flat_map(|row| row.places.iter().rev())
+            .filter(|place| place.stage == Stage::Waiting && !place.was_control)
+            .filter(|place| (self.moment.well_in_tick)(&place.device, of.tick));
+        fresh.take(wanted).map(|place| place.device.clone()).collect()
+    }
+
+    fn enter_bands(&mut self) {
+        let horizons = self.rollout.horizons();
+        let due: Vec<(u32, u8)> = self
+            .rollout
+            .blocks
+            .iter()
+            .filter(|block| block.due_at(&horizons) <= self.moment.now)
+            .map(|block| (block.id, if block.first_entered { 2 } else { 1 }))
+            .collect();
+        for (block, band) in due {
+            self.add(Fact::BandEntered { block, band });
+        }
+    }
+
+    fn judge(&mut self) {
+        match self.rollout.verdict(self.moment.now) {
+            Verdict::Halt(reasons) => {
+                self.effects.push(Effect::SignHalt);
+                self.add(Fact::Halted { reasons });
+            }
+            _ if self.rollout.phase != Phase::Running => {}
+            Verdict::Pass if usize::from(self.rollout.ring) + 1 < self.rollout.rings.len() => {
+                self.add(Fact::RingPassed { ring: self.rollout.ring });
+                self.open_more();
+            }
+            Verdict::Pass => {
+                self.effects.push(Effect::SignFleetProven);
+                self.add(Fact::Completed);
+            }
+            Verdict::Wait(_) => {
+                self.open_more();
+                self.escalate();
+            }
+        }
+    }
+
+    fn escalate(&mut self) {
+        let why: Option<Escalation> = self.rollout.escalation(self.moment.now);
+        if let Some(why) = why.filter(|why| self.rollout.escalated != Some(*why)) {
+            self.effects.push(Effect::CallOperator);
+            self.add(Fact::Escalated { why });
+        }
+    }
+
+    fn open_more(&mut self) {
+        if self.moment.now > self.rollout.identity.expires_at_ms {
+            return;
+        }
+        self.add_places();
+        let counts = Opening::new(&self.rollout, self.moment).widest();
+        if counts.is_empty() {
+            return;
+        }
+        let step = super::number(self.rollout.permits.len()) + 1;
+        let take_by_ms = self.moment.now.after(self.rollout.policy.pace.take_within);
+        self.effects.push(Effect::SignPermit { step });
+        self.add(Fact::PermitIssued { step, counts, take_by_ms });
+    }
+
+    /// Devices whose place lapsed and that are back, and devices that joined late, get places behind the others.
+    fn add_places(&mut self) {
+        let returning = self.rollout.permits.iter().filter(|permit| permit.lapsed).flat_map(|permit| &permit.ranges);
+        let mut places = Vec::new();
+        for (row_index, from, to) in returning {
+            let Some(row) = self.rollout.rows.get(*row_index as usize) else { continue };
+            let Some(stratum) = self.rollout.stratum(row.stratum) else { continue };
+            for (index, place) in (*from..*to).zip(row.places.get(*from as usize..*to as usize).into_iter().flatten()) {
+                let latest = self
+                    .rollout
+                    .where_is
+                    .get(&place.device)
+                    .is_some_and(|at| (at.row, at.index) == (*row_index, index));
+                if place.stage == Stage::Lapsed && latest && (self.moment.present)(&place.device) {
+                    let (device, stratum) = (place.device.clone(), stratum.clone());
+                    places.push(AddedPlace { device, stratum, ring: place.ring, evidence: place.evidence });
+                }
+            }
+        }
+        let known = |joiner: &&AddedPlace| self.rollout.where_is.contains_key(&joiner.device);
+        let listed = |joiner: &&AddedPlace| self.rollout.stratum_index(&joiner.stratum).is_some();
+        places.extend(self.moment.joiners.iter().filter(|joiner| !known(joiner) && listed(joiner)).cloned());
+        if !places.is_empty() {
+            places.sort_by(|a, b| (a.ring, &a.device).cmp(&(b.ring, &b.device)));
+            let number = self.rollout.addenda + 1;
+            self.effects.push(Effect::SignAddendum { number });
+            self.add(Fact::AddendumIssued { number, places });
+        }
+    }
+}
+
+/// Finds how far every row can be opened: breadth first, one place a row in turn, within the window of every scope.
+struct Opening<'a> {
+    rollout: &'a Rollout,
+    opened: Vec<u32>,
+    added: Vec<u32>,
+    added_elsewhere_max: u32,
+    cut: Vec<u32>,
+}
+
+impl<'a> Opening<'a> {
+    fn new(rollout: &'a Rollout, moment: &Moment<'_>) -> Opening<'a> {
+        let unproven = rollout.scopes.all().map_or(0, super::scope::Scope::unproven);
+        let everywhere = moment.unproven_elsewhere.saturating_add(unproven);
+        Opening {
+            rollout,
+            opened: rollout.rows.iter().map(|row| row.opened).collect(),
+            added: vec![0; rollout.scopes.iter().count()],
+            added_elsewhere_max: moment.unproven_everywhere_max.saturating_sub(everywhere),
+            cut: (0..rollout.strata.len()).map(|stratum| cut(rollout, stratum)).collect(),
+        }
+    }
+
+    fn widest(mut self) -> Vec<RowCount> {
+        // `other`, the stratum of everything that the policy does not list, opens when the others have nothing left to open.
+        let is_other =
+            |row: &super::Row| self.rollout.stratum(row.stratum).is_some_and(|s| s.as_str() == Strata::OTHER);
+        let others: BTreeSet<usize> =
+            (0..self.rollout.rows.len()).filter(|i| self.rollout.rows.get(*i).is_some_and(is_other)).collect();
+        let listed: Vec<usize> = (0..self.rollout.rows.len()).filter(|i| !others.contains(i)).collect();
+        self.open_in_turn(&listed);
+        if !listed.iter().any(|row| self.next_in_ring(*row).is_some()) {
+            self.open_in_turn(&others.into_iter().collect::<Vec<_>>());
+        }
+        self.counts()
+    }
+
+    fn open_in_turn(&mut self, rows: &[usize]) {
+        loop {
+            let before: u32 = self.opened.iter().sum();
+            for row in rows {
+                self.open_one(*row);
+            }
+            if self.opened.iter().sum::<u32>() == before {
+                return;
+            }
+        }
+    }
+
+    fn open_one(&mut self, row: usize) {
+        let Some((stratum, ring)) = self.next_in_ring(row) else { return };
+        let lab = self.rollout.is_lab(ring);
+        let scopes = self.rollout.scopes.of_stratum(stratum);
+        let room = self.added.first().is_none_or(|all| *all < self.added_elsewhere_max)
+            && (lab || self.cut.get(stratum).is_none_or(|cut| *cut > 0))
+            && scopes.iter().all(|index| self.has_room(*index, lab));
+        if !room {
+            return;
+        }
+        for index in scopes {
+            if let Some(added) = self.added.get_mut(*index) {
+                *added += 1;
+            }
+        }
+        if let Some(cut) = self.cut.get_mut(stratum).filter(|_| !lab) {
+            *cut -= 1;
+        }
+        if let Some(opened) = self.opened.get_mut(row) {
+            *opened += 1;
+        }
+    }
+
+    /// Stratum and ring of the next place of a row, if it is in an open ring, not kept back and not promised as control.
+    fn next_in_ring(&self, row_index: usize) -> Option<(usize, u8)> {
+        let row = self.rollout.rows.get(row_index)?;
+        let next = *self.opened.get(row_index)?;
+        let end = super::number(row.places.len()).saturating_sub(row.held_back);
+        let place = row.places.get(next as usize).filter(|_| next < end)?;
+        let open = place.ring <= self.rollout.ring && place.stage == Stage::Waiting;
+        open.then_some((usize::from(row.stratum), place.ring))
+    }
+
+    fn has_room(&self, index: usize, lab: bool) -> bool {
+        let (Some(scope), Some(added)) = (self.rollout.scopes.get(index), self.added.get(index)) else { return false };
+        let window = &self.rollout.policy.window;
+        let mut bound = scope.bound(window.growth, lab);
+        if index == 0 {
+            let places: u32 = scope.places.iter().sum();
+            bound = bound.min(((window.unproven_share_max * f64::from(places)).floor() as u32).max(1));
+        }
+        scope.unproven().saturating_add(*added) < bound
+    }
+
+    fn counts(&self) -> Vec<RowCount> {
+        let changed = self.rollout.rows.iter().zip(&self.opened).any(|(row, opened)| row.opened < *opened);
+        if !changed {
+            return Vec::new();
+        }
+        let mut counts: BTreeMap<RowCount, ()> = BTreeMap::new();
+        for (row, opened) in self.rollout.rows.iter().zip(&self.opened).filter(|(_, opened)| **opened > 0) {
+            if let Some(stratum) = self.rollout.stratum(row.stratum) {
+                counts.insert(RowCount { stratum: stratum.clone(), addendum: row.addendum, count: *opened }, ());
+            }
+        }
+        counts.into_keys().collect()
+    }
+}
+
+/// While a ring is still to be cleared, a stratum opens no wider than leaves its blocks some control (F6 needs it).
+fn cut(rollout: &Rollout, stratum: usize) -> u32 {
+    let ln_needed = -rollout.policy.gate.beta.ln();
+    let to_clear = rollout.gate.clearance(rollout.ring).is_some_and(|ln_e| ln_e.iter().any(|ln_e| *ln_e < ln_needed));
+    if !to_clear || rollout.phase != Phase::Running {
+        return u32::MAX;
+    }
+    let stratum_scope = rollout.scopes.of_stratum(stratum).last().and_then(|index| rollout.scopes.get(*index));
+    let untaken =
+        stratum_scope.map_or(0, |scope| scope.main.opened.saturating_sub(scope.main.lapsed + scope.main.taken));
+    let gathering = rollout.blocks.gathering_in(stratum);
+    let outstanding = untaken.saturating_add(gathering);
+    let pool = rollout.fresh.get(stratum).copied().unwrap_or(0).saturating_add(outstanding);
+    match treated_with_control_max(pool) {
+        0 => u32::MAX,
+        widest => widest.saturating_sub(outstanding),
+    }
+}

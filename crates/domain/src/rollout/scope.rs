@@ -1,0 +1,196 @@
+//! Scopes: all devices, each value of each stratifying attribute, each stratum. What is counted in each, and the window rule.
+//!
+//! F8: in every scope `unproven <= initial + growth * proven`. Lab proofs count in the lab only, so each scope keeps two tallies.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AttributeName, StratumName};
+use crate::policy::{Policy, Strata};
+
+/// What a scope covers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ScopeName {
+    /// Every device of the rollout.
+    All,
+    /// The devices with one value of one stratifying attribute.
+    Value {
+        /// The attribute.
+        attribute: AttributeName,
+        /// The value, or `other`.
+        value: String,
+    },
+    /// The devices of one stratum.
+    Stratum {
+        /// The stratum.
+        stratum: StratumName,
+    },
+}
+
+impl fmt::Display for ScopeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ScopeName::All => f.pad("all devices"),
+            ScopeName::Value { attribute, value } => f.pad(&format!("{attribute} = {value}")),
+            ScopeName::Stratum { stratum } => f.pad(&format!("stratum {stratum}")),
+        }
+    }
+}
+
+/// What is counted in a scope, apart for the lab and for the rings after it. Units: places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Opened by a permit, ever.
+    pub opened: u32,
+    /// Opened, not taken in time.
+    pub lapsed: u32,
+    /// Given a go.
+    pub taken: u32,
+    /// Proven; stays counted when the device fails later.
+    pub proven: u32,
+    /// Failed hard while unproven.
+    pub failed: u32,
+    /// Taken, neither healthy nor failed by the deadline.
+    pub overdue: u32,
+}
+
+impl Tally {
+    /// Opened, not lapsed, not proven: failed and silent ones included.
+    pub fn unproven(&self) -> u32 {
+        self.opened.saturating_sub(self.lapsed).saturating_sub(self.proven)
+    }
+}
+
+/// One scope of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// What it covers.
+    pub name: ScopeName,
+    /// Places before any proof.
+    pub initial: u32,
+    /// The lab's tally; unused where the policy has no lab.
+    pub lab: Tally,
+    /// The tally of all other rings.
+    pub main: Tally,
+    /// Places, by ring.
+    pub places: Vec<u32>,
+}
+
+impl Scope {
+    /// The tally that a ring counts in.
+    pub fn tally(&self, lab: bool) -> &Tally {
+        if lab { &self.lab } else { &self.main }
+    }
+
+    pub(super) fn tally_mut(&mut self, lab: bool) -> &mut Tally {
+        if lab { &mut self.lab } else { &mut self.main }
+    }
+
+    /// Unproven places in all rings.
+    pub fn unproven(&self) -> u32 {
+        self.lab.unproven().saturating_add(self.main.unproven())
+    }
+
+    /// How many places may be unproven while a ring of this sort is open.
+    pub fn bound(&self, growth: u32, lab: bool) -> u32 {
+        self.initial.saturating_add(growth.saturating_mul(self.tally(lab).proven))
+    }
+
+    /// Places that took the release and are not proven, in all rings: what the go path counts by itself.
+    pub fn taken_unproven(&self) -> u32 {
+        self.lab.taken.saturating_sub(self.lab.proven) + self.main.taken.saturating_sub(self.main.proven)
+    }
+}
+
+/// All scopes of a rollout and which of them each stratum belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scopes {
+    scopes: Vec<Scope>,
+    of_stratum: Vec<Vec<usize>>,
+    values_by_attribute: Vec<u32>,
+}
+
+impl Scopes {
+    /// The scopes of a policy for these strata. Index 0 is all devices.
+    pub fn new(policy: &Policy, strata: &[StratumName]) -> Scopes {
+        let rings = policy.rings.len();
+        let scope = |name, initial| Scope {
+            name,
+            initial,
+            lab: Tally::default(),
+            main: Tally::default(),
+            places: vec![0; rings],
+        };
+        let mut scopes = vec![scope(ScopeName::All, policy.window.initial_all)];
+        let mut of_stratum = vec![vec![0]; strata.len()];
+        let mut values_by_attribute = Vec::new();
+        for (position, attribute) in policy.strata.by.iter().enumerate() {
+            let first = scopes.len();
+            for (stratum, scopes_of_it) in strata.iter().zip(&mut of_stratum) {
+                let value = policy.strata.values_of(stratum).and_then(|values| values.get(position));
+                let value = value.map_or(Strata::OTHER, |value| value.as_str()).to_owned();
+                let name = ScopeName::Value { attribute: attribute.clone(), value };
+                let known = scopes.iter().position(|scope| scope.name == name);
+                scopes_of_it.push(known.unwrap_or_else(|| {
+                    scopes.push(scope(name, policy.window.initial_value));
+                    scopes.len() - 1
+                }));
+            }
+            values_by_attribute.push(u32::try_from(scopes.len() - first).unwrap_or(u32::MAX));
+        }
+        for (stratum, scopes_of_it) in strata.iter().zip(&mut of_stratum) {
+            let name = ScopeName::Stratum { stratum: stratum.clone() };
+            scopes_of_it.push(scopes.len());
+            scopes.push(scope(name, policy.window.initial_stratum));
+        }
+        Scopes { scopes, of_stratum, values_by_attribute }
+    }
+
+    /// Every scope, all devices first, then values, then strata.
+    pub fn iter(&self) -> impl Iterator<Item = &Scope> {
+        self.scopes.iter()
+    }
+
+    /// The scope of all devices.
+    pub fn all(&self) -> Option<&Scope> {
+        self.scopes.first()
+    }
+
+    /// The indices of the scopes that a stratum belongs to.
+    pub fn of_stratum(&self, stratum: usize) -> &[usize] {
+        self.of_stratum.get(stratum).map_or(&[], Vec::as_slice)
+    }
+
+    /// The scope at an index.
+    pub fn get(&self, index: usize) -> Option<&Scope> {
+        self.scopes.get(index)
+    }
+
+    /// How many values each stratifying attribute has.
+    pub fn values_by_attribute(&self) -> &[u32] {
+        &self.values_by_attribute
+    }
+
+    /// Changes the tally of every scope of a stratum.
+    pub(super) fn count(&mut self, stratum: usize, lab: bool, change: impl Fn(&mut Tally)) {
+        self.each_of(stratum, |scope| change(scope.tally_mut(lab)));
+    }
+
+    pub(super) fn add_place(&mut self, stratum: usize, ring: usize) {
+        self.each_of(stratum, |scope| {
+            if let Some(places) = scope.places.get_mut(ring) {
+                *places += 1;
+            }
+        });
+    }
+
+    fn each_of(&mut self, stratum: usize, change: impl Fn(&mut Scope)) {
+        for index in self.of_stratum.get(stratum).into_iter().flatten() {
+            if let Some(scope) = self.scopes.get_mut(*index) {
+                change(scope);
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Messages of the operator API (`/api/v1`): what people's tools say to the server, and the views that they get.
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::attributes::Attributes;
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, PolicyName, RingName, RolloutId, Version};
+use tidegate_domain::rollout::report::StepReport;
+use tidegate_domain::time::WallTime;
+use tidegate_trust::records::{Order, PolicyRecord};
+use tidegate_trust::signed::Unverified;
+
+/// What an operator may do. Each role may do what the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees everything; may halt and pause (closing is cheap).
+    Viewer,
+    /// Publishes releases.
+    Publisher,
+    /// Applies policies, starts and resumes rollouts (with an order key's signature).
+    Approver,
+    /// Makes and revokes operators, replaces key list, envelope and root.
+    Admin,
+}
+
+/// Exchanges the one-time login code that `tidegate up` printed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The code.
+    pub code: String,
+}
+
+/// An operator's bearer token, shown this once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TokenAnswer {
+    /// The operator.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub operator: OperatorName,
+    /// The role.
+    pub role: Role,
+    /// The bearer token.
+    pub token: String,
+}
+
+/// Makes an operator, or gives a known one a new token and role.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OperatorRequest {
+    /// The operator.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub operator: OperatorName,
+    /// The role.
+    pub role: Role,
+}
+
+/// An operator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OperatorView {
+    /// The operator.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub operator: OperatorName,
+    /// The role.
+    pub role: Role,
+}
+
+/// What this server is and which promises are in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StatusView {
+    /// The fleet: digest of TUF root 1.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub fleet: Digest,
+    /// The server's version.
+    pub version: String,
+    /// The name of the store's history.
+    pub store_epoch: String,
+    /// The last record.
+    pub seq: u64,
+    /// The envelope's name; contains `danger` where safe bounds are weakened on purpose.
+    pub envelope: String,
+    /// `not in force` while there are no auditors.
+    pub p4: String,
+    /// Enrolled devices.
+    pub devices: u64,
+    /// Open incidents.
+    pub incidents_open: u64,
+}
+
+/// A package with its releases.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PackageView {
+    /// The package.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub package: PackageName,
+    /// How many publishers must sign a release.
+    pub threshold: u32,
+    /// How many publishers there are.
+    pub publishers: u32,
+    /// The releases, oldest first.
+    pub releases: Vec<ReleaseView>,
+}
+
+/// A published release.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReleaseView {
+    /// The version.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: Version,
+    /// SHA-256 of the manifest.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub release: Digest,
+    /// When the server took it.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub published_at_ms: WallTime,
+    /// The rollout that halted it, where one did.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub halted_by: Option<RolloutId>,
+}
+
+/// Applies a policy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRequest {
+    /// The policy, signed by an order key.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub policy: Unverified<PolicyRecord>,
+}
+
+/// A policy that was applied.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PolicyView {
+    /// The policy.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: PolicyName,
+    /// SHA-256 of the text.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub digest: Digest,
+    /// When it was applied.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub applied_at_ms: WallTime,
+    /// Whether it is the newest of its name.
+    pub current: bool,
+    /// The TOML text; in lists left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Asks for an order to sign.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DraftRequest {
+    /// The package.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub package: PackageName,
+    /// The version.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: Version,
+    /// The policy, by digest.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub policy: Digest,
+}
+
+/// An order without signature, good for ten minutes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DraftAnswer {
+    /// The order.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub order: Unverified<Order>,
+    /// Eligible devices.
+    pub devices: u64,
+    /// Places that open before any proof.
+    pub first_window: u64,
+}
+
+/// Starts a rollout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// The draft, signed by an order key.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub order: Unverified<Order>,
+}
+
+/// Pauses, resumes or halts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReasonRequest {
+    /// Why, for the account; 1 to 500 characters.
+    pub reason: String,
+}
+
+/// A rollout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RolloutView {
+    /// The rollout.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub rollout: RolloutId,
+    /// The package.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub package: PackageName,
+    /// The version.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: Version,
+    /// The release.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub release: Digest,
+    /// The policy that the order pins.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub policy: Digest,
+    /// The policy's name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub policy_name: PolicyName,
+    /// When the order was accepted.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub started_at_ms: WallTime,
+    /// When the first device took it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+    pub first_take_at_ms: Option<WallTime>,
+    /// When it halted or completed.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+    pub ended_at_ms: Option<WallTime>,
+    /// Places that were open before any proof.
+    pub first_window: u32,
+    /// The newest permit's step.
+    pub permit_step: u32,
+    /// `not in force` while there are no auditors.
+    pub p4: String,
+    /// Rings, windows, verdict with its reasons.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub report: StepReport,
+    /// The verdict's reasons, one line each.
+    pub reasons: Vec<String>,
+}
+
+/// A device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceView {
+    /// The device.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub device: DeviceId,
+    /// Its ring label.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub ring: Option<RingName>,
+    /// Its attributes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub attributes: Attributes,
+    /// When it enrolled.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub enrolled_at_ms: WallTime,
+    /// When it last checked in with this server process; none: not since the server started.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+    pub seen_at_ms: Option<WallTime>,
+    /// What runs on it, as it last said.
+    pub packages: Vec<DevicePackageView>,
+}
+
+/// A package on a device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DevicePackageView {
+    /// The package.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub package: PackageName,
+    /// What runs.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub current: Option<Digest>,
+    /// What it would return to.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub fallback: Option<Digest>,
+    /// The device machine's state.
+    pub state: String,
+    /// Whether its probes passed last time.
+    pub healthy: bool,
+    /// The last report's word, for example `proven` or `returned`.
+    pub last_report: Option<String>,
+}
+
+/// An incident.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct IncidentView {
+    /// The incident.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub incident: IncidentId,
+    /// The rollout that halted.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub rollout: RolloutId,
+    /// `open` or `restored`.
+    pub state: String,
+    /// When it opened.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub opened_at_ms: WallTime,
+    /// When the last exposed device was well again.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+    pub restored_at_ms: Option<WallTime>,
+    /// Why the rollout halted, one line each.
+    pub reasons: Vec<String>,
+    /// Devices that took the release.
+    pub exposed: u32,
+    /// Of these, those that failed or fell silent.
+    pub harmed: u32,
+    /// Of the exposed, those that are well: healthy on the release or back on their fallback.
+    pub restored: u32,
+    /// Of the exposed, those back on their fallback without hands.
+    pub back_without_hands: u32,
+    /// Of the exposed, those that said that neither release nor fallback runs.
+    pub need_hands: u32,
+    /// The exposed devices, in detail views only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<ExposedDevice>,
+}
+
+/// A device that took a halted release.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExposedDevice {
+    /// The device.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub device: DeviceId,
+    /// When it was given a go.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub taken_at_ms: WallTime,
+    /// `healthy`, `proven`, `failed`, `silent`, `returned`, `needs_hands` or `pending`.
+    pub state: String,
+}

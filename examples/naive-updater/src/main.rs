@@ -1,0 +1,7 @@
+//! The naive updater as a program of its own; the library holds all that it does.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidegate_naive_updater::main_with_args(std::env::args_os())
+}
