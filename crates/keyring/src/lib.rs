@@ -16,6 +16,7 @@ mod sealing;
 mod secret_source;
 mod signer;
 mod software;
+mod token_secret;
 
 pub use credential::{Credential, CredentialError, CredentialRecipient};
 pub use file::{KeyFile, KeyFileError, UnlockError};
@@ -27,3 +28,4 @@ pub use sealing::{Seal, SealKind, Secret, WorkFactor};
 pub use secret_source::{SecretSource, SecretSourceError};
 pub use signer::{SignError, Signer, key_id};
 pub use software::SoftwareKey;
+pub use token_secret::{TokenSecret, TokenSecretError};
