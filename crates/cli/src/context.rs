@@ -59,11 +59,20 @@ impl Context {
         if hex::decode_to_slice(text, &mut bytes).is_ok() {
             return Ok(bytes);
         }
+        match self.locked_public_key(text)? {
+            Some(public_key) => Ok(public_key),
+            None => Ok(self.open_key(text)?.public_key()),
+        }
+    }
+
+    /// The public half of a key file, without a passphrase; none for a key on a token.
+    ///
+    /// # Errors
+    /// When it names no key.
+    pub(crate) fn locked_public_key(&self, text: &str) -> Result<Option<[u8; 32]>> {
         match self.key_reference(text)? {
-            KeyReference::File(path) => Ok(KeyFile::read(&path)?.public_key()),
-            reference @ KeyReference::Pkcs11 { .. } => {
-                self.with_secrets(|source| Ok(reference.open(source)?.public_key()))
-            }
+            KeyReference::File(path) => Ok(Some(KeyFile::read(&path)?.public_key())),
+            KeyReference::Pkcs11 { .. } => Ok(None),
         }
     }
 

@@ -223,7 +223,17 @@ impl Stage {
     /// # Errors
     /// When the key is not one of the package's publishers, does not sign, or the file cannot be written.
     pub(crate) fn sign(&mut self, signer: &dyn Signer) -> Result<()> {
-        let key = TufKey::from_bytes(signer.public_key())?;
+        self.check_publisher(signer.public_key())?;
+        sign_metadata(&mut self.role, signer)?;
+        durable_file::replace(&self.folder.join("role.json"), &self.role.to_bytes(), Readers::Anybody)
+    }
+
+    /// Refuses a key that is not one of the package's publishers.
+    ///
+    /// # Errors
+    /// Names the keys that are.
+    pub(crate) fn check_publisher(&self, public_key: [u8; 32]) -> Result<()> {
+        let key = TufKey::from_bytes(public_key)?;
         if self.publishers.key(&key.id()).is_none() {
             let right: Vec<String> = self.publishers.keys().map(|(_, key)| hex::encode(key.as_bytes())).collect();
             bail!(
@@ -233,8 +243,7 @@ impl Stage {
                 right.join(", ")
             );
         }
-        sign_metadata(&mut self.role, signer)?;
-        durable_file::replace(&self.folder.join("role.json"), &self.role.to_bytes(), Readers::Anybody)
+        Ok(())
     }
 
     /// The role, if enough publishers have signed.

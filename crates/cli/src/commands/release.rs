@@ -114,6 +114,9 @@ fn stage(context: &Context, args: StageArgs) -> Result<Answer> {
 
 fn sign(context: &Context, args: &SignArgs) -> Result<Answer> {
     let mut stage = Stage::read(&args.stage)?;
+    if let Some(public_key) = context.locked_public_key(&args.key)? {
+        stage.check_publisher(public_key)?;
+    }
     context.confirm(&shown(&stage), "Sign this release?", args.yes)?;
     let key = context.open_key(&args.key)?;
     stage.sign(key.as_ref())?;
