@@ -1,0 +1,513 @@
+//! One package on this device: its machine, its payload, its probes and its download. Steps the machine, keeps it, performs effects.
+//!
+//! The order is always: machine on disk, then effects. What concerns the whole device (reports, questions to the server) is handed
+//! back as an [`Errand`].
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tidegate_domain::device::guard::Attempts;
+use tidegate_domain::device::{Effect, Event, Machine, State, Trial};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::PackageName;
+use tidegate_domain::observation::{Observation, RefusalReason};
+use tidegate_domain::release::{Activation, Manifest};
+use tidegate_domain::time::Elapsed;
+use tidegate_wire::device::PackageStatus;
+
+use crate::download::{self, Stop};
+use crate::durable::DiskError;
+use crate::layout::PackageDir;
+use crate::payload::{Payload, Seen, Setup};
+use crate::verdict::Accepted;
+
+/// How long all must be well before attempts of a release from the factory are forgotten.
+const SETTLE: Elapsed = Elapsed::from_s(600);
+/// How often a machine is written that only counted time.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often probes run while much depends on them, and otherwise.
+const PROBE_BUSY: Duration = Duration::from_millis(500);
+const PROBE_IDLE: Duration = Duration::from_secs(5);
+/// How long after a start the first probe runs: a payload that dies at once is not called healthy before.
+const PROBE_FIRST: Duration = Duration::from_millis(400);
+/// After an offer came to nothing: how long until it is weighed again, at first and at most.
+const WEIGH_AGAIN: Duration = Duration::from_secs(1);
+const WEIGH_AGAIN_MAX: Duration = Duration::from_secs(300);
+/// After a question for the go got no answer.
+const GO_AGAIN: Duration = Duration::from_millis(500);
+const GO_AGAIN_MAX: Duration = Duration::from_secs(30);
+
+/// Something that the main loop does for a package.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// Sign and send.
+    Report {
+        order: Option<Digest>,
+        observation: Observation,
+        detail: String,
+        /// How long after the take it was seen.
+        age: Elapsed,
+    },
+    /// Fetch the files of this release.
+    Fetch { release: Digest, order: Digest, manifest: Box<Manifest>, stop: Stop },
+    /// Ask for the go.
+    AskGo(Box<Trial>),
+}
+
+/// One package.
+pub(crate) struct Package {
+    name: PackageName,
+    dir: PackageDir,
+    machine: Machine,
+    payload: Payload,
+    download: Option<Stop>,
+    probing: bool,
+    probe_at: Instant,
+    unsaved: bool,
+    saved_at: Instant,
+    weighing: bool,
+    weigh_at: Instant,
+    weigh_again: Duration,
+    go_at: Option<Instant>,
+    go_again: Duration,
+    refused: Option<(Digest, RefusalReason)>,
+    errands: Vec<Errand>,
+}
+
+/// A probe round to run.
+pub(crate) struct Round {
+    pub(crate) generation: u64,
+    pub(crate) manifest: Option<Manifest>,
+    pub(crate) slot: std::path::PathBuf,
+    pub(crate) run_dir: std::path::PathBuf,
+}
+
+impl Package {
+    /// Reads what was on disk, or begins anew (with the release from the factory, where one is given).
+    pub(crate) fn open(setup: Setup, initial: Option<&Path>, now: Instant) -> Result<Package, String> {
+        let (name, dir) = (setup.package.clone(), setup.dir.clone());
+        let made = dir.make();
+        let machine = match dir.machine().map_err(|e| e.to_string())? {
+            Some(machine) => machine,
+            None => {
+                made.map_err(|e| e.to_string())?;
+                Machine::new(SETTLE)
+            }
+        };
+        if let Some(folder) = initial
+            && dir.pointers().fallback.is_none()
+        {
+            let (release, manifest) = download::take_from_folder(folder, &dir)?;
+            if manifest.package != name {
+                return Err(format!("{} is a release of `{}`, not of `{name}`", folder.display(), manifest.package));
+            }
+            dir.advance(release).map_err(|e| e.to_string())?;
+            if dir.pointers().current.is_none() {
+                dir.point_current(Some(release), "current-pointer").map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(Package {
+            name,
+            dir,
+            machine,
+            payload: Payload::new(setup),
+            download: None,
+            probing: false,
+            probe_at: now,
+            unsaved: false,
+            saved_at: now,
+            weighing: false,
+            weigh_at: now,
+            weigh_again: WEIGH_AGAIN,
+            go_at: None,
+            go_again: GO_AGAIN,
+            refused: None,
+            errands: Vec::new(),
+        })
+    }
+
+    /// Goes on where the machine on disk stands, and starts the payload.
+    pub(crate) fn resume(&mut self) {
+        let attempts = self.dir.attempts();
+        let left = match &self.machine.state {
+            State::Activating { trial, .. } | State::Proving { trial, .. } | State::Proven { trial, .. } => {
+                let current = self.dir.pointers().current;
+                attempts.as_ref().filter(|a| a.has_left(trial.release, trial.order, current))
+            }
+            _ => None,
+        };
+        let returned = left.map(|a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts));
+        if attempts.as_ref().is_some_and(|a| a.count > 0) && self.machine.settling.is_none() {
+            self.machine.settling = Some(Elapsed::ZERO);
+        }
+        for effect in self.machine.resume(returned.is_some()) {
+            self.perform(effect);
+        }
+        if let Some(attempt) = returned {
+            self.event(&Event::ReturnedByGuard { attempt });
+        }
+        let external = matches!(
+            self.payload.manifest().map(|m| m.activation),
+            Some(Activation::Restart { .. } | Activation::Hook { .. })
+        );
+        if external && !matches!(self.machine.state, State::Activating { .. } | State::Reverting { .. }) {
+            self.payload.adopt();
+        } else {
+            self.payload.start();
+        }
+    }
+
+    /// Where the package lies.
+    pub(crate) fn dir(&self) -> &PackageDir {
+        &self.dir
+    }
+
+    /// What the main loop is to do, in order.
+    pub(crate) fn take_errands(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.errands)
+    }
+
+    /// What a check-in says of the package.
+    pub(crate) fn status(&self) -> PackageStatus {
+        let pointers = self.dir.pointers();
+        PackageStatus {
+            package: self.name.clone(),
+            current: pointers.current,
+            fallback: pointers.fallback,
+            state: self.machine.state.word().to_owned(),
+            healthy: self.machine.healthy,
+        }
+    }
+
+    /// The manifest of the fallback: what it offers, the device offers.
+    pub(crate) fn fallback_manifest(&self) -> Option<Manifest> {
+        self.dir.pointers().fallback.and_then(|fallback| self.dir.manifest(fallback))
+    }
+
+    /// Steps the machine, keeps it, performs the effects.
+    pub(crate) fn event(&mut self, event: &Event) {
+        let step = match self.machine.step(event) {
+            Ok(step) => step,
+            Err(illegal) => {
+                tracing::warn!(package = %self.name, "{illegal}");
+                return;
+            }
+        };
+        let (from, to) = (self.machine.state.word(), step.machine.state.word());
+        let only_time = matches!(event, Event::Tick { .. }) && step.effects.is_empty() && from == to;
+        if step.machine != self.machine && !only_time {
+            if let Err(error) = self.dir.write_machine(&step.machine) {
+                tracing::error!(package = %self.name, "{error}");
+                if matches!(event, Event::Offered(_) | Event::Fetched | Event::GoGiven) {
+                    return self.refuse_for_storage(&error);
+                }
+                self.unsaved = true;
+            }
+        }
+        self.unsaved |= only_time;
+        self.machine = step.machine;
+        if from != to {
+            tracing::info!(package = %self.name, "{from} -> {to} ({})", event.word());
+        }
+        for effect in step.effects {
+            self.perform(effect);
+        }
+    }
+
+    /// What cannot be written down is not begun.
+    fn refuse_for_storage(&mut self, error: &DiskError) {
+        let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
+        let order = self.machine.state.trial().map(|trial| trial.order);
+        if let Some(order) = order {
+            let refused = Event::Refused { order, reason, detail: error.to_string() };
+            self.event(&refused);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let done = match effect {
+            Effect::Fetch => {
+                self.fetch();
+                Ok(())
+            }
+            Effect::StopFetching => {
+                if let Some(stop) = self.download.take() {
+                    stop.stop();
+                }
+                self.go_at = None;
+                Ok(())
+            }
+            Effect::AskGo => {
+                self.go_at = Some(Instant::now());
+                Ok(())
+            }
+            Effect::StopPayload => {
+                let next = match &self.machine.state {
+                    State::Reverting { .. } => self.dir.pointers().behind(),
+                    state => state.trial().map(|trial| trial.release),
+                };
+                if !self.payload.is_signalled_by(next.and_then(|next| self.dir.manifest(next)).as_ref()) {
+                    self.payload.stop();
+                }
+                Ok(())
+            }
+            Effect::PointCurrent { release, order } => self.point_current(release, order),
+            Effect::PointBack { from } => self.point_back(from),
+            Effect::StartPayload => {
+                self.payload.start();
+                Ok(())
+            }
+            Effect::RestartPayload => self.restart_planned(),
+            Effect::MarkProven { release } => self.dir.change_attempts(release, "proven-kept", |attempts| {
+                (attempts.proven, attempts.count) = (true, 0);
+            }),
+            Effect::ResetAttempts => match self.dir.pointers().current {
+                Some(current) => self.dir.change_attempts(current, "attempts-kept", |attempts| attempts.count = 0),
+                None => Ok(()),
+            },
+            Effect::AdvanceFallback { release } => self.dir.advance(release),
+            Effect::Report { order, observation, detail } => {
+                self.report(order, observation, detail);
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(package = %self.name, "{error}");
+        }
+    }
+
+    fn fetch(&mut self) {
+        let Some(trial) = self.machine.state.trial().cloned() else { return };
+        let Some(manifest) = self.dir.manifest(trial.release) else {
+            let detail = "the manifest that was kept is gone".to_owned();
+            self.event(&Event::Refused { order: trial.order, reason: RefusalReason::Manifest, detail });
+            return;
+        };
+        let stop = Stop::default();
+        self.download = Some(stop.clone());
+        let (release, order) = (trial.release, trial.order);
+        self.errands.push(Errand::Fetch { release, order, manifest: Box::new(manifest), stop });
+    }
+
+    fn point_current(&mut self, release: Digest, order: Digest) -> Result<(), DiskError> {
+        let attempts = self.dir.attempts();
+        let tried = attempts.as_ref().is_some_and(|a| a.slot == release && a.order == Some(order));
+        if tried && self.dir.pointers().current == Some(release) {
+            return Ok(());
+        }
+        let taken = Attempts::of_taken(release, order, attempts.map_or(0, |a| a.starts));
+        self.dir.write_attempts(&taken, "attempts-kept")?;
+        self.dir.point_current(Some(release), "current-pointer")
+    }
+
+    fn point_back(&mut self, from: Digest) -> Result<(), DiskError> {
+        let pointers = self.dir.pointers();
+        if pointers.current != Some(from) {
+            return Ok(());
+        }
+        self.dir.point_current(pointers.behind(), "current-pointer")
+    }
+
+    fn restart_planned(&mut self) -> Result<(), DiskError> {
+        let marked = match self.dir.pointers().current {
+            Some(current) => self.dir.change_attempts(current, "attempts-kept", |attempts| attempts.planned = true),
+            None => Ok(()),
+        };
+        self.payload.stop();
+        self.payload.start();
+        marked
+    }
+
+    fn report(&mut self, order: Option<Digest>, observation: Observation, detail: String) {
+        if let Observation::Refused { reason } = observation {
+            // The offer stands, and so may what is wrong with it: said once, not at every look.
+            let about = order.map(|order| (order, reason));
+            if about.is_some() && std::mem::replace(&mut self.refused, about) == about {
+                return;
+            }
+        }
+        let age = match observation {
+            Observation::Refused { .. } => Elapsed::ZERO,
+            _ if order.is_none() => Elapsed::ZERO,
+            _ => self.machine.age,
+        };
+        self.errands.push(Errand::Report { order, observation, detail, age });
+    }
+
+    /// All is well, said because it is wanted.
+    pub(crate) fn say_health(&mut self) {
+        if self.machine.healthy {
+            self.report(self.machine.order(), Observation::Healthy, String::new());
+        }
+    }
+
+    /// Whether an offer should be weighed now. If so, it is being weighed from here on.
+    pub(crate) fn begin_weighing(&mut self, rollout: &tidegate_domain::ids::RolloutId, now: Instant) -> bool {
+        let free = matches!(self.machine.state, State::Idle {} | State::Proven { .. } | State::Reverted { .. });
+        let done = self.machine.state.trial().is_some_and(|trial| trial.rollout == *rollout);
+        let due = free && !done && !self.weighing && self.weigh_at <= now;
+        self.weighing |= due;
+        due
+    }
+
+    /// The offer passed.
+    pub(crate) fn accepted(&mut self, accepted: Accepted) {
+        self.weighing = false;
+        let order = accepted.trial.order;
+        let release = accepted.trial.release;
+        let wanted: Vec<Digest> = self.dir.pointers().named().chain([release]).collect();
+        self.dir.delete_slots_except(&wanted);
+        let kept = self.dir.make().and_then(|()| self.dir.keep_manifest(release, &accepted.manifest_bytes));
+        match kept {
+            Ok(()) => self.event(&Event::Offered(Box::new(accepted.trial))),
+            Err(error) => {
+                let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
+                self.offer_refused(order, reason, error.to_string());
+            }
+        }
+    }
+
+    /// The offer, or its files, were refused: said, and weighed again later.
+    pub(crate) fn offer_refused(&mut self, order: Digest, reason: RefusalReason, detail: String) {
+        tracing::warn!(package = %self.name, "refused: {}: {detail}", crate::verdict::word(reason));
+        self.weigh_later();
+        self.event(&Event::Refused { order, reason, detail });
+    }
+
+    /// Nothing came of it: weighed again later.
+    pub(crate) fn weigh_later(&mut self) {
+        self.weighing = false;
+        self.weigh_at = Instant::now() + self.weigh_again;
+        self.weigh_again = self.weigh_again.saturating_mul(2).min(WEIGH_AGAIN_MAX);
+    }
+
+    /// The download ended.
+    pub(crate) fn fetched(&mut self, order: Digest, result: Result<(), download::NotFetched>) {
+        let current = matches!(&self.machine.state, State::Fetching { trial } if trial.order == order);
+        if !current {
+            return;
+        }
+        self.download = None;
+        match result {
+            Ok(()) => {
+                (self.weigh_again, self.refused) = (WEIGH_AGAIN, None);
+                self.event(&Event::Fetched);
+            }
+            Err(download::NotFetched::Refused(refusal)) => self.offer_refused(order, refusal.reason, refusal.detail),
+            Err(download::NotFetched::Stopped) => {}
+        }
+    }
+
+    /// Whether the device holds an order in hand and waits for its go.
+    pub(crate) fn waits_for_go(&self, order: Digest) -> bool {
+        matches!(&self.machine.state, State::Staged { trial } if trial.order == order)
+    }
+
+    /// The question for the go got no answer.
+    pub(crate) fn ask_go_later(&mut self) {
+        if matches!(self.machine.state, State::Staged { .. }) {
+            self.go_at = Some(Instant::now() + self.go_again);
+            self.go_again = self.go_again.saturating_mul(2).min(GO_AGAIN_MAX);
+        }
+    }
+
+    /// Looks at the payload and lets time pass.
+    pub(crate) fn tick(&mut self, now: Instant, passed: Elapsed, in_contact: bool) {
+        for seen in self.payload.look(now) {
+            match seen {
+                Seen::Returned { attempt } => self.event(&Event::ReturnedByGuard { attempt }),
+                Seen::Started { attempt } => {
+                    self.probe_at = now + PROBE_FIRST;
+                    self.event(&Event::Started { attempt });
+                }
+                Seen::Exhausted => self.event(&Event::Exhausted),
+                Seen::Exited(detail) => {
+                    tracing::warn!(package = %self.name, "the payload ended: {detail}");
+                    self.event(&Event::Exited { detail });
+                }
+                Seen::ActivationFailed(detail) => {
+                    tracing::warn!(package = %self.name, "activation failed: {detail}");
+                    self.event(&Event::ActivationFailed { detail });
+                }
+            }
+        }
+        if passed > Elapsed::ZERO {
+            self.event(&Event::Tick { passed, in_contact });
+        }
+        if let State::Staged { trial } = &self.machine.state
+            && self.go_at.is_some_and(|at| at <= now)
+        {
+            self.go_at = None;
+            self.errands.push(Errand::AskGo(trial.clone()));
+        }
+        if self.unsaved && now.saturating_duration_since(self.saved_at) >= KEEP_EVERY {
+            self.save(now);
+        }
+    }
+
+    fn save(&mut self, now: Instant) {
+        self.saved_at = now;
+        match self.dir.write_machine(&self.machine) {
+            Ok(()) => self.unsaved = false,
+            Err(error) => tracing::warn!(package = %self.name, "{error}"),
+        }
+    }
+
+    /// A round of probes, if one is due.
+    pub(crate) fn begin_round(&mut self, now: Instant) -> Option<Round> {
+        if self.probing || !self.payload.is_up() || self.probe_at > now {
+            return None;
+        }
+        let slot = self.dir.slot(self.dir.pointers().current?);
+        self.probing = true;
+        let (generation, manifest) = (self.payload.generation(), self.payload.manifest());
+        Some(Round { generation, manifest, slot, run_dir: self.dir.run() })
+    }
+
+    /// A round of probes ended.
+    pub(crate) fn probed(&mut self, generation: u64, result: Result<(), String>, now: Instant) {
+        self.probing = false;
+        self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
+        if generation != self.payload.generation() || !self.payload.is_up() {
+            self.probe_at = now;
+            return;
+        }
+        match result {
+            Ok(()) => self.event(&Event::Healthy),
+            Err(detail) => {
+                tracing::debug!(package = %self.name, "probe: {detail}");
+                self.event(&Event::ProbeFailed { detail });
+            }
+        }
+    }
+
+    /// Whether much depends on the next seconds.
+    pub(crate) fn is_busy(&self) -> bool {
+        let settled = matches!(self.machine.state, State::Idle {} | State::Proven { .. } | State::Reverted { .. });
+        !settled || !self.machine.healthy
+    }
+
+    /// When the package next wants to be looked at, at the latest.
+    pub(crate) fn look_within(&self, now: Instant) -> Duration {
+        let most = if self.payload.is_awaited() {
+            20
+        } else if self.is_busy() {
+            100
+        } else {
+            1_000
+        };
+        let due =
+            [self.payload.start_at(), self.go_at, (!self.probing && self.payload.is_up()).then_some(self.probe_at)];
+        let next = due.into_iter().flatten().map(|at| at.saturating_duration_since(now)).min();
+        next.unwrap_or(Duration::MAX).min(Duration::from_millis(most))
+    }
+
+    /// Stops everything in order.
+    pub(crate) fn shut_down(&mut self, now: Instant) {
+        if let Some(stop) = self.download.take() {
+            stop.stop();
+        }
+        self.payload.stop();
+        self.save(now);
+    }
+}

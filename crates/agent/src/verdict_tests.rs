@@ -1,0 +1,1 @@
+//! Each thing that must be refused, refused for the right reason.
