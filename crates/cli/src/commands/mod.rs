@@ -25,7 +25,7 @@ use crate::up;
 
 const EXAMPLES: &str = "\
 From nothing to a first rollout:
-  tidegate trust init --dir fleet            make keys, root and envelope; take fleet/offline offline
+  tidegate trust init --dir fleet            make keys, root, envelope; take fleet/offline offline
   tidegate up --fleet fleet/server           start the server; it prints a one-time login code
   tidegate login URL --code CODE             log in
   tidegate package add content --publisher-key fleet/offline/publisher-1.key --threshold 1 \\
@@ -87,6 +87,8 @@ enum Command {
     /// Run the server
     #[command(after_help = up::EXAMPLES)]
     Up(up::UpArgs),
+    #[command(flatten)]
+    Role(roles::Role),
     /// The server's records, without the server
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -116,6 +118,7 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Login(args) => login::run(&context, &args),
         Command::Status => status::run(&context),
         Command::Up(args) => up::run(&args, &context.settings.up, context.json),
+        Command::Role(role) => roles::refuse(&role),
         Command::Store(command) => store::run(&command),
         Command::Completions(args) => completions::run(&args),
     }

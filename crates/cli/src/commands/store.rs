@@ -10,8 +10,9 @@ use crate::output::{Answer, facts};
 use crate::rebuild::{SnapshotState, rebuild};
 
 const EXAMPLES: &str = "\
-Everything that a server knows is the fold of its entries; the snapshot only makes a start fast. `--check` may run beside the
-server and ends with exit code 1 where the snapshot is not what the entries fold to.
+Everything that a server knows is the fold of its entries; the snapshot only makes a start fast.
+`--check` may run beside the server and ends with exit code 1 where the snapshot is not what the
+entries fold to.
 
 Examples:
   tidegate store rebuild --data tidegate-data --check

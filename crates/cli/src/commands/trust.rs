@@ -14,13 +14,15 @@ use crate::output::{Answer, facts, instant, table};
 
 const EXAMPLES: &str = "\
 Makes, whole or not at all:
-  DIR/offline/     keys that belong on no server, sealed by the passphrase: root-N, targets, publisher-N, order, enrolment, halt
-  DIR/server/      what the server gets: a credential, three keys sealed to it, and the signed files in fleet/
+  DIR/offline/     keys that belong on no server, sealed by the passphrase:
+                   root-N, targets, publisher-N, order, enrolment, halt
+  DIR/server/      what the server gets: a credential, three keys sealed to it, the signed files
   DIR/fleet.json   the fleet's name (digest of root 1) and the keys' public halves
 
 Examples:
   tidegate trust init --dir fleet
-  tidegate trust init --dir fleet --root-keys 3 --root-threshold 2 --publishers 2 --envelope envelope.toml
+  tidegate trust init --dir fleet --root-keys 3 --root-threshold 2 --publishers 2
+  tidegate trust init --dir fleet --envelope envelope.toml
   TIDE_PASS=... tidegate --passphrase-env TIDE_PASS trust init --dir fleet";
 
 /// Make a fleet: keys, root, key list and envelope
