@@ -99,7 +99,8 @@ pub(crate) fn run(args: &UpArgs, configured: &UpSettings, json: bool) -> Result<
 fn settings(args: &UpArgs, configured: &UpSettings) -> Result<ServerSettings> {
     let fleet = args.fleet.clone().or_else(|| configured.fleet.clone());
     let fleet = fleet.context("--fleet is missing; right is the `server` folder that `tidegate trust init` made")?;
-    let listen = args.listen.clone().or_else(|| configured.listen.clone()).unwrap_or_else(|| "127.0.0.1:7440".to_owned());
+    let listen =
+        args.listen.clone().or_else(|| configured.listen.clone()).unwrap_or_else(|| "127.0.0.1:7440".to_owned());
     let listen: SocketAddr =
         listen.parse().with_context(|| format!("--listen {listen}: right is for example 127.0.0.1:7440"))?;
     let cert = args.tls_cert.clone().or_else(|| configured.tls_cert.clone());
