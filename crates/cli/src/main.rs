@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod context;
 mod delegation;
+mod demo;
 mod durable_file;
 mod enrolment_token;
 mod fleet_setup;

@@ -101,6 +101,14 @@ impl Template {
         };
         template.with_context(|| path.display().to_string())
     }
+
+    /// What the demo builds in this process.
+    ///
+    /// # Errors
+    /// When the text is no template.
+    pub(crate) fn parse_toml(text: &str) -> Result<Template> {
+        Ok(toml::from_str(text)?)
+    }
 }
 
 impl Stage {

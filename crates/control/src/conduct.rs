@@ -2,8 +2,7 @@
 //!
 //! The shell calls [`Conductor::next`], does what it says with the store, and feeds the reply back. One request is under way at a time.
 //! What a turn would change is applied to the state before it is durable, but answered only after; when a write fails, the state is
-//! thrown away and loaded again before the shell may rest, so nothing that was not recorded is ever acted upon. A full disk thus stops
-//! what would open anything, and nothing else.
+//! thrown away and loaded again, so nothing that was not recorded is ever acted upon.
 
 use std::collections::VecDeque;
 
@@ -12,8 +11,8 @@ use tidegate_domain::time::{Elapsed, WallTime};
 
 use crate::command::{Answer, Command, OnlineSigner, Refusal, Staged, Why, plan_step, stage};
 use crate::contract::{
-    Entry, Fence, LeaseAnswer, NewEntry, Reply, Request, Seq, StoreError, bounds::BATCH_ENTRIES_MAX,
-    bounds::READ_ENTRIES_MAX,
+    Entry, Fence, LeaseAnswer, NewEntry, Reply, Request, Seq, StoreError, bounds::BATCH_BYTES_MAX,
+    bounds::BATCH_ENTRIES_MAX, bounds::BODY_BYTES_MAX, bounds::READ_ENTRIES_MAX,
 };
 use crate::state::State;
 
@@ -52,23 +51,20 @@ pub enum Next {
     Rest(WallTime),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Stance {
-    /// Wants the lease.
-    Seeking,
+    /// Knows nothing: begins with the snapshot.
+    Empty,
     /// Reads what it has not folded.
-    Loading { fence: Fence, snapshot_tried: bool },
+    Reading,
+    /// Knows everything that was recorded so far, and wants the lease.
+    Seeking,
+    /// Has the lease, and reads what others recorded before it.
+    CatchingUp { fence: Fence },
     /// May write.
     Ready { fence: Fence },
-    /// Waits for the lease, or for a store that cannot be read.
-    Waiting { until: WallTime, why: String },
-}
-
-/// Writing failed a moment ago: it is not tried again before then.
-#[derive(Debug)]
-struct WritePause {
-    until: WallTime,
-    refusal: Refusal,
+    /// Waits after a failure.
+    Waiting { until: WallTime },
 }
 
 #[derive(Debug)]
@@ -86,6 +82,12 @@ enum Underway {
 pub struct Conductor {
     holder: String,
     stance: Stance,
+    /// Whether the state is all that was recorded when it was last read.
+    whole: bool,
+    /// Why nothing can be recorded now.
+    trouble: Option<String>,
+    /// Not before this is a lease asked for again.
+    hold_until: WallTime,
     underway: Option<Underway>,
     queue: VecDeque<(Ticket, Command)>,
     answers: Vec<(Ticket, Result<Answer, Refusal>)>,
@@ -94,7 +96,6 @@ pub struct Conductor {
     refresh_at: WallTime,
     snapshot_at: Seq,
     step_every: Elapsed,
-    write_pause: Option<WritePause>,
 }
 
 impl Conductor {
@@ -102,7 +103,10 @@ impl Conductor {
     pub fn new(holder: String, step_every: Elapsed) -> Conductor {
         Conductor {
             holder,
-            stance: Stance::Seeking,
+            stance: Stance::Empty,
+            whole: false,
+            trouble: None,
+            hold_until: WallTime::default(),
             underway: None,
             queue: VecDeque::new(),
             answers: Vec::new(),
@@ -111,19 +115,17 @@ impl Conductor {
             refresh_at: WallTime::default(),
             snapshot_at: Seq::ZERO,
             step_every,
-            write_pause: None,
         }
     }
 
     /// Takes a command. It is answered by a later [`Next::Answer`], whatever becomes of it.
     pub fn submit(&mut self, ticket: Ticket, command: Command) {
-        match &self.stance {
-            Stance::Waiting { why, .. } => {
-                let refusal =
-                    Refusal::new(Why::Unavailable, "store_unavailable", format!("nothing can be recorded now: {why}"));
-                self.answers.push((ticket, Err(refusal)));
+        match &self.trouble {
+            Some(why) => {
+                let detail = format!("nothing can be recorded now: {why}");
+                self.answers.push((ticket, Err(Refusal::new(Why::Unavailable, "store_unavailable", detail))));
             }
-            Stance::Seeking | Stance::Loading { .. } | Stance::Ready { .. } => self.queue.push_back((ticket, command)),
+            None => self.queue.push_back((ticket, command)),
         }
     }
 
@@ -132,11 +134,16 @@ impl Conductor {
         matches!(self.stance, Stance::Ready { .. })
     }
 
+    /// Whether the state is whole and recorded, so that it may be read. It need not be writable.
+    pub fn is_loaded(&self) -> bool {
+        self.whole
+    }
+
     /// The lease that writes go under, once this server holds it.
     pub fn fence(&self) -> Option<Fence> {
         match self.stance {
-            Stance::Ready { fence } | Stance::Loading { fence, .. } => Some(fence),
-            Stance::Seeking | Stance::Waiting { .. } => None,
+            Stance::Ready { fence } | Stance::CatchingUp { fence } => Some(fence),
+            Stance::Empty | Stance::Reading | Stance::Seeking | Stance::Waiting { .. } => None,
         }
     }
 
@@ -145,21 +152,27 @@ impl Conductor {
         if !self.answers.is_empty() {
             return Next::Answer(std::mem::take(&mut self.answers));
         }
-        match &self.stance {
-            Stance::Waiting { until, .. } if now < *until => Next::Rest(*until),
-            Stance::Waiting { .. } | Stance::Seeking => {
-                *state = State::default();
-                self.stance = Stance::Seeking;
-                self.ask(Underway::Lease, Request::Acquire { holder: self.holder.clone(), now, ttl: LEASE_TTL })
+        if let Stance::Waiting { until } = self.stance {
+            if now < until {
+                return Next::Rest(until);
             }
-            Stance::Loading { snapshot_tried: false, .. } => self.ask(Underway::Snapshot, Request::LoadSnapshot),
-            Stance::Loading { .. } => {
+            self.stance = if self.whole { Stance::Reading } else { Stance::Empty };
+        }
+        match self.stance {
+            Stance::Empty => {
+                *state = State::default();
+                self.whole = false;
+                self.ask(Underway::Snapshot, Request::LoadSnapshot)
+            }
+            Stance::Reading | Stance::CatchingUp { .. } => {
                 self.ask(Underway::Read, Request::Read { after: state.last(), limit: READ_ENTRIES_MAX })
             }
-            Stance::Ready { fence } => {
-                let fence = *fence;
-                self.turn(state, keys, presence, now, fence)
+            Stance::Seeking if now < self.hold_until => Next::Rest(self.hold_until),
+            Stance::Seeking => {
+                self.ask(Underway::Lease, Request::Acquire { holder: self.holder.clone(), now, ttl: LEASE_TTL })
             }
+            Stance::Waiting { until } => Next::Rest(until),
+            Stance::Ready { fence } => self.turn(state, keys, presence, now, fence),
         }
     }
 
@@ -185,15 +198,6 @@ impl Conductor {
         {
             self.snapshot_at = snapshot.seq;
             return self.ask(Underway::SaveSnapshot, Request::SaveSnapshot { fence, snapshot });
-        }
-        if let Some(pause) = &self.write_pause {
-            if now < pause.until {
-                let refusal = pause.refusal.clone();
-                let until = pause.until;
-                let refused: Vec<_> = self.queue.drain(..).map(|(ticket, _)| (ticket, Err(refusal.clone()))).collect();
-                return if refused.is_empty() { Next::Rest(until.min(self.renew_at)) } else { Next::Answer(refused) };
-            }
-            self.write_pause = None;
         }
         let expected = state.last();
         let mut entries = Vec::new();
@@ -222,7 +226,8 @@ impl Conductor {
         answers: &mut Vec<(Ticket, Result<Answer, Refusal>)>,
     ) {
         for _ in 0..TURN_COMMANDS_MAX {
-            if entries.len() > BATCH_ENTRIES_MAX / 2 {
+            let bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
+            if entries.len() > BATCH_ENTRIES_MAX / 2 || bytes > BATCH_BYTES_MAX / 4 {
                 return;
             }
             let Some((ticket, command)) = self.queue.pop_front() else { return };
@@ -268,7 +273,7 @@ impl Conductor {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
-                self.failed(state, now, underway, &error);
+                self.failed(now, underway, &error);
                 return Ok(());
             }
         };
@@ -282,9 +287,7 @@ impl Conductor {
                     self.snapshot_at = known.last();
                     *state = known;
                 }
-                if let Stance::Loading { snapshot_tried, .. } = &mut self.stance {
-                    *snapshot_tried = true;
-                }
+                self.stance = Stance::Reading;
             }
             Underway::Read => self.read(state, reply.into_entries()?)?,
             Underway::Append { answers } => {
@@ -300,15 +303,17 @@ impl Conductor {
     }
 
     fn leased(&mut self, answer: LeaseAnswer, now: WallTime) {
-        match (answer, &self.stance) {
+        match (answer, self.stance) {
             (LeaseAnswer::Granted { .. }, Stance::Ready { .. }) => {}
             (LeaseAnswer::Granted { fence, .. }, _) => {
                 self.renew_at = now.after(LEASE_TTL.third());
-                self.stance = Stance::Loading { fence, snapshot_tried: false };
+                self.stance = Stance::CatchingUp { fence };
             }
             (LeaseAnswer::HeldBy { holder, until }, _) => {
-                let until = until.min(now.after(RETRY));
-                self.stance = Stance::Waiting { until, why: format!("server {holder} holds the lease") };
+                let why = format!("server {holder} holds the lease");
+                self.refuse_waiting(&Refusal::new(Why::Unavailable, "store_unavailable", &why));
+                self.trouble = Some(why);
+                self.stance = Stance::Waiting { until: until.min(now.after(RETRY)) };
             }
         }
     }
@@ -318,39 +323,44 @@ impl Conductor {
         for entry in entries {
             state.apply(&entry).map_err(|e| ConductError::Fold(e.to_string()))?;
         }
-        if let (true, Stance::Loading { fence, .. }) = (end, &self.stance) {
-            self.stance = Stance::Ready { fence: *fence };
+        match self.stance {
+            Stance::Reading if end => {
+                self.whole = true;
+                self.stance = Stance::Seeking;
+            }
+            Stance::CatchingUp { fence } if end => {
+                self.trouble = None;
+                self.stance = Stance::Ready { fence };
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    /// Everybody who waits hears of a failure. A failed write leaves a state that was never recorded: it is thrown away.
-    fn failed(&mut self, state: &mut State, now: WallTime, underway: Underway, error: &StoreError) {
-        if matches!(underway, Underway::SaveSnapshot) {
-            // A snapshot is a convenience; without room for it the log is still whole.
-            return;
-        }
+    /// A failed write leaves a state that was never recorded: it is thrown away. Everybody who waits hears of it.
+    /// Reading needs neither room nor lease, so that a server with a full disk still knows what is recorded.
+    fn failed(&mut self, now: WallTime, underway: Underway, error: &StoreError) {
         let refusal = Refusal::new(Why::Unavailable, error.kind(), format!("nothing was recorded: {error}"));
-        let mut refused: Vec<_> = self.queue.drain(..).map(|(ticket, _)| ticket).collect();
-        let fence = self.fence().filter(|_| !matches!(error, StoreError::Fenced { .. }));
-        self.stance = match (underway, fence) {
-            (Underway::Append { answers }, Some(fence)) => {
-                refused.extend(answers.into_iter().map(|(ticket, _)| ticket));
-                self.write_pause = Some(WritePause { until: now.after(RETRY), refusal: refusal.clone() });
-                Stance::Loading { fence, snapshot_tried: false }
+        self.stance = match underway {
+            // A snapshot is a convenience; without room for it the log is still whole.
+            Underway::SaveSnapshot if error.is_retryable() => return,
+            Underway::Append { answers } => {
+                self.answers.extend(answers.into_iter().map(|(ticket, _)| (ticket, Err(refusal.clone()))));
+                self.whole = false;
+                Stance::Empty
             }
-            (Underway::Renew, Some(fence)) => Stance::Ready { fence },
-            (underway, _) => {
-                if let Underway::Append { answers } = underway {
-                    refused.extend(answers.into_iter().map(|(ticket, _)| ticket));
-                }
-                Stance::Waiting { until: now.after(RETRY), why: error.to_string() }
+            Underway::Lease | Underway::Snapshot | Underway::Read | Underway::Renew | Underway::SaveSnapshot => {
+                Stance::Waiting { until: now.after(RETRY) }
             }
         };
-        if !matches!(self.stance, Stance::Ready { .. }) {
-            *state = State::default();
-        }
-        self.answers.extend(refused.into_iter().map(|ticket| (ticket, Err(refusal.clone()))));
+        self.refuse_waiting(&refusal);
+        self.hold_until = now.after(RETRY);
+        self.trouble = Some(error.to_string());
+    }
+
+    fn refuse_waiting(&mut self, refusal: &Refusal) {
+        let waiting = self.queue.drain(..).map(|(ticket, _)| (ticket, Err(refusal.clone())));
+        self.answers.extend(waiting);
     }
 }
 
@@ -367,6 +377,10 @@ pub enum ConductError {
 
 /// Applies staged entries to the state and adds them to the batch.
 fn fold(state: &mut State, staged: Staged, entries: &mut Vec<NewEntry>) -> Result<Answer, Refusal> {
+    if let Some(large) = staged.entries.iter().find(|entry| entry.body.len() > BODY_BYTES_MAX) {
+        let detail = format!("{}: {} bytes to record, at most {BODY_BYTES_MAX}", large.kind, large.body.len());
+        return Err(Refusal::new(Why::Invalid, "too_large_to_record", detail));
+    }
     for content in staged.entries {
         let entry = Entry { seq: state.last().plus(1), content };
         state.apply(&entry).map_err(|e| Refusal::new(Why::Invalid, "cannot_fold", e))?;

@@ -1,6 +1,7 @@
 //! What every handler may use.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tidegate_control::command::{Command, Draft};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{OperatorName, RolloutId};
 use tidegate_domain::time::{Elapsed, WallTime};
+use tidegate_wire::device::TrustBundle;
 
 use crate::clock::now;
 use crate::conductor::Desk;
@@ -16,6 +18,7 @@ use crate::halts::Halts;
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
+use crate::problem::Refused;
 
 /// How long a draft of an order can be signed.
 pub const DRAFT_LIFE: Elapsed = Elapsed::from_s(600);
@@ -41,6 +44,12 @@ pub struct App {
     pub metrics: Metrics,
     /// How often idle devices check in.
     pub idle_check_in: Elapsed,
+    /// The most bytes of an artifact.
+    pub artifact_bytes_max: u64,
+    /// How long a request may take.
+    pub request_timeout: Elapsed,
+    process: String,
+    requests: AtomicU64,
     drafts: Mutex<HashMap<Digest, (Draft, WallTime)>>,
 }
 
@@ -53,14 +62,46 @@ pub(crate) struct Parts {
     pub(crate) keys: Arc<ServerKeys>,
     pub(crate) store_epoch: String,
     pub(crate) idle_check_in: Elapsed,
+    pub(crate) artifact_bytes_max: u64,
+    pub(crate) request_timeout: Elapsed,
+    /// A word drawn anew by each process, for the ids of its requests.
+    pub(crate) process: String,
 }
 
 impl App {
     pub(crate) fn new(parts: Parts) -> App {
-        let Parts { desk, presence, halts, artifacts, keys, store_epoch, idle_check_in } = parts;
-        let drafts = Mutex::default();
-        let metrics = Metrics::default();
-        App { desk, presence, halts, artifacts, keys, store_epoch, metrics, idle_check_in, drafts }
+        App {
+            desk: parts.desk,
+            presence: parts.presence,
+            halts: parts.halts,
+            artifacts: parts.artifacts,
+            keys: parts.keys,
+            store_epoch: parts.store_epoch,
+            metrics: Metrics::default(),
+            idle_check_in: parts.idle_check_in,
+            artifact_bytes_max: parts.artifact_bytes_max,
+            request_timeout: parts.request_timeout,
+            process: parts.process,
+            requests: AtomicU64::new(0),
+            drafts: Mutex::default(),
+        }
+    }
+
+    /// A new id for a request.
+    pub(crate) fn request_id(&self) -> String {
+        format!("{}-{}", self.process, self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Key list and envelope.
+    ///
+    /// # Errors
+    /// Before the server has a fleet.
+    pub async fn trust_bundle(&self) -> Result<TrustBundle, Refused> {
+        let state = self.desk.state().await?;
+        let (Some((key_list, _)), Some((envelope, _, _))) = (state.key_list(), state.envelope()) else {
+            return Err(Refused::unavailable("no_fleet", "this server has no fleet yet"));
+        };
+        Ok(TrustBundle { key_list: key_list.clone(), envelope: envelope.clone() })
     }
 
     /// Keeps a draft until it is signed or too old. The oldest gives way when there are many.

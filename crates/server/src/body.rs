@@ -26,11 +26,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A body of at most [`JSON_BYTES_MAX`] bytes, as it is.
+pub struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Raw, Refused> {
+        read(request, state).await.map(Raw)
+    }
+}
+
 /// The raw bytes of a body.
 ///
 /// # Errors
 /// When there are too many.
-pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refused> {
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refused> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("body: more than {JSON_BYTES_MAX} bytes");

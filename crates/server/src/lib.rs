@@ -4,6 +4,7 @@
 //! that needs none of it. Start with [`Server::start`].
 
 mod app;
+mod asked;
 mod body;
 pub mod clock;
 mod conductor;
@@ -12,9 +13,13 @@ pub mod drill;
 mod halts;
 mod keys;
 mod metrics;
+mod openapi;
+mod operator_api;
 mod presence;
 mod problem;
 mod random;
+mod routes;
+mod serve;
 mod start;
 
 pub use start::{Server, Settings};

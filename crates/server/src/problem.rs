@@ -31,6 +31,16 @@ impl Refused {
         Refused::new(StatusCode::BAD_REQUEST, kind, detail)
     }
 
+    /// The server is at fault.
+    pub fn internal(detail: impl Into<String>) -> Refused {
+        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// Artifacts cannot be read or written now.
+    pub fn artifact_store(error: &object_store::Error) -> Refused {
+        Refused::unavailable("artifact_store", error.to_string())
+    }
+
     /// Not now; asking again later may help.
     pub fn unavailable(kind: &str, detail: impl Into<String>) -> Refused {
         Refused::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail)

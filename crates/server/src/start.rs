@@ -1,12 +1,12 @@
 //! Starting and stopping a server.
 
+use std::fs::{File, OpenOptions as OpenFile, TryLockError};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use object_store::local::LocalFileSystem;
 use tidegate_control::command::{Command, Founding};
 use tidegate_control::contract::{Request, StoreEpoch};
@@ -15,6 +15,7 @@ use tidegate_domain::time::Elapsed;
 use tidegate_store::{OpenOptions, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
 use crate::clock::now;
@@ -22,14 +23,17 @@ use crate::conductor::{Desk, Surroundings};
 use crate::halts::Halts;
 use crate::keys::ServerKeys;
 use crate::presence::Presence;
-use crate::{device_api, random};
+use crate::random;
+use crate::routes::routes;
+use crate::serve::{self, Service};
 
 const LOGIN_LIFE: Elapsed = Elapsed::from_s(3_600);
+const SETTLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How a server is started.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where records, artifacts and the halt file live.
+    /// Where records, artifacts and the halt file live. One server at a time.
     pub data: PathBuf,
     /// What `trust init` made for the server: keys, credential, and `fleet/` with what root signed.
     pub fleet: PathBuf,
@@ -41,6 +45,32 @@ pub struct Settings {
     pub idle_check_in: Elapsed,
     /// How often rollouts take a step.
     pub step_every: Elapsed,
+    /// The most bytes of an artifact.
+    pub artifact_bytes_max: u64,
+    /// The most bytes of the store's file; none for as many as there is room for.
+    pub store_bytes_max: Option<u64>,
+    /// The most connections at once.
+    pub connections_max: usize,
+    /// How long a request may take, uploads apart.
+    pub request_timeout: Elapsed,
+}
+
+impl Settings {
+    /// Usual settings for a data folder, a fleet folder and an address.
+    pub fn new(data: PathBuf, fleet: PathBuf, listen: SocketAddr) -> Settings {
+        Settings {
+            data,
+            fleet,
+            listen,
+            tls: None,
+            idle_check_in: Elapsed::from_s(60),
+            step_every: Elapsed::from_s(1),
+            artifact_bytes_max: 4 << 30,
+            store_bytes_max: None,
+            connections_max: 4_096,
+            request_timeout: Elapsed::from_s(30),
+        }
+    }
 }
 
 /// A running server.
@@ -51,8 +81,11 @@ pub struct Server {
     pub login_code: String,
     app: Arc<App>,
     stop: watch::Sender<bool>,
-    serving: tokio::task::JoinHandle<()>,
+    serving: JoinHandle<()>,
+    settling: JoinHandle<()>,
     conductor: std::thread::JoinHandle<anyhow::Result<()>>,
+    /// Held for as long as the server runs.
+    _data_lock: File,
 }
 
 impl Server {
@@ -61,17 +94,39 @@ impl Server {
     /// # Errors
     /// Says what is missing, broken or taken.
     pub async fn start(settings: Settings) -> anyhow::Result<Server> {
-        std::fs::create_dir_all(&settings.data).with_context(|| format!("data folder {}", settings.data.display()))?;
+        let data_lock = lock(&settings.data)?;
+        let tls = settings.tls.as_ref().map(|(chain, key)| serve::tls(chain, key)).transpose()?;
         let listener =
             TcpListener::bind(settings.listen).await.with_context(|| format!("listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let (app, conductor) = open(&settings).await?;
-        found(&app, &settings).await?;
-        let login_code = login_code(&app).await?;
         let (stop, stopped) = watch::channel(false);
-        let routes = routes(app.clone());
-        let serving = tokio::spawn(serve(listener, routes, app.clone(), stopped));
-        Ok(Server { address, login_code, app, stop, serving, conductor })
+        let service = Service { routes: routes(app.clone()), tls, connections_max: settings.connections_max };
+        // Served before it is ready: a halt must get through to a server that cannot write yet.
+        let serving = tokio::spawn(serve::serve(listener, service, stopped));
+        let settling = tokio::spawn(settle(app.clone()));
+        let founded = match found(&app, &settings).await {
+            Ok(()) => login_code(&app).await,
+            Err(error) => Err(error),
+        };
+        let mut server = Server {
+            address,
+            login_code: String::new(),
+            app,
+            stop,
+            serving,
+            settling,
+            conductor,
+            _data_lock: data_lock,
+        };
+        match founded {
+            Ok(login_code) => {
+                server.login_code = login_code;
+                Ok(server)
+            }
+            // If the conduct loop has failed, its error is the one that says what is wrong.
+            Err(error) => Err(server.stop().await.err().unwrap_or(error)),
+        }
     }
 
     /// The server, as its handlers see it.
@@ -86,9 +141,26 @@ impl Server {
     pub async fn stop(self) -> anyhow::Result<()> {
         let _ = self.stop.send(true);
         let _ = self.serving.await;
+        self.settling.abort();
+        let _ = self.settling.await;
         drop(self.app);
         let conductor = self.conductor;
         tokio::task::spawn_blocking(move || conductor.join()).await?.unwrap_or(Ok(()))
+    }
+}
+
+/// Makes sure that no other server uses this folder.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(data).with_context(|| format!("data folder {}", data.display()))?;
+    let path = data.join("lock");
+    let file = OpenFile::new().write(true).create(true).truncate(false).open(&path);
+    let file = file.with_context(|| format!("lock file {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            anyhow::bail!("data folder {}: another server uses it: stop that one first", data.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock file {}", path.display())),
     }
 }
 
@@ -96,13 +168,15 @@ async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::Joi
     let keys = Arc::new(ServerKeys::open(&settings.fleet)?);
     let mut fresh = [0; 16];
     getrandom::fill(&mut fresh).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
-    let options = OpenOptions { fresh_epoch: StoreEpoch::from_bytes(fresh), size_max_bytes: None };
+    let options = OpenOptions { fresh_epoch: StoreEpoch::from_bytes(fresh), size_max_bytes: settings.store_bytes_max };
     let store = SqliteStore::open(&settings.data.join("tidegate.db"), options).await?;
     let epoch = store.perform(Request::Head).await?.into_head()?.epoch.to_string();
     let halts = Halts::open(&settings.data.join("halts"))?;
     let artifacts = settings.data.join("artifacts");
+    // What uploads have left behind that were under way when a server was killed.
+    let _ = std::fs::remove_dir_all(artifacts.join("upload"));
     std::fs::create_dir_all(&artifacts).with_context(|| format!("artifact folder {}", artifacts.display()))?;
-    let artifacts = LocalFileSystem::new_with_prefix(&artifacts)?;
+    let artifacts = LocalFileSystem::new_with_prefix(&artifacts)?.with_fsync(true);
     let presence = Arc::new(Presence::new());
     let surroundings = Surroundings {
         store,
@@ -120,6 +194,9 @@ async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::Joi
         keys,
         store_epoch: epoch,
         idle_check_in: settings.idle_check_in,
+        artifact_bytes_max: settings.artifact_bytes_max,
+        request_timeout: settings.request_timeout,
+        process: random::token().map_err(|e| anyhow::anyhow!(e.0.detail))?.chars().take(8).collect(),
     };
     Ok((Arc::new(App::new(parts)), conductor))
 }
@@ -136,8 +213,12 @@ async fn found(app: &App, settings: &Settings) -> anyhow::Result<()> {
         key_list: serde_json::from_slice(&read("key-list.json")?).context("key-list.json")?,
         envelope: serde_json::from_slice(&read("envelope.json")?).context("envelope.json")?,
     };
+    until_recorded(app, || Command::Found(Box::new(founding.clone()))).await
+}
+
+async fn until_recorded(app: &App, command: impl Fn() -> Command) -> anyhow::Result<()> {
     loop {
-        match app.desk.ask(Command::Found(Box::new(founding.clone()))).await {
+        match app.desk.ask(command()).await {
             Ok(_) => return Ok(()),
             // Another server holds the lease, or the store is busy: wait for it as long as it takes.
             Err(refusal) if refusal.kind.starts_with("store_") => {
@@ -152,27 +233,15 @@ async fn found(app: &App, settings: &Settings) -> anyhow::Result<()> {
 async fn login_code(app: &App) -> anyhow::Result<String> {
     let code = random::token().map_err(|e| anyhow::anyhow!(e.0.detail))?;
     let code = format!("{}-{}-{}", &code[..6], &code[6..12], &code[12..18]);
-    let command = Command::IssueLogin { code: Digest::of(code.as_bytes()), expires_at_ms: now().after(LOGIN_LIFE) };
-    app.desk.ask(command).await?;
+    let hash = Digest::of(code.as_bytes());
+    until_recorded(app, || Command::IssueLogin { code: hash, expires_at_ms: now().after(LOGIN_LIFE) }).await?;
     Ok(code)
 }
 
-fn routes(app: Arc<App>) -> Router {
-    Router::new().nest("/device/v1", device_api::routes()).with_state(app)
-}
-
-async fn serve(listener: TcpListener, routes: Router, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    let settle = tokio::spawn(async move {
-        loop {
-            app.settle_halts().await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    });
-    let until_stopped = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(until_stopped).await {
-        tracing::error!(%error, "serving ended");
+/// Brings halts into the log that stand only in the halt file.
+async fn settle(app: Arc<App>) {
+    loop {
+        app.settle_halts().await;
+        tokio::time::sleep(SETTLE_EVERY).await;
     }
-    settle.abort();
 }

@@ -10,7 +10,7 @@ mod package;
 mod policy;
 mod release;
 pub(crate) mod roles;
-mod rollout;
+pub(crate) mod rollout;
 mod status;
 mod store;
 mod trust;
@@ -21,7 +21,6 @@ use clap::{Parser, Subcommand};
 use crate::context::Context;
 use crate::output::Answer;
 use crate::settings::{Settings, SettingsArgs};
-use crate::up;
 
 const EXAMPLES: &str = "\
 From nothing to a first rollout:
@@ -79,19 +78,34 @@ enum Command {
     /// Who may use the operator API
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
+    /// Run the server
+    #[command(after_help = crate::up::EXAMPLES)]
+    Up(crate::up::UpArgs),
+    /// What the server has recorded
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// See the main job: a good release spreads, a bad one halts by itself, and what the world had instead
+    #[command(after_help = crate::demo::EXAMPLES)]
+    Demo(crate::demo::DemoArgs),
+    /// Run the device agent; `tidegate agent --help` is the agent's own
+    #[command(disable_help_flag = true)]
+    Agent {
+        /// The agent's own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// Run the guard before a payload; `tidegate guard --help` is the guard's own
+    #[command(disable_help_flag = true)]
+    Guard {
+        /// The guard's own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Log in at a server with a one-time code
     Login(login::LoginArgs),
     /// What the server is and which promises are in force
     #[command(after_help = status::EXAMPLES)]
     Status,
-    /// Run the server
-    #[command(after_help = up::EXAMPLES)]
-    Up(up::UpArgs),
-    #[command(flatten)]
-    Role(roles::Role),
-    /// The server's records, without the server
-    #[command(subcommand)]
-    Store(store::StoreCommand),
     /// Shell completions
     Completions(completions::CompletionsArgs),
 }
@@ -104,6 +118,9 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
     if let Command::Completions(args) = cli.command {
         return completions::run(&args);
     }
+    if let Command::Demo(args) = &cli.command {
+        return crate::demo::run(args, cli.settings.json);
+    }
     let context = Context { settings: Settings::load(&cli.settings)?, json: cli.settings.json };
     match cli.command {
         Command::Trust(command) => trust::run(&context, command),
@@ -115,11 +132,15 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Fleet(command) => fleet::run(&context, command),
         Command::Incident(command) => incident::run(&context, command),
         Command::Operator(command) => operator::run(&context, command),
+        Command::Up(args) => crate::up::run(&args, &context.settings.up, context.json),
+        Command::Store(command) => store::run(&context, &command),
+        Command::Demo(args) => crate::demo::run(&args, context.json),
+        // These two never come here: they are dispatched before anything is parsed, with their arguments as they came.
+        Command::Agent { .. } | Command::Guard { .. } => {
+            anyhow::bail!("a role takes no flags before it; right is `tidegate agent ...` or `tidegate guard ...`")
+        }
         Command::Login(args) => login::run(&context, &args),
         Command::Status => status::run(&context),
-        Command::Up(args) => up::run(&args, &context.settings.up, context.json),
-        Command::Role(role) => roles::refuse(&role),
-        Command::Store(command) => store::run(&command),
         Command::Completions(args) => completions::run(&args),
     }
 }

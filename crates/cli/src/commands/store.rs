@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
-use crate::context::now;
+use crate::context::{Context, now};
 use crate::output::{Answer, facts};
 use crate::rebuild::{SnapshotState, rebuild};
 
@@ -25,18 +25,20 @@ pub(crate) enum StoreCommand {
     /// Fold everything again from the first entry, and keep that as the snapshot
     #[command(after_help = EXAMPLES)]
     Rebuild {
-        /// The folder that `tidegate up --data` was given
+        /// The server's data folder [default: as for `up`]
         #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        data: Option<PathBuf>,
         /// Compare only, change nothing
         #[arg(long)]
         check: bool,
     },
 }
 
-pub(super) fn run(command: &StoreCommand) -> Result<Answer> {
+pub(super) fn run(context: &Context, command: &StoreCommand) -> Result<Answer> {
     let StoreCommand::Rebuild { data, check } = command;
-    let rebuilt = rebuild(data, !check, now())?;
+    let data = data.clone().or_else(|| context.settings.up.data.clone());
+    let data = data.unwrap_or_else(|| PathBuf::from("tidegate-data"));
+    let rebuilt = rebuild(&data, !check, now())?;
     if *check && rebuilt.snapshot == SnapshotState::Differs {
         bail!(
             "the snapshot in {} is not what its {} entries fold to; right is `tidegate store rebuild` with the server stopped",

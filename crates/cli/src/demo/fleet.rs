@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use secrecy::SecretString;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{AttributeName, IncidentId, RolloutId};
+use tidegate_domain::ids::{AttributeName, IncidentId, PackageName, RolloutId};
+use tidegate_domain::release::{Activation, FileEntry, Manifest, Probe};
 use tidegate_domain::time::Elapsed;
 use tidegate_keyring::{KeyFile, Secret, Signer, WorkFactor};
 use tidegate_sensor::content;
@@ -111,12 +112,15 @@ impl Fleet {
 
     /// The TUF repository as it stands, verified.
     pub(super) fn repository(&self) -> Result<Repository> {
-        Repository::refresh(&self.api, self.digest, now())
+        let package: PackageName = PACKAGE.parse()?;
+        let there = self.api.packages()?.iter().any(|known| known.package == package);
+        let packages: &[&PackageName] = if there { &[&package] } else { &[] };
+        Repository::refresh(&self.api, &self.digest, packages, now())
     }
 
     /// The incident of a halted rollout.
     pub(super) fn incident(&self, rollout: &RolloutId) -> Result<IncidentView> {
-        self.api.incident(&IncidentId::of(rollout))
+        Ok(self.api.incident(&IncidentId::of(rollout))?)
     }
 
     /// Opens one of the offline keys.
@@ -137,7 +141,26 @@ impl Fleet {
         let folder = place.join("factory");
         std::fs::create_dir_all(&folder)?;
         let text = content::good("1.0.0");
+        let manifest = Manifest {
+            package: PACKAGE.parse()?,
+            version: "1.0.0".parse()?,
+            files: vec![FileEntry {
+                path: content::FILE_NAME.parse()?,
+                sha256: Digest::of(text.as_bytes()),
+                size: text.len() as u64,
+                executable: false,
+            }],
+            needs: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            activation: Activation::Supervise { command: Vec::new() },
+            probes: vec![Probe::HealthFile { path: "health.json".parse()?, fresh: Elapsed::from_s(5) }],
+            downtime: Elapsed::from_s(3),
+            network: false,
+            contact_deadline: None,
+            ext: BTreeMap::new(),
+        };
         std::fs::write(folder.join(content::FILE_NAME), &text)?;
+        std::fs::write(folder.join("manifest.json"), serde_json::to_vec(&manifest)?)?;
         Ok(folder)
     }
 

@@ -57,7 +57,10 @@ pub(crate) fn run(args: &DemoArgs, json: bool) -> Result<Answer> {
 fn play(args: &DemoArgs, json: bool, place: &Place) -> Result<Answer> {
     let say = |text: &str| eprintln!("{text}");
     let mut processes = Processes::new()?;
-    say(&format!("Tidegate demo: {DEVICES} devices, each a real process with guard and payload, in {}", place.path.display()));
+    say(&format!(
+        "Tidegate demo: {DEVICES} devices, each a real process with guard and payload, in {}",
+        place.path.display()
+    ));
     let fleet = Fleet::start(&mut processes, &place.path)?;
     say(&format!("Server at {} (envelope danger-demo; P4 not in force: one host, no auditors)", fleet.url()));
     fleet.wait_for_devices(&processes)?;
@@ -92,8 +95,12 @@ fn play(args: &DemoArgs, json: bool, place: &Place) -> Result<Answer> {
         } else {
             crate::output::line(&summary.table());
         }
-        say(&format!("\nServer and devices stay up until Ctrl-C.\n  server   {}\n  operator token   {}\n  devices  {}",
-            fleet.url(), place.path.join("operator-token").display(), place.path.join("devices").display()));
+        say(&format!(
+            "\nServer and devices stay up until Ctrl-C.\n  server   {}\n  operator token   {}\n  devices  {}",
+            fleet.url(),
+            place.path.join("operator-token").display(),
+            place.path.join("devices").display()
+        ));
         processes.wait_for_interrupt();
         return Ok(Answer::shown(0));
     }

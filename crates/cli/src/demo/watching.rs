@@ -7,7 +7,7 @@ use tidegate_domain::ids::RolloutId;
 
 use super::fleet::Fleet;
 use super::processes::Processes;
-use crate::watch::Display;
+use crate::commands::rollout::watch::Shown;
 
 /// The longest that a rollout of the demo may take.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -28,13 +28,12 @@ pub(super) struct Course {
 
 /// Shows a rollout's progress until it is over.
 pub(super) fn until_over(processes: &Processes, fleet: &Fleet, rollout: &RolloutId) -> Result<Course> {
-    let mut display = Display::on_stderr();
+    let mut shown = Shown::aside();
     let view = processes.wait_for("the rollout", LIMIT, || {
         let view = fleet.api().rollout(rollout)?;
-        display.show(&view);
+        shown.show(&view)?;
         Ok(view.ended_at_ms.is_some().then_some(view))
     })?;
-    display.finish();
     let ended = view.ended_at_ms.unwrap_or(view.report.at_ms);
     Ok(Course {
         rollout: rollout.clone(),

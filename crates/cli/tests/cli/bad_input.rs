@@ -36,7 +36,6 @@ const USAGE: &[Case] = &[
     (&["operator", "add", "ada", "--role", "king"], 2, &["king", "admin"]),
     (&["operator", "remove", "A B"], 2, &["A B", "a-z"]),
     (&["login", "http://127.0.0.1:1"], 2, &["--code"]),
-    (&["store", "rebuild"], 2, &["--data"]),
     (&["up", "--log-format", "xml"], 2, &["xml", "json"]),
     (&["completions", "cobol"], 2, &["cobol", "bash"]),
     (&["status", "--fleet-digest", "1234"], 2, &["1234", "sha256:"]),

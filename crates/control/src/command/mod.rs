@@ -10,7 +10,7 @@ mod rollouts;
 mod testimony;
 
 pub use planning::plan_step;
-pub use publishing::{SNAPSHOT_LIFE, TIMESTAMP_LIFE};
+pub use publishing::{Delegation, SNAPSHOT_LIFE, TIMESTAMP_LIFE, delegations, unpublished};
 pub use rollouts::{Draft, DraftRequest, draft};
 
 use tidegate_domain::digest::Digest;

@@ -42,9 +42,7 @@ pub fn plan_step(
         present: &recent,
         joiners: joiners(state, course, &recent),
         unproven_elsewhere: unproven_elsewhere(state, id),
-        unproven_everywhere_max: state
-            .envelope()
-            .map_or(u32::MAX, |(_, envelope, _)| envelope.unproven_all_rollouts_max),
+        unproven_everywhere_max: unproven_everywhere_max(state),
     };
     let Plan { next, effects: _, report } = plan(rollout, &moment);
     if next.is_empty() {
@@ -59,7 +57,11 @@ fn earlier(now: WallTime, by: tidegate_domain::time::Elapsed) -> WallTime {
     WallTime::from_ms(now.as_ms().saturating_sub(by.as_ms()))
 }
 
-fn unproven_elsewhere(state: &State, id: &RolloutId) -> u32 {
+pub(super) fn unproven_everywhere_max(state: &State) -> u32 {
+    state.envelope().map_or(u32::MAX, |(_, envelope, _)| envelope.unproven_all_rollouts_max)
+}
+
+pub(super) fn unproven_elsewhere(state: &State, id: &RolloutId) -> u32 {
     let others = state
         .rollouts()
         .iter()

@@ -292,6 +292,44 @@ fn online(state: &State) -> Result<(SnapshotRole, TimestampRole), Refusal> {
     Ok((snapshot.role().clone(), timestamp.role().clone()))
 }
 
+/// A package that targets delegate: how many of how many publishers must sign its releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegation {
+    /// The package.
+    pub package: PackageName,
+    /// How many must sign.
+    pub threshold: u32,
+    /// How many there are.
+    pub publishers: u32,
+}
+
+/// The packages that the targets in force delegate.
+///
+/// # Errors
+/// When the server has no fleet yet, or its own metadata do not open.
+pub fn delegations(state: &State) -> Result<Vec<Delegation>, Refusal> {
+    fleet_of(state)?;
+    let targets = Unverified::<TargetsRole>::parse(newest(state, "targets")?.as_bytes());
+    let targets = targets.map_err(|e| broken("targets", e))?;
+    let delegation = |(name, signers): (&RoleName, &Signers)| {
+        let package = name.as_str().parse().ok()?;
+        let publishers = u32::try_from(signers.keys().count()).unwrap_or(u32::MAX);
+        Some(Delegation { package, threshold: signers.threshold(), publishers })
+    };
+    Ok(targets.role().packages().filter_map(delegation).collect())
+}
+
+/// The releases that an uploaded role lists and that are not published yet, by the digests of their manifests. Nothing is verified here.
+///
+/// # Errors
+/// When the bytes are no package role.
+pub fn unpublished(state: &State, package: &PackageName, bytes: &[u8]) -> Result<Vec<Digest>, Refusal> {
+    let role = Unverified::<PackageRole>::parse(bytes).map_err(|e| tuf(e.kind(), e))?;
+    let known = state.releases().get(package).map(Vec::as_slice).unwrap_or_default();
+    let listed = role.role().releases().map(|(_, info)| Digest::from_bytes(info.sha256));
+    Ok(listed.filter(|release| !known.iter().any(|known| known.release == *release)).collect())
+}
+
 fn open<R: Role>(file: &str, signers: &Signers, what: &str) -> Result<Verified<R>, Refusal> {
     let parsed = Unverified::<R>::parse(file.as_bytes()).map_err(|e| broken(what, e))?;
     parsed.verify(signers).map_err(|e| broken(what, e))

@@ -1,10 +1,14 @@
 //! Policies and orders: what a person signs, and how a rollout is stopped and let go on.
 
+use std::collections::BTreeMap;
+
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId, Version};
+use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId, StratumName, Version};
 use tidegate_domain::policy::Policy;
+use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::HaltReason;
+use tidegate_domain::rollout::planner::{Moment, plan};
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::rollout::{Phase, Rollout};
 use tidegate_domain::roster::{Place, merkle, rosters};
@@ -13,10 +17,10 @@ use tidegate_trust::keys::Scope;
 use tidegate_trust::records::{Order, PolicyRecord, RosterRoot};
 use tidegate_trust::signed::Unverified;
 
-use super::planning::sign_halt;
+use super::planning::{sign_halt, unproven_elsewhere, unproven_everywhere_max};
 use super::{Answer, OnlineSigner, Refusal, Staged, Why, done, fleet_of, keys_of, not_signed, nothing};
 use crate::decision::Decision;
-use crate::state::{Course, State};
+use crate::state::{Course, State, identity_of};
 
 const REASON_CHARS_MAX: usize = 500;
 
@@ -42,6 +46,8 @@ pub struct Draft {
     pub absent: Vec<DeviceId>,
     /// Devices that are in.
     pub devices: usize,
+    /// Places that open before any proof.
+    pub first_window: u32,
 }
 
 /// Makes an order to sign. `eligible` says whether a device was heard of recently enough and runs the package.
@@ -91,7 +97,34 @@ pub fn draft(
         expires_at_ms: now.after(policy.pace.order_life),
         ext: Default::default(),
     };
-    Ok(Draft { order, absent, devices })
+    let first_window = first_window(state, &order, &release.manifest, policy, rosters, now)?;
+    Ok(Draft { order, absent, devices, first_window })
+}
+
+/// What the planner would open first, if the rollout started now.
+fn first_window(
+    state: &State,
+    order: &Order,
+    manifest: &Manifest,
+    policy: &Policy,
+    rosters: BTreeMap<StratumName, Vec<Place>>,
+    now: WallTime,
+) -> Result<u32, Refusal> {
+    let draft = Unverified::draft(order).map_err(|e| not_signed(&e))?;
+    let rollout = Rollout::start(identity_of(order, draft.digest(), manifest, now), policy.clone(), rosters);
+    let moment = Moment {
+        now,
+        well_in_tick: &|_, _| false,
+        present: &|_| false,
+        joiners: Vec::new(),
+        unproven_elsewhere: unproven_elsewhere(state, &order.rollout),
+        unproven_everywhere_max: unproven_everywhere_max(state),
+    };
+    let opened = plan(&rollout, &moment).next.into_iter().find_map(|fact| match fact {
+        Fact::PermitIssued { counts, .. } => Some(counts.iter().map(|row| row.count).sum()),
+        _ => None,
+    });
+    Ok(opened.unwrap_or(0))
 }
 
 pub(super) fn roster_root<'a>(

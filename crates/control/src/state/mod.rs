@@ -9,6 +9,7 @@ mod people;
 mod releases;
 
 pub use course::Course;
+pub(crate) use course::identity_of;
 pub use fleet::{Device, Said, TokenUse};
 pub use people::Operator;
 pub use releases::{AppliedPolicy, Release};
@@ -114,6 +115,7 @@ impl State {
             Decision::Release { release, manifest } => self.put_release(release, manifest, at),
             Decision::Policy { record } => self.put_policy(record, at)?,
             Decision::LoginIssued { code, expires_at_ms } => {
+                self.logins.retain(|_, expires| at < *expires);
                 self.logins.insert(code, expires_at_ms);
             }
             Decision::Operator { operator, role, token, code } => self.put_operator(operator, role, token, code),

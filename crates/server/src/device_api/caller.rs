@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidegate_domain::digest::Digest;
@@ -12,6 +12,7 @@ use tidegate_domain::ids::DeviceId;
 use tidegate_wire::authenticity::{ANSWER_HEADER, AnswerKey, DEVICE_HEADER, NONCE_HEADER};
 
 use crate::app::App;
+use crate::conductor::same;
 use crate::problem::Refused;
 
 /// An authenticated device.
@@ -35,16 +36,20 @@ impl FromRequestParts<Arc<App>> for Caller {
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Refused::unauthorised("header `authorization`: expected `Bearer TOKEN`"))?;
         let key = AnswerKey::of_token(token);
-        if !app.desk.is_ready() {
-            return Err(Refused::unavailable("not_ready", "the server is loading, or waits for its store: try again"));
-        }
-        let known = app.desk.state().device(&device).map(|known| known.bearer);
-        if known != Some(Digest::from_bytes(*key.as_bytes())) {
+        let known = app.desk.state().await?.device(&device).map(|known| known.bearer);
+        if !known.is_some_and(|bearer| same(&bearer, &Digest::from_bytes(*key.as_bytes()))) {
             return Err(Refused::unauthorised(format!(
                 "device {device}: unknown, or its token is not this one: enrol again"
             )));
         }
-        let nonce = text(NONCE_HEADER).filter(|nonce| nonce.len() == 64).map(str::to_owned);
+        let nonce = match text(NONCE_HEADER) {
+            None => None,
+            Some(nonce) if nonce.len() == 64 && nonce.bytes().all(|b| b.is_ascii_hexdigit()) => Some(nonce.to_owned()),
+            Some(_) => {
+                let detail = format!("header `{NONCE_HEADER}`: expected 64 hexadecimal digits");
+                return Err(Refused::invalid("nonce_malformed", detail));
+            }
+        };
         Ok(Caller { device, key, nonce })
     }
 }
@@ -52,8 +57,7 @@ impl FromRequestParts<Arc<App>> for Caller {
 impl Caller {
     /// A JSON answer with the MAC by which the device knows it.
     pub(crate) fn answer<T: Serialize>(&self, value: &T) -> Result<Response, Refused> {
-        let body = serde_json::to_vec(value)
-            .map_err(|e| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string()))?;
+        let body = serde_json::to_vec(value).map_err(|e| Refused::internal(e.to_string()))?;
         let mac = self.nonce.as_deref().map(|nonce| self.key.answer_mac(nonce, &body));
         let mut response =
             ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response();

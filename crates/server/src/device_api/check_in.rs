@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use tidegate_control::state::Course;
+use tidegate_control::state::{Course, State as Known};
 use tidegate_domain::ids::DeviceId;
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::place::Stage;
@@ -18,6 +18,9 @@ use crate::clock::now;
 use crate::metrics::count;
 use crate::problem::Refused;
 
+/// A device says that it is there, and hears what it should know.
+#[utoipa::path(post, path = "/check-in", tag = "device", request_body = CheckIn,
+    responses((status = OK, body = CheckInAnswer)))]
 pub(crate) async fn check_in(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -29,13 +32,12 @@ pub(crate) async fn check_in(
     }
     count(&app.metrics.check_ins);
     let at = now();
-    let answer = answer(&app, &caller.device, &said, at);
+    let answer = answer(&app, &*app.desk.state().await?, &caller.device, &said, at);
     app.presence.checked_in(&caller.device, said.packages, at);
     caller.answer(&answer)
 }
 
-fn answer(app: &App, device: &DeviceId, said: &CheckIn, at: WallTime) -> CheckInAnswer {
-    let state = app.desk.state();
+fn answer(app: &App, state: &Known, device: &DeviceId, said: &CheckIn, at: WallTime) -> CheckInAnswer {
     let mut answer = CheckInAnswer {
         check_in_ms: app.idle_check_in.as_ms(),
         now_ms: at,

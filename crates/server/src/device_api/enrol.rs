@@ -14,6 +14,9 @@ use crate::metrics::count;
 use crate::problem::Refused;
 use crate::random;
 
+/// A device joins: its token, and its record signed by token key and device key. Asking again gives a new bearer token.
+#[utoipa::path(post, path = "/enrol", tag = "device", request_body = inline(crate::openapi::EnrolRequest),
+    responses((status = CREATED, body = EnrolAnswer)))]
 pub(crate) async fn enrol(
     State(app): State<Arc<App>>,
     Json(request): Json<EnrolRequest>,

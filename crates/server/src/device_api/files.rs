@@ -1,11 +1,12 @@
 //! Metadata, what root signs, and artifacts with ranges.
 
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
@@ -14,36 +15,57 @@ use tidegate_domain::digest::Digest;
 use tidegate_wire::device::TrustBundle;
 
 use crate::app::App;
+use crate::asked::Named;
 use crate::problem::Refused;
 
-/// `GET /metadata/{name}`
-pub(crate) async fn metadata(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refused> {
-    let file = app.desk.state().metadata(&name).map(str::to_owned);
+/// The name of an artifact in a path: the 64 digits of its digest.
+#[derive(Debug)]
+pub(crate) struct ArtifactName(pub(crate) Digest);
+
+impl FromStr for ArtifactName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<ArtifactName, &'static str> {
+        let digest = format!("sha256:{text}").parse();
+        digest.map(ArtifactName).map_err(|_| "an artifact's name is 64 lower-case hexadecimal digits")
+    }
+}
+
+/// A TUF metadata file, such as `1.root.json` or `timestamp.json`.
+#[utoipa::path(get, path = "/metadata/{name}", tag = "device", params(("name" = String, Path)),
+    responses((status = OK, body = Object, content_type = "application/json")))]
+pub(crate) async fn metadata(State(app): State<Arc<App>>, Named(name): Named<String>) -> Result<Response, Refused> {
+    metadata_file(&app, &name).await
+}
+
+/// A metadata file as an answer.
+pub(crate) async fn metadata_file(app: &App, name: &str) -> Result<Response, Refused> {
+    let file = app.desk.state().await?.metadata(name).map(str::to_owned);
     let file = file.ok_or_else(|| Refused::unknown("metadata", name.chars().take(100).collect::<String>()))?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], file).into_response())
 }
 
-/// `GET /trust`
+/// Key list and envelope, as root signed them.
+#[utoipa::path(get, path = "/trust", tag = "device", responses((status = OK, body = TrustBundle)))]
 pub(crate) async fn trust(State(app): State<Arc<App>>) -> Result<axum::Json<TrustBundle>, Refused> {
-    let state = app.desk.state();
-    let (Some((key_list, _)), Some((envelope, _, _))) = (state.key_list(), state.envelope()) else {
-        return Err(Refused::unavailable("no_fleet", "this server has no fleet yet"));
-    };
-    Ok(axum::Json(TrustBundle { key_list: key_list.clone(), envelope: envelope.clone() }))
+    app.trust_bundle().await.map(axum::Json)
 }
 
-/// `GET /artifacts/{sha256}`: bytes named by their digest; one range of `Range` is honoured, and `If-Range` is always right.
+/// Bytes named by their digest; one range of `Range` is honoured, and `If-Range` is always right.
+#[utoipa::path(get, path = "/artifacts/{sha256}", tag = "device",
+    params(("sha256" = String, Path), ("range" = Option<String>, Header, description = "bytes=FIRST-LAST")),
+    responses((status = OK, body = inline(crate::openapi::Bytes), content_type = "application/octet-stream"),
+        (status = PARTIAL_CONTENT, body = inline(crate::openapi::Bytes), content_type = "application/octet-stream")))]
 pub(crate) async fn artifact(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Named(ArtifactName(digest)): Named<ArtifactName>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let path = object_path(&name)?;
-    let unknown = || Refused::unknown("artifact", name.chars().take(80).collect::<String>());
+    let (path, name) = (object_path(&digest), digest.hex());
     let size = match app.artifacts.head(&path).await {
         Ok(meta) => meta.size,
-        Err(object_store::Error::NotFound { .. }) => return Err(unknown()),
-        Err(error) => return Err(Refused::unavailable("artifact_store", error.to_string())),
+        Err(object_store::Error::NotFound { .. }) => return Err(Refused::unknown("artifact", name)),
+        Err(error) => return Err(Refused::artifact_store(&error)),
     };
     let range = match headers.get(header::RANGE).and_then(|value| value.to_str().ok()) {
         Some(text) => wanted_range(text, size)?,
@@ -51,7 +73,7 @@ pub(crate) async fn artifact(
     };
     let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
     let got = app.artifacts.get_opts(&path, options).await;
-    let got = got.map_err(|error| Refused::unavailable("artifact_store", error.to_string()))?;
+    let got = got.map_err(|error| Refused::artifact_store(&error))?;
     let length = range.as_ref().map_or(size, |range| range.end - range.start);
     app.metrics.artifact_bytes.fetch_add(length, Ordering::Relaxed);
     let body = Body::from_stream(got.into_stream().map_err(std::io::Error::other));
@@ -73,13 +95,10 @@ pub(crate) async fn artifact(
 }
 
 /// Where an artifact stands in the artifact store: `ab/abcdef…`, by the digits of its digest.
-pub(crate) fn object_path(name: &str) -> Result<ObjectPath, Refused> {
-    let digest: Digest = format!("sha256:{name}").parse().map_err(|_| {
-        Refused::invalid("artifact_name", "the artifact's name: expected 64 lower-case hexadecimal digits")
-    })?;
+pub(crate) fn object_path(digest: &Digest) -> ObjectPath {
     let hex = digest.hex();
     let (folder, _) = hex.split_at(2);
-    Ok(ObjectPath::from(format!("{folder}/{hex}")))
+    ObjectPath::from(format!("{folder}/{hex}"))
 }
 
 /// The one range of a `Range` header; none where it is not of a sort that must be honoured (RFC 9110 section 14.2).

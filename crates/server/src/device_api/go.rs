@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use tidegate_control::command::{Answer, Command, OnlineKey, OnlineSigner as _};
+use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::RolloutId;
 use tidegate_domain::rollout::Phase;
 use tidegate_trust::records::{Go, GoRequest};
@@ -18,32 +20,53 @@ use crate::drill;
 use crate::metrics::count;
 use crate::problem::Refused;
 
+/// A staged device asks to take a release. 409 with the reason where it may not, now.
+#[utoipa::path(post, path = "/go", tag = "device", request_body = inline(crate::openapi::Record),
+    responses((status = OK, body = inline(crate::openapi::Record))))]
 pub(crate) async fn go(
     State(app): State<Arc<App>>,
     caller: Caller,
     Json(request): Json<Unverified<GoRequest>>,
 ) -> Result<Response, Refused> {
     let asked = request.danger_unchecked_body().map_err(|e| Refused::invalid(e.kind(), e.to_string()))?;
+    if let Some(known) = rollout_of(&app, &asked.order).await? {
+        refuse_halted(&app, &known)?;
+    }
     let command = Command::Take { device: caller.device.clone(), request };
     let answer = app.desk.ask(command).await.inspect_err(|_| count(&app.metrics.takes_refused))?;
     let Answer::Go(rollout) = answer else {
-        return Err(Refused::unavailable("internal", "the take was not answered with a go"));
+        return Err(Refused::internal("the take was not answered with a go"));
     };
     drill::reach(drill::Point::BeforeGo);
-    if halted(&app, &rollout) {
+    refuse_halted(&app, &rollout)?;
+    if !is_running(&app, &rollout).await? {
         count(&app.metrics.takes_refused);
-        return Err(Refused::new(axum::http::StatusCode::CONFLICT, "rollout_not_running", "the rollout is halted"));
+        return Err(not_running());
     }
     count(&app.metrics.takes);
     caller.answer(&signed(&app, asked)?)
 }
 
-fn halted(app: &App, rollout: &RolloutId) -> bool {
-    let phase_halted = |state: &tidegate_control::state::State| {
-        let course = state.rollouts().get(rollout);
-        course.is_none_or(|course| matches!(course.rollout.phase(), Phase::Halted { .. }))
-    };
-    app.halts.holds(rollout) || phase_halted(&app.desk.state())
+async fn rollout_of(app: &App, order: &Digest) -> Result<Option<RolloutId>, Refused> {
+    Ok(app.desk.state().await?.rollout_of_order(order).map(|course| course.order_body.rollout.clone()))
+}
+
+async fn is_running(app: &App, rollout: &RolloutId) -> Result<bool, Refused> {
+    let state = app.desk.state().await?;
+    let phase = state.rollouts().get(rollout).map(|course| course.rollout.phase());
+    Ok(matches!(phase, Some(Phase::Running | Phase::Paused { .. } | Phase::Completed { .. })))
+}
+
+fn refuse_halted(app: &App, rollout: &RolloutId) -> Result<(), Refused> {
+    if !app.halts.holds(rollout) {
+        return Ok(());
+    }
+    count(&app.metrics.takes_refused);
+    Err(not_running())
+}
+
+fn not_running() -> Refused {
+    Refused::new(StatusCode::CONFLICT, "rollout_not_running", "the rollout is halted")
 }
 
 /// The request was verified before the take was recorded; the go echoes what it asked.

@@ -10,20 +10,20 @@ mod reports;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 
 /// The routes under `/device/v1`.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/metadata/{name}", get(files::metadata))
-        .route("/trust", get(files::trust))
-        .route("/enrol", post(enrol::enrol))
-        .route("/check-in", post(check_in::check_in))
-        .route("/offers/{rollout}", get(offer::offer))
-        .route("/artifacts/{sha256}", get(files::artifact))
-        .route("/go", post(go::go))
-        .route("/reports", post(reports::reports))
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(files::metadata))
+        .routes(routes!(files::trust))
+        .routes(routes!(enrol::enrol))
+        .routes(routes!(check_in::check_in))
+        .routes(routes!(offer::offer))
+        .routes(routes!(files::artifact))
+        .routes(routes!(go::go))
+        .routes(routes!(reports::reports))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use tidegate_control::state::Course;
 use tidegate_domain::digest::Digest;
@@ -14,17 +14,20 @@ use tidegate_wire::device::Offer;
 
 use super::caller::Caller;
 use crate::app::App;
+use crate::asked::Named;
 use crate::problem::Refused;
 
+/// All that a device needs to judge for itself whether it may take a release.
+#[utoipa::path(get, path = "/offers/{rollout}", tag = "device", params(("rollout" = String, Path)),
+    responses((status = OK, body = Offer)))]
 pub(crate) async fn offer(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(rollout): Path<String>,
+    Named(id): Named<RolloutId>,
 ) -> Result<Response, Refused> {
-    let unknown = || Refused::unknown("offer", rollout.chars().take(100).collect::<String>());
-    let id: RolloutId = rollout.parse().map_err(|_| unknown())?;
+    let unknown = || Refused::unknown("offer", &id);
     let offer = {
-        let state = app.desk.state();
+        let state = app.desk.state().await?;
         let course = state.rollouts().get(&id).ok_or_else(unknown)?;
         let policy = state.policies().get(&course.order_body.policy).ok_or_else(unknown)?;
         let (permit, addendum, place) = place(course, &caller.device).ok_or_else(unknown)?;

@@ -13,6 +13,9 @@ use crate::app::App;
 use crate::body::Json;
 use crate::problem::Refused;
 
+/// Signed reports, at most 64, in the order of their numbers.
+#[utoipa::path(post, path = "/reports", tag = "device", request_body = Reports,
+    responses((status = OK, body = ReportsAnswer)))]
 pub(crate) async fn reports(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -25,7 +28,7 @@ pub(crate) async fn reports(
     let heard = sent.reports.len() as u64;
     let command = Command::Hear { device: caller.device.clone(), reports: sent.reports };
     let Answer::Heard(acknowledged_seq) = app.desk.ask(command).await? else {
-        return Err(Refused::unavailable("internal", "the reports were not acknowledged"));
+        return Err(Refused::internal("the reports were not acknowledged"));
     };
     app.metrics.reports.fetch_add(heard, Ordering::Relaxed);
     caller.answer(&ReportsAnswer { acknowledged_seq })

@@ -2,7 +2,7 @@
 
 mod start;
 mod view;
-mod watch;
+pub(crate) mod watch;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};

@@ -75,37 +75,43 @@ fn ask(api: &Client, args: &WatchArgs, silent_since: &mut Option<Instant>) -> Re
 }
 
 /// What was shown last, and how.
-struct Shown {
+pub(crate) struct Shown {
     json: bool,
+    /// Lines go to standard error: standard output belongs to somebody else.
+    aside: bool,
     /// Drawn over while it runs; only at a terminal.
     drawing: Option<ProgressBar>,
     last: Option<Value>,
 }
 
 impl Shown {
+    /// Shows on standard output: JSON lines, a drawing at a terminal, or a line a change.
     fn new(json: bool) -> Shown {
-        let terminal = !json && std::io::stdout().is_terminal();
-        let drawing = terminal.then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-            bar.with_style(style)
-        });
-        Shown { json, drawing, last: None }
+        let drawing = (!json && std::io::stdout().is_terminal()).then(|| drawing_on(ProgressDrawTarget::stdout()));
+        Shown { json, aside: false, drawing, last: None }
     }
 
-    fn show(&mut self, view: &RolloutView) -> Result<()> {
+    /// Shows on standard error, beside what the command itself prints.
+    pub(crate) fn aside() -> Shown {
+        let drawing = std::io::stderr().is_terminal().then(|| drawing_on(ProgressDrawTarget::stderr()));
+        Shown { json: false, aside: true, drawing, last: None }
+    }
+
+    /// Shows a view, if anything that matters has changed.
+    pub(crate) fn show(&mut self, view: &RolloutView) -> Result<()> {
         let now = what_matters(serde_json::to_value(view)?);
         let changed = self.last.as_ref() != Some(&now);
         self.last = Some(now);
         match &self.drawing {
             Some(drawing) => {
-                drawing.set_message(view::full(view));
+                drawing.set_message(if self.aside { view::progress(view) } else { view::full(view) });
                 drawing.tick();
                 if matches!(view.report.phase.as_str(), "completed" | "halted") {
                     drawing.finish();
                 }
             }
             None if !changed => {}
+            None if self.aside => eprintln!("   {}", view::line(view)),
             None if self.json => output::line(&serde_json::to_string(view)?),
             None => output::line(&view::line(view)),
         }
@@ -118,6 +124,11 @@ impl Shown {
             drawing.tick();
         }
     }
+}
+
+fn drawing_on(target: ProgressDrawTarget) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::with_draw_target(None, target).with_style(style)
 }
 
 /// A view without what passes by itself: clocks, and evidence that is still being weighed.
