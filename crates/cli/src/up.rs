@@ -111,13 +111,12 @@ fn settings(args: &UpArgs, configured: &UpSettings) -> Result<ServerSettings> {
         (Some(_), None) => anyhow::bail!("--tls-cert without --tls-key; right is both or none"),
         (None, Some(_)) => anyhow::bail!("--tls-key without --tls-cert; right is both or none"),
     };
+    let data = args.data.clone().or_else(|| configured.data.clone()).unwrap_or_else(|| PathBuf::from("tidegate-data"));
     Ok(ServerSettings {
-        data: args.data.clone().or_else(|| configured.data.clone()).unwrap_or_else(|| PathBuf::from("tidegate-data")),
-        fleet,
-        listen,
         tls,
         idle_check_in: args.check_in,
         step_every: args.step,
+        ..ServerSettings::new(data, fleet, listen)
     })
 }
 

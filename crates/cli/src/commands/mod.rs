@@ -12,7 +12,6 @@ mod release;
 pub(crate) mod roles;
 pub(crate) mod rollout;
 mod status;
-mod store;
 mod trust;
 
 use anyhow::Result;
@@ -81,9 +80,6 @@ enum Command {
     /// Run the server
     #[command(after_help = crate::up::EXAMPLES)]
     Up(crate::up::UpArgs),
-    /// What the server has recorded
-    #[command(subcommand)]
-    Store(store::StoreCommand),
     /// See the main job: a good release spreads, a bad one halts by itself, and what the world had instead
     #[command(after_help = crate::demo::EXAMPLES)]
     Demo(crate::demo::DemoArgs),
@@ -133,7 +129,6 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Incident(command) => incident::run(&context, command),
         Command::Operator(command) => operator::run(&context, command),
         Command::Up(args) => crate::up::run(&args, &context.settings.up, context.json),
-        Command::Store(command) => store::run(&context, &command),
         Command::Demo(args) => crate::demo::run(&args, context.json),
         // These two never come here: they are dispatched before anything is parsed, with their arguments as they came.
         Command::Agent { .. } | Command::Guard { .. } => anyhow::bail!("this role takes no global flags before it"),
