@@ -82,7 +82,7 @@ impl Repository {
         let publishers = self.targets.role().publishers(&name).with_context(|| {
             format!("package {package} is not in this repository; right is a package that `tidegate package add` added")
         })?;
-        let Some(bytes) = self.files.get(&format!("{package}.json")) else { return Ok(None) };
+        let Some(bytes) = self.files.get(&format!("role.{package}.json")) else { return Ok(None) };
         self.machine.releases(&name, self.now.as_ms())?;
         Ok(Some(Unverified::<PackageRole>::parse(bytes)?.verify(publishers)?))
     }
