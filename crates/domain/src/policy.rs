@@ -355,6 +355,16 @@ impl Strata {
         listed.and_then(|values| join(&values)).unwrap_or_else(|| word(Strata::OTHER))
     }
 
+    /// The names of the strata that devices of every listed combination fall into; `all` where nothing is stratified, `other`
+    /// where nothing is listed.
+    pub fn listed_names(&self) -> Vec<StratumName> {
+        if self.by.is_empty() {
+            return vec![word("all")];
+        }
+        let names: Vec<StratumName> = self.listed.iter().filter_map(|values| join(values)).collect();
+        if names.is_empty() { vec![word(Strata::OTHER)] } else { names }
+    }
+
     /// The values that a stratum stands for, one an attribute of `by`; none for `other` and `all`.
     pub fn values_of(&self, stratum: &StratumName) -> Option<&[AttributeValue]> {
         self.listed.iter().find(|values| join(values).as_ref() == Some(stratum)).map(Vec::as_slice)
