@@ -7,5 +7,7 @@ mod count;
 mod demonstration;
 mod dice;
 mod fleet;
+mod large_fleets;
 mod scenarios;
 mod schedule;
+mod shipped_policies;
