@@ -6,6 +6,7 @@ mod bounded_exposure;
 mod count;
 mod demonstration;
 mod dice;
+mod drawing;
 mod fleet;
 mod large_fleets;
 mod scenarios;
