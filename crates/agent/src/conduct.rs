@@ -12,6 +12,7 @@ use anyhow::Context;
 use tidegate_domain::device::Event;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{ContractName, DeviceId, PackageName};
+use tidegate_domain::observation::Observation;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_keyring::{SoftwareKey, device_key};
 use tidegate_trust::records::Report;
@@ -22,7 +23,7 @@ use crate::config::Config;
 use crate::contact::Contact;
 use crate::download::{self, NotFetched};
 use crate::enrol::Identity;
-use crate::layout::Home;
+use crate::layout::{Home, Unsent};
 use crate::outbox::{CROWDED, Outbox};
 use crate::package::{Errand, Package};
 use crate::payload::Setup;
@@ -178,6 +179,7 @@ impl Conductor {
 
     fn shut_down(&mut self) {
         tracing::info!("stopping");
+        self.run_errands();
         for package in self.packages.values_mut() {
             package.shut_down(Instant::now());
         }
@@ -226,13 +228,7 @@ impl Conductor {
         }
         for (name, errand) in errands {
             match errand {
-                Errand::Report { order, observation, detail, age } => {
-                    let crowded = matches!(observation, tidegate_domain::observation::Observation::Healthy);
-                    if crowded && self.outbox.len() >= CROWDED {
-                        continue;
-                    }
-                    self.report(&name, order, observation, detail, age);
-                }
+                Errand::Report { report, again } => self.report(&name, report, again),
                 Errand::AskGo(trial) => self.ask(Ask::Go { package: name, trial }),
                 Errand::Fetch { .. } if self.credentials.is_none() => self.waiting_downloads.push((name, errand)),
                 Errand::Fetch { release, order, manifest, stop } => {
@@ -248,14 +244,12 @@ impl Conductor {
         }
     }
 
-    fn report(
-        &mut self,
-        package: &PackageName,
-        order: Option<Digest>,
-        observation: tidegate_domain::observation::Observation,
-        detail: String,
-        age: Elapsed,
-    ) {
+    fn report(&mut self, package: &PackageName, report: Unsent, again: bool) {
+        let Unsent { order, observation, detail, age_ms } = report;
+        let crowded = observation == Observation::Healthy && self.outbox.len() >= CROWDED;
+        if crowded || (again && self.outbox.holds(package, order, &observation)) {
+            return;
+        }
         let status = self.packages.get(package).map(Package::status);
         let body = Report {
             fleet: self.fleet,
@@ -265,7 +259,7 @@ impl Conductor {
             order,
             observation,
             detail: cut(detail),
-            age_ms: age.as_ms(),
+            age_ms,
             current: status.as_ref().and_then(|status| status.current),
             fallback: status.as_ref().and_then(|status| status.fallback),
             at_ms: clock::now(WallTime::default()),

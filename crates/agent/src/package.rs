@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tidegate_domain::device::guard::Attempts;
-use tidegate_domain::device::{Effect, Event, Machine, State, Trial};
+use tidegate_domain::device::{Effect, Event, Machine, State, Step, Trial};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::PackageName;
 use tidegate_domain::observation::{Observation, RefusalReason};
@@ -17,7 +17,7 @@ use tidegate_wire::device::PackageStatus;
 
 use crate::download::{self, Stop};
 use crate::durable::DiskError;
-use crate::layout::PackageDir;
+use crate::layout::{PackageDir, Unsent};
 use crate::payload::{Payload, Seen, Setup};
 use crate::verdict::Accepted;
 
@@ -40,14 +40,8 @@ const GO_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Something that the main loop does for a package.
 #[derive(Debug)]
 pub(crate) enum Errand {
-    /// Sign and send.
-    Report {
-        order: Option<Digest>,
-        observation: Observation,
-        detail: String,
-        /// How long after the take it was seen.
-        age: Elapsed,
-    },
+    /// Sign, keep and send. `again`: it may have been kept before the agent was killed.
+    Report { report: Unsent, again: bool },
     /// Fetch the files of this release.
     Fetch { release: Digest, order: Digest, manifest: Box<Manifest>, stop: Stop },
     /// Ask for the go.
@@ -87,11 +81,11 @@ impl Package {
     pub(crate) fn open(setup: Setup, initial: Option<&Path>, now: Instant) -> Result<Package, String> {
         let (name, dir) = (setup.package.clone(), setup.dir.clone());
         let made = dir.make();
-        let machine = match dir.machine().map_err(|e| e.to_string())? {
-            Some(machine) => machine,
+        let (machine, unsent) = match dir.machine().map_err(|e| e.to_string())? {
+            Some(kept) => kept,
             None => {
                 made.map_err(|e| e.to_string())?;
-                Machine::new(SETTLE)
+                (Machine::new(SETTLE), Vec::new())
             }
         };
         if let Some(folder) = initial
@@ -122,7 +116,7 @@ impl Package {
             go_at: None,
             go_again: GO_AGAIN,
             refused: None,
-            errands: Vec::new(),
+            errands: unsent.into_iter().map(|report| Errand::Report { report, again: true }).collect(),
         })
     }
 
@@ -130,13 +124,13 @@ impl Package {
     pub(crate) fn resume(&mut self) {
         let attempts = self.dir.attempts();
         let left = match &self.machine.state {
-            State::Activating { trial, .. } | State::Proving { trial, .. } | State::Proven { trial, .. } => {
+            State::Activating { trial, .. } => {
                 let current = self.dir.pointers().current;
-                attempts.as_ref().filter(|a| a.has_left(trial.release, trial.order, current))
+                attempts.as_ref().is_some_and(|a| a.has_left(trial.release, trial.order, current))
             }
-            _ => None,
+            _ => self.has_been_returned(),
         };
-        let returned = left.map(|a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts));
+        let returned = left.then(|| attempts_had(attempts.as_ref()));
         if attempts.as_ref().is_some_and(|a| a.count > 0) && self.machine.settling.is_none() {
             self.machine.settling = Some(Elapsed::ZERO);
         }
@@ -160,6 +154,20 @@ impl Package {
     /// Where the package lies.
     pub(crate) fn dir(&self) -> &PackageDir {
         &self.dir
+    }
+
+    /// Whether something else is current than the release that the machine believes to run. What is well then proves nothing of it.
+    fn has_been_returned(&self) -> bool {
+        let expected = match &self.machine.state {
+            State::Activating { trial, .. } | State::Proving { trial, .. } | State::Proven { trial, .. } => {
+                Some(trial.release)
+            }
+            State::Idle {} | State::Fetching { .. } | State::Staged { .. } => {
+                self.machine.proven.as_ref().map(|proven| proven.trial.release)
+            }
+            State::Reverting { .. } | State::Reverted { .. } => None,
+        };
+        expected.is_some() && expected != self.dir.pointers().current
     }
 
     /// What the main loop is to do, in order.
@@ -195,15 +203,19 @@ impl Package {
         };
         let (from, to) = (self.machine.state.word(), step.machine.state.word());
         let only_time = matches!(event, Event::Tick { .. }) && step.effects.is_empty() && from == to;
-        if step.machine != self.machine && !only_time {
-            if let Err(error) = self.dir.write_machine(&step.machine) {
-                tracing::error!(package = %self.name, "{error}");
-                if matches!(event, Event::Offered(_) | Event::Fetched | Event::GoGiven) {
-                    return self.refuse_for_storage(&error);
-                }
-                self.unsaved = true;
+        let unsent = self.unsent(&step);
+        if step.machine != self.machine
+            && !only_time
+            && let Err(error) = self.dir.write_machine(&step.machine, &unsent)
+        {
+            tracing::error!(package = %self.name, "{error}");
+            if matches!(event, Event::Offered(_) | Event::Fetched | Event::GoGiven) {
+                return self.refuse_for_storage(event, &error);
             }
+            self.unsaved = true;
         }
+        // Written again later without them, once they are in the outbox.
+        self.unsaved |= !unsent.is_empty();
         self.unsaved |= only_time;
         self.machine = step.machine;
         if from != to {
@@ -214,13 +226,30 @@ impl Package {
         }
     }
 
+    /// The reports of a step, and those before it that the main loop did not keep yet.
+    fn unsent(&self, step: &Step) -> Vec<Unsent> {
+        let waiting = self.errands.iter().filter_map(|errand| match errand {
+            Errand::Report { report, .. } => Some(report.clone()),
+            Errand::Fetch { .. } | Errand::AskGo(_) => None,
+        });
+        let new = step.effects.iter().filter_map(|effect| match effect {
+            Effect::Report { order, observation, detail } => {
+                Some(unsent(&step.machine, *order, observation.clone(), detail.clone()))
+            }
+            _ => None,
+        });
+        waiting.chain(new).collect()
+    }
+
     /// What cannot be written down is not begun.
-    fn refuse_for_storage(&mut self, error: &DiskError) {
+    fn refuse_for_storage(&mut self, event: &Event, error: &DiskError) {
         let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
-        let order = self.machine.state.trial().map(|trial| trial.order);
+        let order = match event {
+            Event::Offered(trial) => Some(trial.order),
+            _ => self.machine.state.trial().map(|trial| trial.order),
+        };
         if let Some(order) = order {
-            let refused = Event::Refused { order, reason, detail: error.to_string() };
-            self.event(&refused);
+            self.offer_refused(order, reason, error.to_string());
         }
     }
 
@@ -326,12 +355,8 @@ impl Package {
                 return;
             }
         }
-        let age = match observation {
-            Observation::Refused { .. } => Elapsed::ZERO,
-            _ if order.is_none() => Elapsed::ZERO,
-            _ => self.machine.age,
-        };
-        self.errands.push(Errand::Report { order, observation, detail, age });
+        let report = unsent(&self.machine, order, observation, detail);
+        self.errands.push(Errand::Report { report, again: false });
     }
 
     /// All is well, said because it is wanted.
@@ -417,6 +442,11 @@ impl Package {
             match seen {
                 Seen::Returned { attempt } => self.event(&Event::ReturnedByGuard { attempt }),
                 Seen::Started { attempt } => {
+                    // A guard that was killed after it moved the pointer has returned the package all the same.
+                    if self.has_been_returned() {
+                        let attempt = attempts_had(self.dir.attempts().as_ref());
+                        self.event(&Event::ReturnedByGuard { attempt });
+                    }
                     self.probe_at = now + PROBE_FIRST;
                     self.event(&Event::Started { attempt });
                 }
@@ -440,14 +470,14 @@ impl Package {
             self.go_at = None;
             self.errands.push(Errand::AskGo(trial.clone()));
         }
-        if self.unsaved && now.saturating_duration_since(self.saved_at) >= KEEP_EVERY {
+        if self.unsaved && self.errands.is_empty() && now.saturating_duration_since(self.saved_at) >= KEEP_EVERY {
             self.save(now);
         }
     }
 
     fn save(&mut self, now: Instant) {
         self.saved_at = now;
-        match self.dir.write_machine(&self.machine) {
+        match self.dir.write_machine(&self.machine, &[]) {
             Ok(()) => self.unsaved = false,
             Err(error) => tracing::warn!(package = %self.name, "{error}"),
         }
@@ -510,4 +540,15 @@ impl Package {
         self.payload.stop();
         self.save(now);
     }
+}
+
+/// How many attempts the slot had that was left.
+fn attempts_had(attempts: Option<&Attempts>) -> u32 {
+    attempts.map_or(0, |a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts))
+}
+
+fn unsent(machine: &Machine, order: Option<Digest>, observation: Observation, detail: String) -> Unsent {
+    let taken = order.is_some() && !matches!(observation, Observation::Refused { .. });
+    let age_ms = if taken { machine.age.as_ms() } else { 0 };
+    Unsent { order, observation, detail, age_ms }
 }

@@ -137,8 +137,6 @@ enum Weighed {
 enum NotWeighed {
     #[error(transparent)]
     Server(#[from] ServerError),
-    #[error(transparent)]
-    Disk(#[from] DiskError),
     #[error("{0}")]
     Held(String),
 }
@@ -275,11 +273,14 @@ impl Talker {
             }
         }
         let halts = news.halts.clone();
-        trust.note(|seen| {
+        let noted = trust.note(|seen| {
             for order in halts {
                 seen.note_halt(order);
             }
-        })?;
+        });
+        if let Err(error) = noted {
+            tracing::warn!("{error}");
+        }
         Ok(news)
     }
 
@@ -321,7 +322,7 @@ impl Talker {
             Ok(()) => {}
             Err(TrustError::Refused(refusal)) => return refused(refusal),
             Err(TrustError::Server(error)) => return Err(error.into()),
-            Err(TrustError::Disk(error)) => return Err(error.into()),
+            Err(TrustError::Disk(error)) => return refused(by_storage(&error)),
             Err(error) => return Err(NotWeighed::Held(error.to_string())),
         }
         let held = enrol::held(trust, &enrolment).ok_or_else(nothing_held)?;
@@ -343,8 +344,13 @@ impl Talker {
         let manifest = read_manifest(server, who, body.release, length)?;
         match verdict::judge_manifest(&opened, manifest, offers) {
             Ok(accepted) => {
-                trust.note(|seen| seen.note_order(&accepted.package, accepted.order_seq, accepted.trial.order))?;
-                Ok(Weighed::Accepted(Box::new(accepted)))
+                let noted = trust.note(|seen| {
+                    seen.note_order(&accepted.package, accepted.order_seq, accepted.trial.order);
+                });
+                match noted {
+                    Ok(()) => Ok(Weighed::Accepted(Box::new(accepted))),
+                    Err(error) => refused(by_storage(&error)),
+                }
             }
             Err(refusal) => refused(refusal),
         }
@@ -387,6 +393,11 @@ impl Talker {
 fn told(tell: &impl Fn(Heard), heard: Heard) -> bool {
     tell(heard);
     true
+}
+
+/// Storage that cannot keep what an offer needs is a refusal like any other.
+fn by_storage(error: &DiskError) -> Refusal {
+    Refusal { reason: error.refusal().unwrap_or(RefusalReason::ReadOnly), detail: error.to_string() }
 }
 
 fn nothing_held() -> NotWeighed {

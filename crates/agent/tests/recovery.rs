@@ -78,7 +78,8 @@ fn an_answer_that_is_not_the_servers_changes_nothing() {
     bench.offer("1.0.0", GOOD, 1);
     bench.start();
     bench.server.wait_for("check-ins", |world| (world.check_ins >= 3).then_some(()));
-    assert_eq!((bench.state(), bench.server.with(|w| w.goes)), ("none".to_owned(), 0));
+    assert!(["none", "idle"].contains(&bench.state().as_str()));
+    assert_eq!(bench.server.with(|w| w.goes), 0);
     bench.server.with(|world| world.forge = false);
     bench.server.wait_for_report("proven");
 }
