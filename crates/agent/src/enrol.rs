@@ -91,7 +91,7 @@ enum Standing {
     /// The record is made; it may have been sent.
     Recorded(Box<EnrolRequest>),
     /// Only the token is there.
-    Invited { token: Box<Unverified<EnrolmentToken>>, secret: TokenSecret, attributes: Attributes },
+    Invited { token: Box<Unverified<EnrolmentToken>>, secret: Box<TokenSecret>, attributes: Attributes },
 }
 
 impl Identity {
@@ -123,7 +123,7 @@ impl Identity {
         let named = device.or_else(|| format!("device-{}", &key.key_id().get(..12)?).parse().ok());
         let device = named.ok_or(EnrolError::NoToken)?;
         let (fleet, endpoints) = (body.fleet, body.endpoints.clone());
-        let standing = Standing::Invited { token: Box::new(file.token), secret, attributes };
+        let standing = Standing::Invited { token: Box::new(file.token), secret: Box::new(secret), attributes };
         Ok(Identity { device, fleet, endpoints, token: body, standing })
     }
 

@@ -3,6 +3,9 @@
 //! The order is always: machine on disk, then effects. What concerns the whole device (reports, questions to the server) is handed
 //! back as an [`Errand`].
 
+mod effects;
+mod offers;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,7 +22,6 @@ use crate::download::{self, Stop};
 use crate::durable::DiskError;
 use crate::layout::{PackageDir, Unsent};
 use crate::payload::{Payload, Seen, Setup};
-use crate::verdict::Accepted;
 
 /// How long all must be well before attempts of a release from the factory are forgotten.
 const SETTLE: Elapsed = Elapsed::from_s(600);
@@ -253,186 +255,10 @@ impl Package {
         }
     }
 
-    fn perform(&mut self, effect: Effect) {
-        let done = match effect {
-            Effect::Fetch => {
-                self.fetch();
-                Ok(())
-            }
-            Effect::StopFetching => {
-                if let Some(stop) = self.download.take() {
-                    stop.stop();
-                }
-                self.go_at = None;
-                Ok(())
-            }
-            Effect::AskGo => {
-                self.go_at = Some(Instant::now());
-                Ok(())
-            }
-            Effect::StopPayload => {
-                let next = match &self.machine.state {
-                    State::Reverting { .. } => self.dir.pointers().behind(),
-                    state => state.trial().map(|trial| trial.release),
-                };
-                if !self.payload.is_signalled_by(next.and_then(|next| self.dir.manifest(next)).as_ref()) {
-                    self.payload.stop();
-                }
-                Ok(())
-            }
-            Effect::PointCurrent { release, order } => self.point_current(release, order),
-            Effect::PointBack { from } => self.point_back(from),
-            Effect::StartPayload => {
-                self.payload.start();
-                Ok(())
-            }
-            Effect::RestartPayload => self.restart_planned(),
-            Effect::MarkProven { release } => self.dir.change_attempts(release, "proven-kept", |attempts| {
-                (attempts.proven, attempts.count) = (true, 0);
-            }),
-            Effect::ResetAttempts => match self.dir.pointers().current {
-                Some(current) => self.dir.change_attempts(current, "attempts-kept", |attempts| attempts.count = 0),
-                None => Ok(()),
-            },
-            Effect::AdvanceFallback { release } => self.dir.advance(release),
-            Effect::Report { order, observation, detail } => {
-                self.report(order, observation, detail);
-                Ok(())
-            }
-        };
-        if let Err(error) = done {
-            tracing::error!(package = %self.name, "{error}");
-        }
-    }
-
-    fn fetch(&mut self) {
-        let Some(trial) = self.machine.state.trial().cloned() else { return };
-        let Some(manifest) = self.dir.manifest(trial.release) else {
-            let detail = "the manifest that was kept is gone".to_owned();
-            self.event(&Event::Refused { order: trial.order, reason: RefusalReason::Manifest, detail });
-            return;
-        };
-        let stop = Stop::default();
-        self.download = Some(stop.clone());
-        let (release, order) = (trial.release, trial.order);
-        self.errands.push(Errand::Fetch { release, order, manifest: Box::new(manifest), stop });
-    }
-
-    fn point_current(&mut self, release: Digest, order: Digest) -> Result<(), DiskError> {
-        let attempts = self.dir.attempts();
-        let tried = attempts.as_ref().is_some_and(|a| a.slot == release && a.order == Some(order));
-        if tried && self.dir.pointers().current == Some(release) {
-            return Ok(());
-        }
-        let taken = Attempts::of_taken(release, order, attempts.map_or(0, |a| a.starts));
-        self.dir.write_attempts(&taken, "attempts-kept")?;
-        self.dir.point_current(Some(release), "current-pointer")
-    }
-
-    fn point_back(&mut self, from: Digest) -> Result<(), DiskError> {
-        let pointers = self.dir.pointers();
-        if pointers.current != Some(from) {
-            return Ok(());
-        }
-        self.dir.point_current(pointers.behind(), "current-pointer")
-    }
-
-    fn restart_planned(&mut self) -> Result<(), DiskError> {
-        let marked = match self.dir.pointers().current {
-            Some(current) => self.dir.change_attempts(current, "attempts-kept", |attempts| attempts.planned = true),
-            None => Ok(()),
-        };
-        self.payload.stop();
-        self.payload.start();
-        marked
-    }
-
-    fn report(&mut self, order: Option<Digest>, observation: Observation, detail: String) {
-        if let Observation::Refused { reason } = observation {
-            // The offer stands, and so may what is wrong with it: said once, not at every look.
-            let about = order.map(|order| (order, reason));
-            if about.is_some() && std::mem::replace(&mut self.refused, about) == about {
-                return;
-            }
-        }
-        let report = unsent(&self.machine, order, observation, detail);
-        self.errands.push(Errand::Report { report, again: false });
-    }
-
     /// All is well, said because it is wanted.
     pub(crate) fn say_health(&mut self) {
         if self.machine.healthy {
             self.report(self.machine.order(), Observation::Healthy, String::new());
-        }
-    }
-
-    /// Whether an offer should be weighed now. If so, it is being weighed from here on.
-    pub(crate) fn begin_weighing(&mut self, rollout: &tidegate_domain::ids::RolloutId, now: Instant) -> bool {
-        let free = matches!(self.machine.state, State::Idle {} | State::Proven { .. } | State::Reverted { .. });
-        let done = self.machine.state.trial().is_some_and(|trial| trial.rollout == *rollout);
-        let due = free && !done && !self.weighing && self.weigh_at <= now;
-        self.weighing |= due;
-        due
-    }
-
-    /// The offer passed.
-    pub(crate) fn accepted(&mut self, accepted: Accepted) {
-        self.weighing = false;
-        let order = accepted.trial.order;
-        let release = accepted.trial.release;
-        let wanted: Vec<Digest> = self.dir.pointers().named().chain([release]).collect();
-        self.dir.delete_slots_except(&wanted);
-        let kept = self.dir.make().and_then(|()| self.dir.keep_manifest(release, &accepted.manifest_bytes));
-        match kept {
-            Ok(()) => self.event(&Event::Offered(Box::new(accepted.trial))),
-            Err(error) => {
-                let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
-                self.offer_refused(order, reason, error.to_string());
-            }
-        }
-    }
-
-    /// The offer, or its files, were refused: said, and weighed again later.
-    pub(crate) fn offer_refused(&mut self, order: Digest, reason: RefusalReason, detail: String) {
-        tracing::warn!(package = %self.name, "refused: {}: {detail}", crate::verdict::word(reason));
-        self.weigh_later();
-        self.event(&Event::Refused { order, reason, detail });
-    }
-
-    /// Nothing came of it: weighed again later.
-    pub(crate) fn weigh_later(&mut self) {
-        self.weighing = false;
-        self.weigh_at = Instant::now() + self.weigh_again;
-        self.weigh_again = self.weigh_again.saturating_mul(2).min(WEIGH_AGAIN_MAX);
-    }
-
-    /// The download ended.
-    pub(crate) fn fetched(&mut self, order: Digest, result: Result<(), download::NotFetched>) {
-        let current = matches!(&self.machine.state, State::Fetching { trial } if trial.order == order);
-        if !current {
-            return;
-        }
-        self.download = None;
-        match result {
-            Ok(()) => {
-                (self.weigh_again, self.refused) = (WEIGH_AGAIN, None);
-                self.event(&Event::Fetched);
-            }
-            Err(download::NotFetched::Refused(refusal)) => self.offer_refused(order, refusal.reason, refusal.detail),
-            Err(download::NotFetched::Stopped) => {}
-        }
-    }
-
-    /// Whether the device holds an order in hand and waits for its go.
-    pub(crate) fn waits_for_go(&self, order: Digest) -> bool {
-        matches!(&self.machine.state, State::Staged { trial } if trial.order == order)
-    }
-
-    /// The question for the go got no answer.
-    pub(crate) fn ask_go_later(&mut self) {
-        if matches!(self.machine.state, State::Staged { .. }) {
-            self.go_at = Some(Instant::now() + self.go_again);
-            self.go_again = self.go_again.saturating_mul(2).min(GO_AGAIN_MAX);
         }
     }
 
@@ -497,11 +323,10 @@ impl Package {
     /// A round of probes ended.
     pub(crate) fn probed(&mut self, generation: u64, result: Result<(), String>, now: Instant) {
         self.probing = false;
-        self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
         if generation != self.payload.generation() || !self.payload.is_up() {
-            self.probe_at = now;
             return;
         }
+        self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
         match result {
             Ok(()) => self.event(&Event::Healthy),
             Err(detail) => {

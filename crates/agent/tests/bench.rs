@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidegate_domain::digest::Digest;
 
-use crate::fleet::{DEVICE, Fleet, PACKAGE, Release, release};
+use crate::fleet::{DEVICE, Fleet, PACKAGE, POLICY, Release, release};
 use crate::server::Server;
 
 /// A payload that runs its slot's `start` script: a release decides by its content what happens.
@@ -61,9 +61,25 @@ impl Bench {
     }
 
     pub(crate) fn offer_files(&self, version: &str, files: &[(&str, &[u8])], order_seq: u64) -> Release {
+        self.offer_changed(version, files, order_seq, POLICY, probed)
+    }
+
+    /// Offers a release with its manifest changed, under another policy.
+    pub(crate) fn offer_changed(
+        &self,
+        version: &str,
+        files: &[(&str, &[u8])],
+        order_seq: u64,
+        policy: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Release {
         self.server.with(|world| {
-            let release = world.fleet.publish(version, files, probed);
-            world.offer = Some(world.fleet.parts(&release, order_seq));
+            let release = world.fleet.publish(version, files, change);
+            let mut parts = world.fleet.parts(&release, order_seq);
+            parts.policy.text = policy.to_owned();
+            parts.order.policy = parts.policy.policy_digest();
+            parts.bind();
+            world.offer = Some(parts);
             world.taken = false;
             release
         })

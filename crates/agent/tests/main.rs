@@ -2,6 +2,7 @@
 //! No stand-in for what a device does: real files, real payloads, real signals.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod activation;
 mod bench;
 mod drills;
 mod fleet;
