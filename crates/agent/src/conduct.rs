@@ -1,6 +1,8 @@
 //! The main loop: owns the packages and the outbox, hears from the network thread, probes and downloads, and never waits for any.
 //! What is believed was verified elsewhere; what is decided is decided by the device machine.
 
+mod hear;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -9,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tidegate_domain::device::Event;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{ContractName, DeviceId, PackageName};
+use tidegate_domain::observation::Observation;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_keyring::{SoftwareKey, device_key};
 use tidegate_trust::records::Report;
@@ -22,13 +24,13 @@ use crate::config::Config;
 use crate::contact::Contact;
 use crate::download::{self, NotFetched};
 use crate::enrol::Identity;
-use crate::layout::Home;
+use crate::layout::{Home, Unsent};
 use crate::outbox::{CROWDED, Outbox};
 use crate::package::{Errand, Package};
 use crate::payload::Setup;
 use crate::server::{Credentials, Server};
 use crate::sign::sign;
-use crate::talk::{Ask, Heard, News, Talker};
+use crate::talk::{Ask, Heard, Talker};
 use crate::trust_store::TrustStore;
 use crate::{clock, durable, probe};
 
@@ -178,18 +180,18 @@ impl Conductor {
 
     fn shut_down(&mut self) {
         tracing::info!("stopping");
+        self.run_errands();
         for package in self.packages.values_mut() {
             package.shut_down(Instant::now());
         }
     }
 
+    /// How long nothing is due. Before the device has joined no check-in is.
     fn wait(&self, now: Instant) -> Duration {
         let packages = self.packages.values().map(|package| package.look_within(now)).min();
-        let check_in = self.check_in_at.saturating_duration_since(now);
-        packages
-            .unwrap_or(Duration::from_secs(1))
-            .min(if self.checking_in { Duration::MAX } else { check_in })
-            .max(Duration::from_millis(2))
+        let speaks = self.credentials.is_some() && !self.checking_in;
+        let check_in = if speaks { self.check_in_at.saturating_duration_since(now) } else { Duration::MAX };
+        packages.unwrap_or(Duration::from_secs(1)).min(check_in).max(Duration::from_millis(2))
     }
 
     /// Lets time pass for every package, runs probes and errands, and speaks to the server where that is due.
@@ -226,13 +228,7 @@ impl Conductor {
         }
         for (name, errand) in errands {
             match errand {
-                Errand::Report { order, observation, detail, age } => {
-                    let crowded = matches!(observation, tidegate_domain::observation::Observation::Healthy);
-                    if crowded && self.outbox.len() >= CROWDED {
-                        continue;
-                    }
-                    self.report(&name, order, observation, detail, age);
-                }
+                Errand::Report { report, again } => self.report(&name, report, again),
                 Errand::AskGo(trial) => self.ask(Ask::Go { package: name, trial }),
                 Errand::Fetch { .. } if self.credentials.is_none() => self.waiting_downloads.push((name, errand)),
                 Errand::Fetch { release, order, manifest, stop } => {
@@ -248,14 +244,12 @@ impl Conductor {
         }
     }
 
-    fn report(
-        &mut self,
-        package: &PackageName,
-        order: Option<Digest>,
-        observation: tidegate_domain::observation::Observation,
-        detail: String,
-        age: Elapsed,
-    ) {
+    fn report(&mut self, package: &PackageName, report: Unsent, again: bool) {
+        let Unsent { order, observation, detail, age_ms } = report;
+        let crowded = observation == Observation::Healthy && self.outbox.len() >= CROWDED;
+        if crowded || (again && self.outbox.holds(package, order, &observation)) {
+            return;
+        }
         let status = self.packages.get(package).map(Package::status);
         let body = Report {
             fleet: self.fleet,
@@ -265,7 +259,7 @@ impl Conductor {
             order,
             observation,
             detail: cut(detail),
-            age_ms: age.as_ms(),
+            age_ms,
             current: status.as_ref().and_then(|status| status.current),
             fallback: status.as_ref().and_then(|status| status.fallback),
             at_ms: clock::now(WallTime::default()),
@@ -320,105 +314,6 @@ impl Conductor {
         if let Some(package) = self.packages.get_mut(name) {
             act(package);
         }
-    }
-
-    fn hear(&mut self, heard: Heard, now: Instant) {
-        match heard {
-            Heard::Joined(credentials) => {
-                self.credentials = Some(credentials);
-                (self.check_in_at, self.report_at) = (now, now);
-            }
-            Heard::CheckedIn(news) => self.take_news(*news, now),
-            Heard::CheckInFailed => {
-                self.checking_in = false;
-                self.check_in_at = now + self.again();
-            }
-            Heard::Accepted(accepted) => {
-                let name = accepted.package.clone();
-                self.with(&name, |package| package.accepted(*accepted));
-            }
-            Heard::Refused { package, order, refusal } => {
-                self.with(&package, |package| package.offer_refused(order, refusal.reason, refusal.detail));
-            }
-            Heard::NotConsidered(package) => self.with(&package, Package::weigh_later),
-            Heard::GoGiven { package, order } => self.go_answered(&package, order, |_| Event::GoGiven),
-            Heard::NoGo { package, order, refusal } => self.go_answered(&package, order, |package| {
-                package.weigh_later();
-                match refusal {
-                    Some(refusal) => Event::Refused { order, reason: refusal.reason, detail: refusal.detail },
-                    None => Event::GoDenied,
-                }
-            }),
-            Heard::GoUnanswered(package) => self.with(&package, Package::ask_go_later),
-            Heard::ReturnOrdered { package, order } => {
-                self.with(&package, |package| package.event(&Event::RevertOrdered { order }));
-            }
-            Heard::Acknowledged(seq) => {
-                self.contact.heard(now);
-                (self.reporting, self.unanswered, self.report_at) = (false, 0, now);
-                self.outbox.acknowledged(seq);
-            }
-            Heard::ReportFailed => {
-                self.reporting = false;
-                self.report_at = now + self.again();
-            }
-        }
-    }
-
-    fn go_answered(&mut self, name: &PackageName, order: Digest, event: impl FnOnce(&mut Package) -> Event) {
-        // An answer to an order that was halted or refused meanwhile is for nobody.
-        self.with(name, |package| {
-            if package.waits_for_go(order) {
-                let event = event(package);
-                package.event(&event);
-            }
-        });
-    }
-
-    fn take_news(&mut self, news: News, now: Instant) {
-        self.contact.heard(now);
-        (self.checking_in, self.unanswered) = (false, 0);
-        self.check_in = news.check_in.clamp(CHECK_IN_MIN, CHECK_IN_MAX);
-        self.check_in_at = now + jittered(self.check_in);
-        if self.store_epoch.as_ref().is_some_and(|held| *held != news.store_epoch)
-            && let Some(last) = self.outbox.last()
-        {
-            self.ask(Ask::Report(vec![last.clone()]));
-        }
-        self.store_epoch = Some(news.store_epoch);
-        for package in self.packages.values_mut() {
-            for order in &news.halts {
-                package.event(&Event::Halted { order: *order });
-            }
-        }
-        for (name, order, release) in news.fleet_proven {
-            self.with(&name, |package| package.event(&Event::FleetProven { order, release }));
-        }
-        for rollout in news.reverts {
-            self.ask(Ask::ConsiderReturn(rollout));
-        }
-        for name in &news.health_wanted {
-            self.with(name, Package::say_health);
-        }
-        let offers = self.contracts();
-        for notice in news.offers {
-            let weigh = self.packages.get_mut(&notice.package);
-            if weigh.is_some_and(|package| package.begin_weighing(&notice.rollout, now)) {
-                self.ask(Ask::Consider { notice, offers: offers.clone() });
-            }
-        }
-    }
-
-    /// The contracts that the device offers: its own, and those of every fallback.
-    fn contracts(&self) -> BTreeMap<ContractName, u64> {
-        let mut all = self.offers.clone();
-        for manifest in self.packages.values().filter_map(Package::fallback_manifest) {
-            for (name, level) in manifest.offers {
-                let held = all.entry(name).or_default();
-                *held = (*held).max(level);
-            }
-        }
-        all
     }
 
     /// How long to wait before the server is tried again: longer each time.

@@ -9,6 +9,7 @@ use tidegate_domain::device::guard::Attempts;
 use tidegate_domain::device::{Machine, Pointers};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::PackageName;
+use tidegate_domain::observation::Observation;
 use tidegate_domain::release::Manifest;
 
 use crate::durable::{self, DiskError};
@@ -34,6 +35,24 @@ pub(crate) struct PackageDir {
 struct StateFile {
     format: u32,
     machine: Machine,
+    /// Reports that belong to the last change and may not be in the outbox yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unsent: Vec<Unsent>,
+}
+
+/// A report as it is kept together with the machine's change that it tells of: a kill between the two loses neither.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Unsent {
+    /// The order that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) order: Option<Digest>,
+    /// What was seen.
+    pub(crate) observation: Observation,
+    /// A few words for people.
+    pub(crate) detail: String,
+    /// How long after the take.
+    pub(crate) age_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -208,14 +227,14 @@ impl PackageDir {
         }
     }
 
-    /// The machine as it was written; none where there is none.
-    pub(crate) fn machine(&self) -> Result<Option<Machine>, DiskError> {
+    /// The machine as it was written, with reports that may not have been kept; none where there is none.
+    pub(crate) fn machine(&self) -> Result<Option<(Machine, Vec<Unsent>)>, DiskError> {
         let file: Option<StateFile> = durable::read_json(&self.dir.join("state.json"))?;
-        Ok(file.map(|file| file.machine))
+        Ok(file.map(|file| (file.machine, file.unsent)))
     }
 
-    pub(crate) fn write_machine(&self, machine: &Machine) -> Result<(), DiskError> {
-        let file = StateFile { format: FORMAT, machine: machine.clone() };
+    pub(crate) fn write_machine(&self, machine: &Machine, unsent: &[Unsent]) -> Result<(), DiskError> {
+        let file = StateFile { format: FORMAT, machine: machine.clone(), unsent: unsent.to_vec() };
         durable::write_json(&self.dir.join("state.json"), &file, &format!("state-{}", machine.state.word()))
     }
 

@@ -7,6 +7,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::PackageName;
+use tidegate_domain::observation::Observation;
 use tidegate_trust::records::Report;
 use tidegate_trust::signed::Unverified;
 use tidegate_wire::device::REPORTS_MAX;
@@ -96,6 +99,15 @@ impl Outbox {
         }
         self.last = Some(report.clone());
         self.waiting.insert(number, report);
+    }
+
+    /// Whether such a report waits or was the last one: after a kill nobody knows whether it was made.
+    pub(crate) fn holds(&self, package: &PackageName, order: Option<Digest>, observation: &Observation) -> bool {
+        self.waiting.values().chain(&self.last).any(|report| {
+            report
+                .danger_unchecked_body()
+                .is_ok_and(|body| body.package == *package && body.order == order && body.observation == *observation)
+        })
     }
 
     /// How many wait.

@@ -3,11 +3,14 @@
 //! The order is always: machine on disk, then effects. What concerns the whole device (reports, questions to the server) is handed
 //! back as an [`Errand`].
 
+mod effects;
+mod offers;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tidegate_domain::device::guard::Attempts;
-use tidegate_domain::device::{Effect, Event, Machine, State, Trial};
+use tidegate_domain::device::{Effect, Event, Machine, State, Step, Trial};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::PackageName;
 use tidegate_domain::observation::{Observation, RefusalReason};
@@ -17,9 +20,8 @@ use tidegate_wire::device::PackageStatus;
 
 use crate::download::{self, Stop};
 use crate::durable::DiskError;
-use crate::layout::PackageDir;
+use crate::layout::{PackageDir, Unsent};
 use crate::payload::{Payload, Seen, Setup};
-use crate::verdict::Accepted;
 
 /// How long all must be well before attempts of a release from the factory are forgotten.
 const SETTLE: Elapsed = Elapsed::from_s(600);
@@ -40,14 +42,8 @@ const GO_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Something that the main loop does for a package.
 #[derive(Debug)]
 pub(crate) enum Errand {
-    /// Sign and send.
-    Report {
-        order: Option<Digest>,
-        observation: Observation,
-        detail: String,
-        /// How long after the take it was seen.
-        age: Elapsed,
-    },
+    /// Sign, keep and send. `again`: it may have been kept before the agent was killed.
+    Report { report: Unsent, again: bool },
     /// Fetch the files of this release.
     Fetch { release: Digest, order: Digest, manifest: Box<Manifest>, stop: Stop },
     /// Ask for the go.
@@ -87,11 +83,11 @@ impl Package {
     pub(crate) fn open(setup: Setup, initial: Option<&Path>, now: Instant) -> Result<Package, String> {
         let (name, dir) = (setup.package.clone(), setup.dir.clone());
         let made = dir.make();
-        let machine = match dir.machine().map_err(|e| e.to_string())? {
-            Some(machine) => machine,
+        let (machine, unsent) = match dir.machine().map_err(|e| e.to_string())? {
+            Some(kept) => kept,
             None => {
                 made.map_err(|e| e.to_string())?;
-                Machine::new(SETTLE)
+                (Machine::new(SETTLE), Vec::new())
             }
         };
         if let Some(folder) = initial
@@ -122,7 +118,7 @@ impl Package {
             go_at: None,
             go_again: GO_AGAIN,
             refused: None,
-            errands: Vec::new(),
+            errands: unsent.into_iter().map(|report| Errand::Report { report, again: true }).collect(),
         })
     }
 
@@ -130,13 +126,13 @@ impl Package {
     pub(crate) fn resume(&mut self) {
         let attempts = self.dir.attempts();
         let left = match &self.machine.state {
-            State::Activating { trial, .. } | State::Proving { trial, .. } | State::Proven { trial, .. } => {
+            State::Activating { trial, .. } => {
                 let current = self.dir.pointers().current;
-                attempts.as_ref().filter(|a| a.has_left(trial.release, trial.order, current))
+                attempts.as_ref().is_some_and(|a| a.has_left(trial.release, trial.order, current))
             }
-            _ => None,
+            _ => self.has_been_returned(),
         };
-        let returned = left.map(|a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts));
+        let returned = left.then(|| attempts_had(attempts.as_ref()));
         if attempts.as_ref().is_some_and(|a| a.count > 0) && self.machine.settling.is_none() {
             self.machine.settling = Some(Elapsed::ZERO);
         }
@@ -160,6 +156,20 @@ impl Package {
     /// Where the package lies.
     pub(crate) fn dir(&self) -> &PackageDir {
         &self.dir
+    }
+
+    /// Whether something else is current than the release that the machine believes to run. What is well then proves nothing of it.
+    fn has_been_returned(&self) -> bool {
+        let expected = match &self.machine.state {
+            State::Activating { trial, .. } | State::Proving { trial, .. } | State::Proven { trial, .. } => {
+                Some(trial.release)
+            }
+            State::Idle {} | State::Fetching { .. } | State::Staged { .. } => {
+                self.machine.proven.as_ref().map(|proven| proven.trial.release)
+            }
+            State::Reverting { .. } | State::Reverted { .. } => None,
+        };
+        expected.is_some() && expected != self.dir.pointers().current
     }
 
     /// What the main loop is to do, in order.
@@ -195,15 +205,19 @@ impl Package {
         };
         let (from, to) = (self.machine.state.word(), step.machine.state.word());
         let only_time = matches!(event, Event::Tick { .. }) && step.effects.is_empty() && from == to;
-        if step.machine != self.machine && !only_time {
-            if let Err(error) = self.dir.write_machine(&step.machine) {
-                tracing::error!(package = %self.name, "{error}");
-                if matches!(event, Event::Offered(_) | Event::Fetched | Event::GoGiven) {
-                    return self.refuse_for_storage(&error);
-                }
-                self.unsaved = true;
+        let unsent = self.unsent(&step);
+        if step.machine != self.machine
+            && !only_time
+            && let Err(error) = self.dir.write_machine(&step.machine, &unsent)
+        {
+            tracing::error!(package = %self.name, "{error}");
+            if matches!(event, Event::Offered(_) | Event::Fetched | Event::GoGiven) {
+                return self.refuse_for_storage(event, &error);
             }
+            self.unsaved = true;
         }
+        // Written again later without them, once they are in the outbox.
+        self.unsaved |= !unsent.is_empty();
         self.unsaved |= only_time;
         self.machine = step.machine;
         if from != to {
@@ -214,124 +228,31 @@ impl Package {
         }
     }
 
-    /// What cannot be written down is not begun.
-    fn refuse_for_storage(&mut self, error: &DiskError) {
-        let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
-        let order = self.machine.state.trial().map(|trial| trial.order);
-        if let Some(order) = order {
-            let refused = Event::Refused { order, reason, detail: error.to_string() };
-            self.event(&refused);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        let done = match effect {
-            Effect::Fetch => {
-                self.fetch();
-                Ok(())
-            }
-            Effect::StopFetching => {
-                if let Some(stop) = self.download.take() {
-                    stop.stop();
-                }
-                self.go_at = None;
-                Ok(())
-            }
-            Effect::AskGo => {
-                self.go_at = Some(Instant::now());
-                Ok(())
-            }
-            Effect::StopPayload => {
-                let next = match &self.machine.state {
-                    State::Reverting { .. } => self.dir.pointers().behind(),
-                    state => state.trial().map(|trial| trial.release),
-                };
-                if !self.payload.is_signalled_by(next.and_then(|next| self.dir.manifest(next)).as_ref()) {
-                    self.payload.stop();
-                }
-                Ok(())
-            }
-            Effect::PointCurrent { release, order } => self.point_current(release, order),
-            Effect::PointBack { from } => self.point_back(from),
-            Effect::StartPayload => {
-                self.payload.start();
-                Ok(())
-            }
-            Effect::RestartPayload => self.restart_planned(),
-            Effect::MarkProven { release } => self.dir.change_attempts(release, "proven-kept", |attempts| {
-                (attempts.proven, attempts.count) = (true, 0);
-            }),
-            Effect::ResetAttempts => match self.dir.pointers().current {
-                Some(current) => self.dir.change_attempts(current, "attempts-kept", |attempts| attempts.count = 0),
-                None => Ok(()),
-            },
-            Effect::AdvanceFallback { release } => self.dir.advance(release),
+    /// The reports of a step, and those before it that the main loop did not keep yet.
+    fn unsent(&self, step: &Step) -> Vec<Unsent> {
+        let waiting = self.errands.iter().filter_map(|errand| match errand {
+            Errand::Report { report, .. } => Some(report.clone()),
+            Errand::Fetch { .. } | Errand::AskGo(_) => None,
+        });
+        let new = step.effects.iter().filter_map(|effect| match effect {
             Effect::Report { order, observation, detail } => {
-                self.report(order, observation, detail);
-                Ok(())
+                Some(unsent(&step.machine, *order, observation.clone(), detail.clone()))
             }
+            _ => None,
+        });
+        waiting.chain(new).collect()
+    }
+
+    /// What cannot be written down is not begun.
+    fn refuse_for_storage(&mut self, event: &Event, error: &DiskError) {
+        let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
+        let order = match event {
+            Event::Offered(trial) => Some(trial.order),
+            _ => self.machine.state.trial().map(|trial| trial.order),
         };
-        if let Err(error) = done {
-            tracing::error!(package = %self.name, "{error}");
+        if let Some(order) = order {
+            self.offer_refused(order, reason, error.to_string());
         }
-    }
-
-    fn fetch(&mut self) {
-        let Some(trial) = self.machine.state.trial().cloned() else { return };
-        let Some(manifest) = self.dir.manifest(trial.release) else {
-            let detail = "the manifest that was kept is gone".to_owned();
-            self.event(&Event::Refused { order: trial.order, reason: RefusalReason::Manifest, detail });
-            return;
-        };
-        let stop = Stop::default();
-        self.download = Some(stop.clone());
-        let (release, order) = (trial.release, trial.order);
-        self.errands.push(Errand::Fetch { release, order, manifest: Box::new(manifest), stop });
-    }
-
-    fn point_current(&mut self, release: Digest, order: Digest) -> Result<(), DiskError> {
-        let attempts = self.dir.attempts();
-        let tried = attempts.as_ref().is_some_and(|a| a.slot == release && a.order == Some(order));
-        if tried && self.dir.pointers().current == Some(release) {
-            return Ok(());
-        }
-        let taken = Attempts::of_taken(release, order, attempts.map_or(0, |a| a.starts));
-        self.dir.write_attempts(&taken, "attempts-kept")?;
-        self.dir.point_current(Some(release), "current-pointer")
-    }
-
-    fn point_back(&mut self, from: Digest) -> Result<(), DiskError> {
-        let pointers = self.dir.pointers();
-        if pointers.current != Some(from) {
-            return Ok(());
-        }
-        self.dir.point_current(pointers.behind(), "current-pointer")
-    }
-
-    fn restart_planned(&mut self) -> Result<(), DiskError> {
-        let marked = match self.dir.pointers().current {
-            Some(current) => self.dir.change_attempts(current, "attempts-kept", |attempts| attempts.planned = true),
-            None => Ok(()),
-        };
-        self.payload.stop();
-        self.payload.start();
-        marked
-    }
-
-    fn report(&mut self, order: Option<Digest>, observation: Observation, detail: String) {
-        if let Observation::Refused { reason } = observation {
-            // The offer stands, and so may what is wrong with it: said once, not at every look.
-            let about = order.map(|order| (order, reason));
-            if about.is_some() && std::mem::replace(&mut self.refused, about) == about {
-                return;
-            }
-        }
-        let age = match observation {
-            Observation::Refused { .. } => Elapsed::ZERO,
-            _ if order.is_none() => Elapsed::ZERO,
-            _ => self.machine.age,
-        };
-        self.errands.push(Errand::Report { order, observation, detail, age });
     }
 
     /// All is well, said because it is wanted.
@@ -341,82 +262,17 @@ impl Package {
         }
     }
 
-    /// Whether an offer should be weighed now. If so, it is being weighed from here on.
-    pub(crate) fn begin_weighing(&mut self, rollout: &tidegate_domain::ids::RolloutId, now: Instant) -> bool {
-        let free = matches!(self.machine.state, State::Idle {} | State::Proven { .. } | State::Reverted { .. });
-        let done = self.machine.state.trial().is_some_and(|trial| trial.rollout == *rollout);
-        let due = free && !done && !self.weighing && self.weigh_at <= now;
-        self.weighing |= due;
-        due
-    }
-
-    /// The offer passed.
-    pub(crate) fn accepted(&mut self, accepted: Accepted) {
-        self.weighing = false;
-        let order = accepted.trial.order;
-        let release = accepted.trial.release;
-        let wanted: Vec<Digest> = self.dir.pointers().named().chain([release]).collect();
-        self.dir.delete_slots_except(&wanted);
-        let kept = self.dir.make().and_then(|()| self.dir.keep_manifest(release, &accepted.manifest_bytes));
-        match kept {
-            Ok(()) => self.event(&Event::Offered(Box::new(accepted.trial))),
-            Err(error) => {
-                let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
-                self.offer_refused(order, reason, error.to_string());
-            }
-        }
-    }
-
-    /// The offer, or its files, were refused: said, and weighed again later.
-    pub(crate) fn offer_refused(&mut self, order: Digest, reason: RefusalReason, detail: String) {
-        tracing::warn!(package = %self.name, "refused: {}: {detail}", crate::verdict::word(reason));
-        self.weigh_later();
-        self.event(&Event::Refused { order, reason, detail });
-    }
-
-    /// Nothing came of it: weighed again later.
-    pub(crate) fn weigh_later(&mut self) {
-        self.weighing = false;
-        self.weigh_at = Instant::now() + self.weigh_again;
-        self.weigh_again = self.weigh_again.saturating_mul(2).min(WEIGH_AGAIN_MAX);
-    }
-
-    /// The download ended.
-    pub(crate) fn fetched(&mut self, order: Digest, result: Result<(), download::NotFetched>) {
-        let current = matches!(&self.machine.state, State::Fetching { trial } if trial.order == order);
-        if !current {
-            return;
-        }
-        self.download = None;
-        match result {
-            Ok(()) => {
-                (self.weigh_again, self.refused) = (WEIGH_AGAIN, None);
-                self.event(&Event::Fetched);
-            }
-            Err(download::NotFetched::Refused(refusal)) => self.offer_refused(order, refusal.reason, refusal.detail),
-            Err(download::NotFetched::Stopped) => {}
-        }
-    }
-
-    /// Whether the device holds an order in hand and waits for its go.
-    pub(crate) fn waits_for_go(&self, order: Digest) -> bool {
-        matches!(&self.machine.state, State::Staged { trial } if trial.order == order)
-    }
-
-    /// The question for the go got no answer.
-    pub(crate) fn ask_go_later(&mut self) {
-        if matches!(self.machine.state, State::Staged { .. }) {
-            self.go_at = Some(Instant::now() + self.go_again);
-            self.go_again = self.go_again.saturating_mul(2).min(GO_AGAIN_MAX);
-        }
-    }
-
     /// Looks at the payload and lets time pass.
     pub(crate) fn tick(&mut self, now: Instant, passed: Elapsed, in_contact: bool) {
         for seen in self.payload.look(now) {
             match seen {
                 Seen::Returned { attempt } => self.event(&Event::ReturnedByGuard { attempt }),
                 Seen::Started { attempt } => {
+                    // A guard that was killed after it moved the pointer has returned the package all the same.
+                    if self.has_been_returned() {
+                        let attempt = attempts_had(self.dir.attempts().as_ref());
+                        self.event(&Event::ReturnedByGuard { attempt });
+                    }
                     self.probe_at = now + PROBE_FIRST;
                     self.event(&Event::Started { attempt });
                 }
@@ -440,14 +296,14 @@ impl Package {
             self.go_at = None;
             self.errands.push(Errand::AskGo(trial.clone()));
         }
-        if self.unsaved && now.saturating_duration_since(self.saved_at) >= KEEP_EVERY {
+        if self.unsaved && self.errands.is_empty() && now.saturating_duration_since(self.saved_at) >= KEEP_EVERY {
             self.save(now);
         }
     }
 
     fn save(&mut self, now: Instant) {
         self.saved_at = now;
-        match self.dir.write_machine(&self.machine) {
+        match self.dir.write_machine(&self.machine, &[]) {
             Ok(()) => self.unsaved = false,
             Err(error) => tracing::warn!(package = %self.name, "{error}"),
         }
@@ -467,11 +323,10 @@ impl Package {
     /// A round of probes ended.
     pub(crate) fn probed(&mut self, generation: u64, result: Result<(), String>, now: Instant) {
         self.probing = false;
-        self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
         if generation != self.payload.generation() || !self.payload.is_up() {
-            self.probe_at = now;
             return;
         }
+        self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
         match result {
             Ok(()) => self.event(&Event::Healthy),
             Err(detail) => {
@@ -510,4 +365,15 @@ impl Package {
         self.payload.stop();
         self.save(now);
     }
+}
+
+/// How many attempts the slot had that was left.
+fn attempts_had(attempts: Option<&Attempts>) -> u32 {
+    attempts.map_or(0, |a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts))
+}
+
+fn unsent(machine: &Machine, order: Option<Digest>, observation: Observation, detail: String) -> Unsent {
+    let taken = order.is_some() && !matches!(observation, Observation::Refused { .. });
+    let age_ms = if taken { machine.age.as_ms() } else { 0 };
+    Unsent { order, observation, detail, age_ms }
 }

@@ -2,6 +2,8 @@
 //!
 //! It owns what the device holds for true and passes on only what was verified. It never touches a package's state.
 
+mod message;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
@@ -14,8 +16,7 @@ use tidegate_domain::ids::{ContractName, PackageName, RolloutId};
 use tidegate_domain::observation::RefusalReason;
 use tidegate_domain::release::MANIFEST_BYTES_MAX;
 use tidegate_keyring::SoftwareKey;
-use tidegate_trust::records::{Enrolment, GoRequest, Order, PermitKind, Report};
-use tidegate_trust::signed::Unverified;
+use tidegate_trust::records::{Enrolment, GoRequest, Order, PermitKind};
 use tidegate_wire::device::{CheckIn, CheckInAnswer, Offer, OfferNotice, Reports};
 
 use crate::durable::DiskError;
@@ -26,96 +27,11 @@ use crate::sign::sign;
 use crate::trust_store::{TrustError, TrustStore};
 use crate::verdict::{self, Accepted, Refusal};
 
+pub(crate) use message::{Ask, Heard, News};
+
 /// While a device cannot join: after how long it tries again, at first and at most.
 const JOIN_AGAIN: Duration = Duration::from_millis(500);
 const JOIN_AGAIN_MAX: Duration = Duration::from_secs(300);
-
-/// A question for the server.
-pub(crate) enum Ask {
-    /// The device is there.
-    CheckIn(CheckIn),
-    /// An offer waits: may it be taken?
-    Consider {
-        /// The notice.
-        notice: OfferNotice,
-        /// The contracts that the device offers.
-        offers: BTreeMap<ContractName, u64>,
-    },
-    /// A return was ordered: is that so?
-    ConsiderReturn(RolloutId),
-    /// The files are staged: may the device activate?
-    Go {
-        /// The package.
-        package: PackageName,
-        /// What is staged.
-        trial: Box<Trial>,
-    },
-    /// Reports to hand over.
-    Report(Vec<Unverified<Report>>),
-}
-
-/// What came of a question; everything in it is verified.
-pub(crate) enum Heard {
-    /// The device is enrolled, with these credentials.
-    Joined(Credentials),
-    /// An authenticated answer to a check-in.
-    CheckedIn(Box<News>),
-    /// No answer to a check-in.
-    CheckInFailed,
-    /// The offer passed; its files are to be fetched.
-    Accepted(Box<Accepted>),
-    /// The offer was refused.
-    Refused {
-        /// The package.
-        package: PackageName,
-        /// The order.
-        order: Digest,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// Nothing came of weighing the offer; it is offered again.
-    NotConsidered(PackageName),
-    /// The go, verified.
-    GoGiven {
-        /// The package.
-        package: PackageName,
-        /// The order.
-        order: Digest,
-    },
-    /// The server says no, or (`refusal`) what it said is no go.
-    NoGo {
-        /// The package.
-        package: PackageName,
-        /// The order.
-        order: Digest,
-        /// Why what came is no go; none where the server said no.
-        refusal: Option<Refusal>,
-    },
-    /// No answer to the question for a go: ask again.
-    GoUnanswered(PackageName),
-    /// A permit of kind `revert` reaches this device.
-    ReturnOrdered {
-        /// The package.
-        package: PackageName,
-        /// The order.
-        order: Digest,
-    },
-    /// Reports are kept up to this number.
-    Acknowledged(u64),
-    /// No answer to reports.
-    ReportFailed,
-}
-
-/// What a check-in brought.
-pub(crate) struct News {
-    pub(crate) check_in: Duration,
-    pub(crate) store_epoch: String,
-    pub(crate) offers: Vec<OfferNotice>,
-    pub(crate) health_wanted: Vec<PackageName>,
-    pub(crate) halts: Vec<Digest>,
-    pub(crate) fleet_proven: Vec<(PackageName, Digest, Digest)>,
-    pub(crate) reverts: Vec<RolloutId>,
-}
 
 /// Everything that the thread owns.
 pub(crate) struct Talker {
@@ -137,8 +53,6 @@ enum Weighed {
 enum NotWeighed {
     #[error(transparent)]
     Server(#[from] ServerError),
-    #[error(transparent)]
-    Disk(#[from] DiskError),
     #[error("{0}")]
     Held(String),
 }
@@ -275,11 +189,14 @@ impl Talker {
             }
         }
         let halts = news.halts.clone();
-        trust.note(|seen| {
+        let noted = trust.note(|seen| {
             for order in halts {
                 seen.note_halt(order);
             }
-        })?;
+        });
+        if let Err(error) = noted {
+            tracing::warn!("{error}");
+        }
         Ok(news)
     }
 
@@ -321,7 +238,7 @@ impl Talker {
             Ok(()) => {}
             Err(TrustError::Refused(refusal)) => return refused(refusal),
             Err(TrustError::Server(error)) => return Err(error.into()),
-            Err(TrustError::Disk(error)) => return Err(error.into()),
+            Err(TrustError::Disk(error)) => return refused(by_storage(&error)),
             Err(error) => return Err(NotWeighed::Held(error.to_string())),
         }
         let held = enrol::held(trust, &enrolment).ok_or_else(nothing_held)?;
@@ -343,8 +260,13 @@ impl Talker {
         let manifest = read_manifest(server, who, body.release, length)?;
         match verdict::judge_manifest(&opened, manifest, offers) {
             Ok(accepted) => {
-                trust.note(|seen| seen.note_order(&accepted.package, accepted.order_seq, accepted.trial.order))?;
-                Ok(Weighed::Accepted(Box::new(accepted)))
+                let noted = trust.note(|seen| {
+                    seen.note_order(&accepted.package, accepted.order_seq, accepted.trial.order);
+                });
+                match noted {
+                    Ok(()) => Ok(Weighed::Accepted(Box::new(accepted))),
+                    Err(error) => refused(by_storage(&error)),
+                }
             }
             Err(refusal) => refused(refusal),
         }
@@ -387,6 +309,11 @@ impl Talker {
 fn told(tell: &impl Fn(Heard), heard: Heard) -> bool {
     tell(heard);
     true
+}
+
+/// Storage that cannot keep what an offer needs is a refusal like any other.
+fn by_storage(error: &DiskError) -> Refusal {
+    Refusal { reason: error.refusal().unwrap_or(RefusalReason::ReadOnly), detail: error.to_string() }
 }
 
 fn nothing_held() -> NotWeighed {

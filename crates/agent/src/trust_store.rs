@@ -211,17 +211,15 @@ impl TrustStore {
         &self.seen
     }
 
-    /// Changes what was seen, and keeps it where it changed.
+    /// Changes what was seen, and keeps it where it changed. Where the storage refuses, it is remembered until the agent ends.
     pub(crate) fn note(&mut self, change: impl FnOnce(&mut Seen)) -> Result<(), DiskError> {
-        let mut seen = self.seen.clone();
-        change(&mut seen);
-        if seen == self.seen {
+        let before = self.seen.clone();
+        change(&mut self.seen);
+        if before == self.seen {
             return Ok(());
         }
-        let file = SeenFile { format: FORMAT, seen };
-        durable::write_json(&self.home.seen(), &file, "seen-kept")?;
-        self.seen = file.seen;
-        Ok(())
+        let file = SeenFile { format: FORMAT, seen: self.seen.clone() };
+        durable::write_json(&self.home.seen(), &file, "seen-kept")
     }
 
     /// The newest instant that root vouched for: it has passed, whatever the device's clock says.

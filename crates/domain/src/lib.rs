@@ -12,6 +12,7 @@ pub mod ids;
 pub mod incident;
 pub mod observation;
 pub mod policy;
+pub mod policy_check;
 pub mod release;
 pub mod rollout;
 pub mod roster;

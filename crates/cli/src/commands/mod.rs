@@ -81,7 +81,7 @@ enum Command {
     /// Run the server
     #[command(after_help = crate::up::EXAMPLES)]
     Up(crate::up::UpArgs),
-    /// What the server has recorded
+    /// The server's records, without the server
     #[command(subcommand)]
     Store(store::StoreCommand),
     /// See the main job: a good release spreads, a bad one halts by itself, and what the world had instead

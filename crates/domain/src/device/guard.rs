@@ -95,7 +95,7 @@ pub fn decide(facts: &GuardFacts) -> GuardDecision {
         _ => facts.fresh(slot),
     };
     let proven = held.proven || facts.pointers.is_fallback_or_kept(slot);
-    let counts = !held.planned && !(proven && held.ended_in_order);
+    let counts = !(held.planned || proven && held.ended_in_order);
     let attempt = if counts { held.count.saturating_add(1) } else { 0 };
     if attempt > ATTEMPTS_MAX {
         match facts.pointers.behind() {

@@ -366,6 +366,7 @@ impl Schedule {
     pub(crate) fn asks_to_go(&mut self, device: DeviceId) -> Result<(), String> {
         match self.rollout.may_take(&device, self.now) {
             Ok(Take::New) => {
+                self.may_go(&device)?;
                 self.took_at.insert(device.clone(), self.now);
                 self.apply(Fact::Took { device })
             }
@@ -375,6 +376,19 @@ impl Schedule {
                 Ok(())
             }
         }
+    }
+
+    /// What the go path promises besides the window: nothing without a permit in force, in a ring that is open, while running.
+    fn may_go(&self, device: &DeviceId) -> Result<(), String> {
+        let (_, _, place) = self.rollout.place_of(device).ok_or("a go without a place")?;
+        let Stage::Open { step } = place.stage else { return Err(format!("a go for {:?}", place.stage)) };
+        let permit = self.rollout.permits().iter().find(|permit| permit.step == step).ok_or("a go without a permit")?;
+        let word = self.rollout.phase().word();
+        let in_time = self.now <= permit.take_by_ms && self.now <= self.rollout.identity().expires_at_ms;
+        if permit.lapsed || !in_time || place.ring > self.rollout.ring() || !["running", "completed"].contains(&word) {
+            return Err(format!("{device} may go in ring {} while {word}, by {permit:?}", place.ring));
+        }
+        Ok(())
     }
 
     fn reports(&mut self, device: DeviceId) -> Result<(), String> {
