@@ -193,7 +193,8 @@ mod tests {
             |order: &Order| check(order, Digest::of(b"fleet"), &wanted(), Digest::of(b"release"), &policy(), now);
         checked(&order(now)).unwrap();
         let other = Digest::of(b"other");
-        let changes: [(&str, fn(&mut Order, Digest)); 8] = [
+        type Change = (&'static str, fn(&mut Order, Digest));
+        let changes: [Change; 8] = [
             ("fleet", |o, d| o.fleet = d),
             ("release", |o, d| o.release = d),
             ("policy", |o, d| o.policy = d),

@@ -8,7 +8,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{PackageName, Version};
 use tidegate_domain::time::WallTime;
 use tidegate_trust::tuf::acceptance::reopen_root;
-use tidegate_trust::tuf::client::{Answer, Client as Machine, Step};
+use tidegate_trust::tuf::client::{Answer, Client as Machine, ClientError, Step};
 use tidegate_trust::tuf::repository::{PackageRole, RootRole, TargetInfo, TargetsRole};
 use tidegate_trust::tuf::{Role, RoleName, TargetPath, Unverified, Verified};
 
@@ -82,8 +82,13 @@ impl Repository {
         let publishers = self.targets.role().publishers(&name).with_context(|| {
             format!("package {package} is not in this repository; right is a package that `tidegate package add` added")
         })?;
-        let Some(bytes) = self.files.get(&format!("role.{package}.json")) else { return Ok(None) };
-        self.machine.releases(&name, self.now.as_ms())?;
+        match self.machine.releases(&name, self.now.as_ms()) {
+            Ok(_) => {}
+            Err(ClientError::NothingPublished(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let bytes = self.files.get(&format!("role.{name}.json"));
+        let bytes = bytes.with_context(|| format!("the role of {package} was not kept"))?;
         Ok(Some(Unverified::<PackageRole>::parse(bytes)?.verify(publishers)?))
     }
 

@@ -16,8 +16,9 @@ use crate::enrolment_token::{TokenPlan, make_token, write_token};
 use crate::output::{Answer, facts, instant};
 
 const EXAMPLES: &str = "\
-The token is signed by an enrolment key, which the server does not hold, and carries a key of its own: keep the file (mode
-0600) as you would a password, and hand it to the devices over a way that you trust. The server is not asked.
+The token is signed by an enrolment key, which the server does not hold, and carries a key of its
+own: keep the file (mode 0600) as you would a password, and hand it to the devices over a way that
+you trust. The server is not asked.
 
 Examples:
   tidegate device token create --key fleet/offline/enrolment.key --ring canary \\

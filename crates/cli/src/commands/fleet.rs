@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::output::{Answer, facts, instant, instant_or_dash, table};
 
 const EXAMPLES: &str = "\
-Selectors: ==, !=, in [..], &&, ||, !, parentheses. An attribute that a device lacks equals nothing.
+Selectors: ==, !=, in [..], &&, ||, !, parentheses. An attribute that a device lacks equals
+nothing.
 
 Examples:
   tidegate fleet list

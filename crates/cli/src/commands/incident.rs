@@ -8,7 +8,8 @@ use crate::context::Context;
 use crate::output::{Answer, facts, instant, instant_or_dash, table};
 
 const EXAMPLES: &str = "\
-An incident opens by itself when a rollout halts, and is restored when every device that took the release is well again.
+An incident opens by itself when a rollout halts, and is restored when every device that took the
+release is well again.
 
 Examples:
   tidegate incident list

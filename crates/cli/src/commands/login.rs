@@ -14,13 +14,15 @@ use crate::output::{Answer, facts};
 use crate::settings::Login;
 
 const EXAMPLES: &str = "\
-`tidegate up` prints the code when it starts without operators. The token is stored beside config.toml, mode 0600, and is
-sent to this server only. With --fleet-digest (from fleet.json) a server of another fleet is refused; without it, the fleet
-that the server serves now is pinned: compare it with what `trust init` printed.
+`tidegate up` prints the code when it starts. The token is stored beside config.toml, mode 0600, and
+is sent to this server only. With --fleet-digest (from fleet.json) a server of another fleet is
+refused; without it, the fleet that the server serves now is pinned: compare it with what
+`trust init` printed.
 
 Examples:
   tidegate login http://127.0.0.1:7440 --code 7K2M-...
-  tidegate login https://tidegate.example:7440 --ca-file ca.pem --fleet-digest sha256:... --code 7K2M-...";
+  tidegate login https://tidegate.example:7440 --ca-file ca.pem --fleet-digest sha256:... \\
+      --code 7K2M-...";
 
 /// Log in at a server.
 #[derive(Debug, Args)]

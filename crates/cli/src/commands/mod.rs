@@ -12,6 +12,7 @@ mod release;
 pub(crate) mod roles;
 pub(crate) mod rollout;
 mod status;
+mod store;
 mod trust;
 
 use anyhow::Result;
@@ -23,7 +24,7 @@ use crate::settings::{Settings, SettingsArgs};
 
 const EXAMPLES: &str = "\
 From nothing to a first rollout:
-  tidegate trust init --dir fleet            make keys, root and envelope; take fleet/offline offline
+  tidegate trust init --dir fleet            make keys, root, envelope; take fleet/offline offline
   tidegate up --fleet fleet/server           start the server; it prints a one-time login code
   tidegate login URL --code CODE             log in
   tidegate package add content --publisher-key fleet/offline/publisher-1.key --threshold 1 \\
@@ -80,6 +81,9 @@ enum Command {
     /// Run the server
     #[command(after_help = crate::up::EXAMPLES)]
     Up(crate::up::UpArgs),
+    /// What the server has recorded
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// See the main job: a good release spreads, a bad one halts by itself, and what the world had instead
     #[command(after_help = crate::demo::EXAMPLES)]
     Demo(crate::demo::DemoArgs),
@@ -129,9 +133,12 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Incident(command) => incident::run(&context, command),
         Command::Operator(command) => operator::run(&context, command),
         Command::Up(args) => crate::up::run(&args, &context.settings.up, context.json),
+        Command::Store(command) => store::run(&context, &command),
         Command::Demo(args) => crate::demo::run(&args, context.json),
         // These two never come here: they are dispatched before anything is parsed, with their arguments as they came.
-        Command::Agent { .. } | Command::Guard { .. } => anyhow::bail!("this role takes no global flags before it"),
+        Command::Agent { .. } | Command::Guard { .. } => {
+            anyhow::bail!("a role takes no flags before it; right is `tidegate agent ...` or `tidegate guard ...`")
+        }
         Command::Login(args) => login::run(&context, &args),
         Command::Status => status::run(&context),
         Command::Completions(args) => completions::run(&args),

@@ -14,13 +14,15 @@ use crate::output::{Answer, facts, instant, table};
 use crate::repository::Repository;
 
 const EXAMPLES: &str = "\
-A package is a stream of releases with publishers of its own. Adding it takes the targets key only: publishers are named by
-their public halves (a key file is not unlocked for that). Their first release makes the package's own role.
-Adding a package again gives it these publishers instead; its releases stay.
+A package is a stream of releases with publishers of its own. Adding it takes the targets key only:
+publishers are named by their public halves (a key file is not unlocked for that). Their first
+release makes the package's own role. Adding a package again gives it these publishers instead;
+its releases stay.
 
 Examples:
   tidegate package add content --publisher-key publisher-1.key --targets-key targets.key
-  tidegate package add agent --publisher-key ada.key --publisher-key 7f3c...(64 digits) --threshold 2 --targets-key targets.key
+  tidegate package add agent --publisher-key ada.key --publisher-key 7f3c...(64 digits) \\
+      --threshold 2 --targets-key targets.key
   tidegate package list";
 
 /// Packages and who publishes them

@@ -22,8 +22,8 @@ use crate::repository::Repository;
 use crate::signing::signed_record;
 
 const EXAMPLES: &str = "\
-A policy is a TOML file. Its name in orders is NAME@DIGEST, the digest being the SHA-256 of the file: `sha256sum` prints the
-same. A rollout pins it; a change applies to later rollouts only.
+A policy is a TOML file. Its name in orders is NAME@DIGEST, the digest being the SHA-256 of the
+file: `sha256sum` prints the same. A rollout pins it; a change applies to later rollouts only.
 
 Examples:
   tidegate policy check default.toml

@@ -18,11 +18,12 @@ use crate::repository::{Repository, role_name};
 use crate::staging::{Stage, StagePlan, Template};
 
 const EXAMPLES: &str = "\
-A stage is a folder that travels: made by one publisher, signed by as many as the package needs, on machines that need no
-network, then published by anybody with the role publisher. --manifest says how the release takes effect:
+A stage is a folder that travels: made by one publisher, signed by as many as the package needs, on
+machines that need no network, then published by anybody with the role publisher. --manifest says
+how the release takes effect:
 
   downtime = \"30s\"
-  activation = { kind = \"supervise\", command = [\"/usr/bin/sensor\", \"--content\", \"{slot}\"] }
+  activation = { kind = \"supervise\", command = [\"sensor\", \"--content\", \"{slot}\"] }
   [[probes]]
   kind = \"health_file\"
   path = \"health.json\"

@@ -1,9 +1,12 @@
 //! `tidegate trust init`: makes a fleet and says what lies where and what must go offline.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
+use indicatif::ProgressBar;
 use tidegate_domain::envelope::Envelope;
 use tidegate_keyring::WorkFactor;
 
@@ -14,13 +17,15 @@ use crate::output::{Answer, facts, instant, table};
 
 const EXAMPLES: &str = "\
 Makes, whole or not at all:
-  DIR/offline/     keys that belong on no server, sealed by the passphrase: root-N, targets, publisher-N, order, enrolment, halt
-  DIR/server/      what the server gets: a credential, three keys sealed to it, and the signed files in fleet/
+  DIR/offline/     keys that belong on no server, sealed by the passphrase:
+                   root-N, targets, publisher-N, order, enrolment, halt
+  DIR/server/      what the server gets: a credential, three keys sealed to it, the signed files
   DIR/fleet.json   the fleet's name (digest of root 1) and the keys' public halves
 
 Examples:
   tidegate trust init --dir fleet
-  tidegate trust init --dir fleet --root-keys 3 --root-threshold 2 --publishers 2 --envelope envelope.toml
+  tidegate trust init --dir fleet --root-keys 3 --root-threshold 2 --publishers 2
+  tidegate trust init --dir fleet --envelope envelope.toml
   TIDE_PASS=... tidegate --passphrase-env TIDE_PASS trust init --dir fleet";
 
 /// Make a fleet: keys, root, key list and envelope
@@ -70,9 +75,22 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<Answer> {
         passphrase: context.new_passphrase("passphrase for the new offline keys")?,
         work_factor: WorkFactor::new(args.scrypt_log_n).unwrap_or_default(),
     };
-    let fleet = make_fleet(&args.dir, &plan)?;
+    let working = working(context);
+    let fleet = make_fleet(&args.dir, &plan);
+    working.finish_and_clear();
+    let fleet = fleet?;
     let text = shown(&args.dir, &fleet);
     Answer::new(fleet, text)
+}
+
+/// Sealing takes about a second a key, which should not look like nothing.
+fn working(context: &Context) -> ProgressBar {
+    if context.json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message("making and sealing keys");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 fn shown(dir: &std::path::Path, fleet: &NewFleet) -> String {

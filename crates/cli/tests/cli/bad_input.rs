@@ -36,6 +36,7 @@ const USAGE: &[Case] = &[
     (&["operator", "add", "ada", "--role", "king"], 2, &["king", "admin"]),
     (&["operator", "remove", "A B"], 2, &["A B", "a-z"]),
     (&["login", "http://127.0.0.1:1"], 2, &["--code"]),
+    (&["up", "--log-format", "xml"], 2, &["xml", "json"]),
     (&["completions", "cobol"], 2, &["cobol", "bash"]),
     (&["status", "--fleet-digest", "1234"], 2, &["1234", "sha256:"]),
     (&["status", "--passphrase-env", "A", "--passphrase-file", "b"], 2, &["--passphrase-env", "--passphrase-file"]),
@@ -73,6 +74,10 @@ const WITHOUT_SERVER: &[Case] = &[
     (&["login", "http://tidegate.example", "--code", "c"], 1, &["tidegate.example", "https://HOST:PORT"]),
     (&["login", "http://127.0.0.1:1", "--code", ""], 1, &["--code", "tidegate up"]),
     (&["login", "http://127.0.0.1:1", "--code", "c"], 1, &["no answer from http://127.0.0.1:1"]),
+    (&["store", "rebuild", "--data", "full"], 1, &["tidegate.db", "--data"]),
+    (&["up"], 1, &["--fleet is missing", "trust init"]),
+    (&["up", "--fleet", "f", "--listen", "here"], 1, &["--listen here", "127.0.0.1:7440"]),
+    (&["up", "--fleet", "f", "--tls-cert", "c"], 1, &["--tls-cert", "--tls-key"]),
     (&["status", "--config", "none.toml"], 1, &["none.toml"]),
     (&["status", "--config", "unknown.toml"], 1, &["unknown.toml"]),
 ];

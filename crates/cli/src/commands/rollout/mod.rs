@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::output::{Answer, instant, table};
 
 const EXAMPLES: &str = "\
-Starting needs a person's order key; pausing and halting need any operator, and take effect at once. Resuming opens again
-what was paused; what was halted stays halted.
+Starting needs a person's order key; pausing and halting need any operator, and take effect at once.
+Resuming opens again what was paused; what was halted stays halted.
 
 Examples:
   tidegate rollout start content 1.0.0 --policy default@sha256:... --key order.key
