@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_domain::attributes::Attributes;
 use tidegate_domain::ids::{DeviceId, PackageName};
 use tidegate_domain::time::WallTime;
-use tidegate_keyring::{Signer, SoftwareKey, TokenSecret};
+use tidegate_keyring::{Signer, SoftwareKey, TokenKey};
 use tidegate_trust::keys::Scope;
 use tidegate_trust::records::{Enrolment, EnrolmentToken};
 use tidegate_trust::signed::{Fleet, RecordError, Unverified};
@@ -91,7 +91,7 @@ enum Standing {
     /// The record is made; it may have been sent.
     Recorded(Box<EnrolRequest>),
     /// Only the token is there.
-    Invited { token: Box<Unverified<EnrolmentToken>>, secret: Box<TokenSecret>, attributes: Attributes },
+    Invited { token: Box<Unverified<EnrolmentToken>>, secret: Box<TokenKey>, attributes: Attributes },
 }
 
 impl Identity {
@@ -115,9 +115,10 @@ impl Identity {
         let bytes = durable::read(path)?.ok_or_else(|| wrong("there is no such file".to_owned()))?;
         let file: TokenFile = serde_json::from_slice(&bytes)
             .map_err(|e| wrong(format!("expected {{\"token\": RECORD, \"secret_key\": HEX}} (line {})", e.line())))?;
-        let secret = TokenSecret::parse(&file.secret_key).map_err(|e| wrong(format!("`secret_key`: {e}")))?;
+        let secret =
+            TokenKey::from_hex(&file.secret_key.clone().into()).map_err(|e| wrong(format!("`secret_key`: {e}")))?;
         let body = file.token.danger_unchecked_body()?;
-        if body.public_key.as_bytes() != &secret.key().public_key() {
+        if body.public_key.as_bytes() != &secret.public_key() {
             return Err(wrong("`secret_key` is not the secret half of the token's key".to_owned()));
         }
         let named = device.or_else(|| format!("device-{}", &key.key_id().get(..12)?).parse().ok());
@@ -196,7 +197,7 @@ impl Identity {
             enrolled_at_ms: now,
             ext: Default::default(),
         };
-        let enrolment = sign_also(sign(&enrolment, secret.key())?, key)?;
+        let enrolment = sign_also(sign(&enrolment, &**secret)?, key)?;
         let request = EnrolRequest { token: (**token).clone(), enrolment };
         let file = EnrolmentFile { format: FORMAT, request };
         durable::write_private_json(&home.enrolment(), &file, "enrolment-kept")?;

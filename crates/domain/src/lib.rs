@@ -9,6 +9,7 @@ pub mod digest;
 pub mod envelope;
 pub mod evidence;
 pub mod ids;
+pub mod incident;
 pub mod observation;
 pub mod policy;
 pub mod release;

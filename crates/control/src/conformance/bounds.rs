@@ -2,11 +2,11 @@
 
 use tidegate_domain::time::{Elapsed, WallTime};
 
-use super::trial::{Outcome, Trial, acquire, append, at, decision, departure, entry, report, same};
+use super::trial::{Outcome, Promise, Trial, acquire, append, at, decision, departure, entry, report, same};
 use crate::contract::bounds as max;
 use crate::contract::{Fence, NewEntry, Request, Seq, StoreError, Table};
 
-pub(super) const CASES: &[(&str, fn(&mut Trial<'_, '_>) -> Outcome)] = &[
+pub(super) const CASES: &[(&str, Promise)] = &[
     ("entries beyond a bound are refused by name", entries),
     ("leases and reads beyond a bound are refused by name", leases_and_reads),
     ("entries at every bound are admitted", at_the_bounds),

@@ -1,9 +1,9 @@
 //! Cases of the lease: who may write, and that nobody else can.
 
-use super::trial::{Outcome, TTL_MS, Trial, append, at, decision, fenced, renew, same};
+use super::trial::{Outcome, Promise, TTL_MS, Trial, append, at, decision, fenced, renew, same};
 use crate::contract::{Fence, Lease, LeaseAnswer, Reply, Request, Seq, Snapshot, StoreEpoch, StoreError};
 
-pub(super) const CASES: &[(&str, fn(&mut Trial<'_, '_>) -> Outcome)] = &[
+pub(super) const CASES: &[(&str, Promise)] = &[
     ("a held lease is not given to another", held),
     ("a holder that comes back gets a higher fence at once", comes_back),
     ("an expired lease is taken over and the old fence refused for every write", taken_over),

@@ -1,10 +1,10 @@
 //! Cases of the log: numbers without gaps, all or nothing, compare and swap, unique keys, bodies byte for byte.
 
-use super::trial::{Outcome, Trial, append, decision, entry, report, same};
+use super::trial::{Outcome, Promise, Trial, append, decision, entry, report, same};
 use crate::contract::bounds::{BODY_BYTES_MAX, READ_BYTES_MAX};
 use crate::contract::{Entry, NewEntry, Seq, StoreError, Table};
 
-pub(super) const CASES: &[(&str, fn(&mut Trial<'_, '_>) -> Outcome)] = &[
+pub(super) const CASES: &[(&str, Promise)] = &[
     ("a new store holds nothing", empty),
     ("numbers have no gaps across tables and appends", no_gaps),
     ("an append that is refused leaves nothing behind", all_or_nothing),

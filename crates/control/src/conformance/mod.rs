@@ -11,15 +11,15 @@ mod snapshot;
 mod trial;
 
 pub use schedule::compare;
-use trial::Trial;
 pub use trial::{Departure, Outcome, Perform};
+use trial::{Promise, Trial};
 
 /// One promise of the contract and how to put it to the test.
 #[derive(Clone, Copy)]
 pub struct Case {
     /// The promise, as a sentence.
     pub name: &'static str,
-    run: fn(&mut Trial<'_, '_>) -> Outcome,
+    run: Promise,
 }
 
 impl Case {
@@ -39,6 +39,7 @@ pub fn cases() -> impl Iterator<Item = Case> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::contract::{Reply, Request, StoreEpoch, StoreError};

@@ -1,9 +1,9 @@
 //! Cases of the snapshot and of the history's name.
 
-use super::trial::{Outcome, Trial, decision, report, same};
+use super::trial::{Outcome, Promise, Trial, decision, report, same};
 use crate::contract::{Request, Seq, Snapshot, StoreEpoch, StoreError};
 
-pub(super) const CASES: &[(&str, fn(&mut Trial<'_, '_>) -> Outcome)] = &[
+pub(super) const CASES: &[(&str, Promise)] = &[
     ("the newest snapshot is the one kept", newest),
     ("a snapshot is never ahead of the log", ahead),
     ("a snapshot comes back byte for byte", any_bytes),

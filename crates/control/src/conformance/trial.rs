@@ -24,6 +24,9 @@ pub struct Departure {
 /// What a case comes to.
 pub type Outcome = Result<(), Departure>;
 
+/// Puts one promise to the test.
+pub(super) type Promise = fn(&mut Trial<'_, '_>) -> Outcome;
+
 /// The time at which cases begin.
 pub(super) const T0_MS: u64 = 1_700_000_000_000;
 /// The lease that cases ask for.

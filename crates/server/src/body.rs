@@ -1,0 +1,52 @@
+//! Reading JSON bodies: bounded, strict, and refused with a problem document that says where.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Refused;
+
+/// A JSON body of at most [`JSON_BYTES_MAX`] bytes.
+pub struct Json<T>(pub T);
+
+/// The most bytes of a JSON body.
+pub const JSON_BYTES_MAX: usize = 8 << 20;
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Json<T>, Refused> {
+        let bytes = read(request, state).await?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| {
+            let kind = if error.is_data() { "json_shape" } else { "json_malformed" };
+            Refused::invalid(kind, format!("body: {error}"))
+        })?;
+        Ok(Json(value))
+    }
+}
+
+/// A body of at most [`JSON_BYTES_MAX`] bytes, as it is.
+pub struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Raw, Refused> {
+        read(request, state).await.map(Raw)
+    }
+}
+
+/// The raw bytes of a body.
+///
+/// # Errors
+/// When there are too many.
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refused> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("body: more than {JSON_BYTES_MAX} bytes");
+            return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+        }
+        Refused::invalid("body_unreadable", rejection.body_text())
+    })
+}
