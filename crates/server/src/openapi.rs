@@ -73,9 +73,16 @@ pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi:
     }
     for (path, item) in &mut document.paths.paths {
         let scheme = scheme_of(path);
-        let operations =
-            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.head].into_iter().flatten();
-        for operation in operations {
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("head", &mut item.head),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, path));
             describe(operation, scheme);
         }
     }
@@ -92,6 +99,13 @@ fn scheme_of(path: &str) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// `post_api_v1_rollouts_rollout_halt`: unique, as the document's form asks for.
+fn operation_id(method: &str, path: &str) -> String {
+    let words: Vec<&str> =
+        path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    format!("{method}_{}", words.join("_"))
 }
 
 fn describe(operation: &mut Operation, scheme: Option<&str>) {

@@ -111,7 +111,15 @@ impl Player {
 
     /// One check-in with all that follows from it. None where the server did not answer.
     pub(crate) fn play(&mut self) -> Option<CheckInAnswer> {
-        let reply = self.post("/check-in", &self.presence()).ok().filter(|reply| reply.status == 200)?;
+        let mut reply = self.post("/check-in", &self.presence()).ok()?;
+        if reply.status == 401 {
+            // The token was replaced by one whose answer was lost.
+            self.enrol().then_some(())?;
+            reply = self.post("/check-in", &self.presence()).ok()?;
+        }
+        if reply.status != 200 {
+            return None;
+        }
         let answer: CheckInAnswer = serde_json::from_slice(&reply.body).unwrap();
         for offer in &answer.offers {
             self.take(offer.rollout.as_str())?;
