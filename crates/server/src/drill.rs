@@ -75,8 +75,10 @@ pub(crate) fn reach(point: Point) {
     if drill.seen.fetch_add(1, Ordering::SeqCst) + 1 != drill.nth {
         return;
     }
-    while drill.parks {
-        std::thread::park();
+    if drill.parks {
+        loop {
+            std::thread::park();
+        }
     }
     #[cfg(unix)]
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

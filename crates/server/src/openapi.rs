@@ -1,6 +1,7 @@
 //! The OpenAPI document of both APIs: made from the handlers, with what all of them have in common added here.
 //! The types here exist for the document only; what they describe is read and written elsewhere.
 
+use axum::http::StatusCode;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -103,8 +104,7 @@ fn scheme_of(path: &str) -> Option<&'static str> {
 
 /// `post_api_v1_rollouts_rollout_halt`: unique, as the document's form asks for.
 fn operation_id(method: &str, path: &str) -> String {
-    let words: Vec<&str> =
-        path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     format!("{method}_{}", words.join("_"))
 }
 
@@ -113,6 +113,14 @@ fn describe(operation: &mut Operation, scheme: Option<&str>) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         ResponseBuilder::new().description("A problem document").content("application/problem+json", content).build()
     };
+    for (status, response) in &mut operation.responses.responses {
+        let reason = status.parse().ok().and_then(|code: StatusCode| code.canonical_reason());
+        if let (RefOr::T(response), Some(reason)) = (response, reason)
+            && response.description.is_empty()
+        {
+            reason.clone_into(&mut response.description);
+        }
+    }
     operation.responses.responses.insert("default".to_owned(), RefOr::T(problem()));
     let Some(scheme) = scheme else { return };
     operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);

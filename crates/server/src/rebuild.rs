@@ -4,9 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use tidegate_control::conduct::LEASE_TTL;
-use tidegate_control::contract::{
-    Fence, LeaseAnswer, Request, Seq, StoreEpoch, StoreError, bounds::READ_ENTRIES_MAX,
-};
+use tidegate_control::contract::{Fence, LeaseAnswer, Request, Seq, StoreEpoch, StoreError, bounds::READ_ENTRIES_MAX};
 use tidegate_control::state::State;
 use tidegate_store::{OpenOptions, SqliteStore};
 

@@ -34,7 +34,11 @@ fn a_rebuild_gives_the_identical_state() {
     }
     running.stop();
     let second = rebuild().unwrap();
-    assert_eq!((second.snapshot_at, second.identical), (Some(first.entries), true), "the snapshot and what came after it");
+    assert_eq!(
+        (second.snapshot_at, second.identical),
+        (Some(first.entries), true),
+        "the snapshot and what came after it"
+    );
     assert!(second.entries > first.entries + 20, "the rollout went on: {first:?} {second:?}");
     assert_eq!(second.entries, whole_log(&data).len() as u64);
 }

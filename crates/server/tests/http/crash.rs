@@ -210,6 +210,7 @@ impl Drill {
         until("the last rollout completes", || {
             let _ = self.round();
             let phase = self.phase()?;
+            println!("{}", self.admin.get(&format!("/rollouts/{}", self.rollout))["reasons"]);
             assert_ne!(phase, "halted");
             (phase == "completed").then_some(())
         });

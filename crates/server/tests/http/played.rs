@@ -38,6 +38,7 @@ pub(crate) struct Player {
     pub(crate) bearer: String,
     pub(crate) temper: Temper,
     pub(crate) active: Option<Active>,
+    staged: Option<(Digest, Digest)>,
     pub(crate) outbox: Vec<Unverified<Report>>,
     pub(crate) last_seq: u64,
     /// Numbers up to this one were acknowledged.
@@ -68,6 +69,7 @@ impl Player {
             bearer: String::new(),
             temper: Temper::Proves,
             active: None,
+            staged: None,
             outbox: Vec::new(),
             last_seq: 0,
             acknowledged_seq: 0,
@@ -122,28 +124,38 @@ impl Player {
         }
         let answer: CheckInAnswer = serde_json::from_slice(&reply.body).unwrap();
         for offer in &answer.offers {
-            self.take(offer.rollout.as_str())?;
+            self.stage(offer.rollout.as_str())?;
         }
+        self.ask_go()?;
         let package_wanted = answer.health_wanted.iter().any(|package| package.as_str() == PACKAGE);
         self.observe(package_wanted);
         self.send()?;
         Some(answer)
     }
 
-    fn take(&mut self, rollout: &str) -> Option<()> {
+    /// Stages what is offered.
+    fn stage(&mut self, rollout: &str) -> Option<()> {
         let reply = self.call(Method::GET, &format!("/offers/{rollout}"), b"").ok()?;
-        if reply.status != 200 {
-            return Some(());
+        if reply.status == 200 {
+            let offer: Offer = serde_json::from_slice(&reply.body).unwrap();
+            self.staged = Some((offer.order.digest(), offer.permit.digest()));
         }
-        let offer: Offer = serde_json::from_slice(&reply.body).unwrap();
-        let order = offer.order.digest();
-        let asked = self.go_request(order, offer.permit.digest(), now().as_ms());
+        Some(())
+    }
+
+    /// Asks for the go, again and again until there is an answer: the take may be recorded although its go was lost.
+    fn ask_go(&mut self) -> Option<()> {
+        let Some((order, permit)) = self.staged else { return Some(()) };
+        let asked = self.go_request(order, permit, now().as_ms());
         let reply = self.post("/go", &serde_json::to_value(&asked).unwrap()).ok()?;
         if reply.status == 200 {
             let nonce = asked.danger_unchecked_body().unwrap().nonce.to_string();
             assert_eq!(reply.json()["body"]["nonce"].as_str(), Some(nonce.as_str()));
             self.takes.push(order);
             self.active = Some(Active { order, taken: Instant::now(), over: false });
+        }
+        if reply.status < 500 {
+            self.staged = None;
         }
         Some(())
     }

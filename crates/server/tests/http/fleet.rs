@@ -91,8 +91,7 @@ impl Fleet {
         };
         let (gate, snapshot, timestamp) = (online("gate"), online("snapshot"), online("timestamp"));
         let single = |bytes| Signers::single(TufKey::from_bytes(bytes).unwrap());
-        let root =
-            RootRole::first(in_a_year(), signers(&[1, 2]), signers(&[3]), single(snapshot), single(timestamp));
+        let root = RootRole::first(in_a_year(), signers(&[1, 2]), signers(&[3]), single(snapshot), single(timestamp));
         let root = tuf(root, &[1, 2]);
         let mut targets = TargetsRole::first(in_a_year());
         targets.delegate(RoleName::parse(PACKAGE).unwrap(), signers(&[4, 5])).unwrap();
@@ -160,8 +159,13 @@ impl Fleet {
 
     pub(crate) fn policy_record(&self, text: &str) -> Unverified<PolicyRecord> {
         let name = tidegate_domain::policy::Policy::parse(text).unwrap().name;
-        let body =
-            PolicyRecord { fleet: self.fleet, name, text: text.to_owned(), issued_at_ms: now(), ext: Default::default() };
+        let body = PolicyRecord {
+            fleet: self.fleet,
+            name,
+            text: text.to_owned(),
+            issued_at_ms: now(),
+            ext: Default::default(),
+        };
         record(&body, &[ORDER_KEY])
     }
 

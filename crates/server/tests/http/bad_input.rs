@@ -80,10 +80,7 @@ const ROWS: &[Row] = &[
     },
     row("PUT /api/v1/metadata/root", ADMIN, Takes::Tuf("malformed")),
     row("PUT /api/v1/metadata/targets", ADMIN, Takes::Tuf("malformed")),
-    Row {
-        formed: true,
-        ..row("PUT /api/v1/metadata/packages/{package}", PUBLISHER, Takes::Tuf("malformed"))
-    },
+    Row { formed: true, ..row("PUT /api/v1/metadata/packages/{package}", PUBLISHER, Takes::Tuf("malformed")) },
     named("HEAD /api/v1/artifacts/{sha256}", PUBLISHER, Takes::Nothing, NO_ARTIFACT, "unknown_artifact"),
     Row { formed: true, ..row("PUT /api/v1/artifacts/{sha256}", PUBLISHER, Takes::Bytes) },
     list("GET /api/v1/packages", VIEWER),
@@ -309,9 +306,8 @@ fn every_route_refuses_bad_input_and_changes_nothing() {
 fn announce(base: &str, method: &str, path: &str, headers: &[(&'static str, String)], bytes: u64) -> String {
     let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {bytes}\r\n\r\n"
-    );
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {bytes}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -332,7 +328,8 @@ fn requests_that_are_well_formed_and_wrong_are_refused_and_change_nothing() {
     let wide = FAST_POLICY.replace("initial_all = 4", "initial_all = 400");
     let too_wide = json!({"policy": fleet.policy_record(&wide)});
     let nonsense = json!({"code": "000000-000000-000000"});
-    let draft = |version: &str, policy: &str| json!({"package": "sensor-content", "version": version, "policy": policy});
+    let draft =
+        |version: &str, policy: &str| json!({"package": "sensor-content", "version": version, "policy": policy});
     let cases = [
         ("/login", nonsense, 403, "login_code"),
         ("/rollouts/draft", draft("9.9.9", &policy.to_string()), 404, "unknown_release"),
