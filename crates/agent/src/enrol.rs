@@ -115,7 +115,8 @@ impl Identity {
         let bytes = durable::read(path)?.ok_or_else(|| wrong("there is no such file".to_owned()))?;
         let file: TokenFile = serde_json::from_slice(&bytes)
             .map_err(|e| wrong(format!("expected {{\"token\": RECORD, \"secret_key\": HEX}} (line {})", e.line())))?;
-        let secret = TokenKey::from_hex(&file.secret_key.clone().into()).map_err(|e| wrong(format!("`secret_key`: {e}")))?;
+        let secret =
+            TokenKey::from_hex(&file.secret_key.clone().into()).map_err(|e| wrong(format!("`secret_key`: {e}")))?;
         let body = file.token.danger_unchecked_body()?;
         if body.public_key.as_bytes() != &secret.public_key() {
             return Err(wrong("`secret_key` is not the secret half of the token's key".to_owned()));
@@ -196,7 +197,7 @@ impl Identity {
             enrolled_at_ms: now,
             ext: Default::default(),
         };
-        let enrolment = sign_also(sign(&enrolment, secret.as_ref())?, key)?;
+        let enrolment = sign_also(sign(&enrolment, &**secret)?, key)?;
         let request = EnrolRequest { token: (**token).clone(), enrolment };
         let file = EnrolmentFile { format: FORMAT, request };
         durable::write_private_json(&home.enrolment(), &file, "enrolment-kept")?;

@@ -12,7 +12,6 @@ mod fleet_setup;
 mod ordering;
 mod output;
 mod publishing;
-mod rebuild;
 mod repository;
 mod settings;
 mod signing;

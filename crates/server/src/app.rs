@@ -21,10 +21,10 @@ use crate::presence::Presence;
 use crate::problem::Refused;
 
 /// How long a draft of an order can be signed.
-pub const DRAFT_LIFE: Elapsed = Elapsed::from_s(600);
+pub(crate) const DRAFT_LIFE: Elapsed = Elapsed::from_s(600);
 const DRAFTS_MAX: usize = 64;
 /// How long a halt waits for its entry in the log before it answers without.
-const HALT_PATIENCE: Duration = Duration::from_secs(2);
+const HALT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The server, as its handlers see it.
 pub struct App {
@@ -131,7 +131,8 @@ impl App {
     pub async fn halt(&self, rollout: &RolloutId, by: OperatorName, reason: String) -> anyhow::Result<bool> {
         let in_file = self.halts.halt(rollout, by.clone(), &reason);
         let command = Command::Halt { rollout: rollout.clone(), by, reason };
-        let in_log = tokio::time::timeout(HALT_PATIENCE, self.desk.ask(command)).await;
+        let patience = HALT_PATIENCE.min(Duration::from_millis(self.request_timeout.as_ms() / 2));
+        let in_log = tokio::time::timeout(patience, self.desk.ask(command)).await;
         match in_log {
             Ok(Ok(_)) => {
                 self.halts.settled(rollout);

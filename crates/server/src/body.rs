@@ -1,5 +1,6 @@
 //! Reading JSON bodies: bounded, strict, and refused with a problem document that says where.
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -8,10 +9,10 @@ use serde::de::DeserializeOwned;
 use crate::problem::Refused;
 
 /// A JSON body of at most [`JSON_BYTES_MAX`] bytes.
-pub struct Json<T>(pub T);
+pub(crate) struct Json<T>(pub(crate) T);
 
 /// The most bytes of a JSON body.
-pub const JSON_BYTES_MAX: usize = 8 << 20;
+pub(crate) const JSON_BYTES_MAX: usize = 8 << 20;
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Refused;
@@ -27,7 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// A body of at most [`JSON_BYTES_MAX`] bytes, as it is.
-pub struct Raw(pub Bytes);
+pub(crate) struct Raw(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Refused;
@@ -42,10 +43,17 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 /// # Errors
 /// When there are too many.
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refused> {
+    let too_large = || {
+        let detail = format!("body: more than {JSON_BYTES_MAX} bytes");
+        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
+    // Said as soon as it is announced, not after that much has been sent.
+    if request.body().size_hint().lower() > JSON_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("body: more than {JSON_BYTES_MAX} bytes");
-            return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+            return too_large();
         }
         Refused::invalid("body_unreadable", rejection.body_text())
     })

@@ -18,8 +18,11 @@ mod operator_api;
 mod presence;
 mod problem;
 mod random;
+mod rebuild;
 mod routes;
 mod serve;
 mod start;
 
+pub use keys::ServerKeys;
+pub use rebuild::{RebuildReport, rebuild};
 pub use start::{Server, Settings};

@@ -1,6 +1,7 @@
 //! The OpenAPI document of both APIs: made from the handlers, with what all of them have in common added here.
 //! The types here exist for the document only; what they describe is read and written elsewhere.
 
+use axum::http::StatusCode;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -73,9 +74,16 @@ pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi:
     }
     for (path, item) in &mut document.paths.paths {
         let scheme = scheme_of(path);
-        let operations =
-            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.head].into_iter().flatten();
-        for operation in operations {
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("head", &mut item.head),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, path));
             describe(operation, scheme);
         }
     }
@@ -94,11 +102,25 @@ fn scheme_of(path: &str) -> Option<&'static str> {
     }
 }
 
+/// `post_api_v1_rollouts_rollout_halt`: unique, as the document's form asks for.
+fn operation_id(method: &str, path: &str) -> String {
+    let words: Vec<&str> = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    format!("{method}_{}", words.join("_"))
+}
+
 fn describe(operation: &mut Operation, scheme: Option<&str>) {
     let problem = || {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         ResponseBuilder::new().description("A problem document").content("application/problem+json", content).build()
     };
+    for (status, response) in &mut operation.responses.responses {
+        let reason = status.parse().ok().and_then(|code: StatusCode| code.canonical_reason());
+        if let (RefOr::T(response), Some(reason)) = (response, reason)
+            && response.description.is_empty()
+        {
+            reason.clone_into(&mut response.description);
+        }
+    }
     operation.responses.responses.insert("default".to_owned(), RefOr::T(problem()));
     let Some(scheme) = scheme else { return };
     operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);

@@ -8,7 +8,7 @@ use crate::problem::Refused;
 ///
 /// # Errors
 /// When the operating system gives none.
-pub fn bytes() -> Result<[u8; 32], Refused> {
+pub(crate) fn bytes() -> Result<[u8; 32], Refused> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|e| Refused::unavailable("no_randomness", e.to_string()))?;
     Ok(bytes)
@@ -18,7 +18,7 @@ pub fn bytes() -> Result<[u8; 32], Refused> {
 ///
 /// # Errors
 /// When the operating system gives no randomness.
-pub fn token() -> Result<String, Refused> {
+pub(crate) fn token() -> Result<String, Refused> {
     Ok(hex::encode(bytes()?))
 }
 
@@ -26,6 +26,6 @@ pub fn token() -> Result<String, Refused> {
 ///
 /// # Errors
 /// When the operating system gives no randomness.
-pub fn seed() -> Result<Digest, Refused> {
+pub(crate) fn seed() -> Result<Digest, Refused> {
     Ok(Digest::from_bytes(bytes()?))
 }

@@ -27,6 +27,8 @@ use crate::random;
 use crate::routes::routes;
 use crate::serve::{self, Service};
 
+/// The store's file in the data folder.
+pub(crate) const DATABASE: &str = "tidegate.db";
 const LOGIN_LIFE: Elapsed = Elapsed::from_s(3_600);
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -149,8 +151,13 @@ impl Server {
     }
 }
 
+/// How this installation calls itself when it asks for the lease: the same after a restart.
+pub(crate) fn holder(epoch: &StoreEpoch) -> String {
+    format!("server-{epoch}")
+}
+
 /// Makes sure that no other server uses this folder.
-fn lock(data: &Path) -> anyhow::Result<File> {
+pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
     std::fs::create_dir_all(data).with_context(|| format!("data folder {}", data.display()))?;
     let path = data.join("lock");
     let file = OpenFile::new().write(true).create(true).truncate(false).open(&path);
@@ -169,8 +176,8 @@ async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::Joi
     let mut fresh = [0; 16];
     getrandom::fill(&mut fresh).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
     let options = OpenOptions { fresh_epoch: StoreEpoch::from_bytes(fresh), size_max_bytes: settings.store_bytes_max };
-    let store = SqliteStore::open(&settings.data.join("tidegate.db"), options).await?;
-    let epoch = store.perform(Request::Head).await?.into_head()?.epoch.to_string();
+    let store = SqliteStore::open(&settings.data.join(DATABASE), options).await?;
+    let epoch = store.perform(Request::Head).await?.into_head()?.epoch;
     let halts = Halts::open(&settings.data.join("halts"))?;
     let artifacts = settings.data.join("artifacts");
     // What uploads have left behind that were under way when a server was killed.
@@ -182,7 +189,7 @@ async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::Joi
         store,
         keys: keys.clone(),
         presence: presence.clone(),
-        holder: format!("server-{epoch}"),
+        holder: holder(&epoch),
         step_every: settings.step_every,
     };
     let (desk, conductor) = Desk::open(tokio::runtime::Handle::current(), surroundings)?;
@@ -192,7 +199,7 @@ async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::Joi
         halts,
         artifacts: Arc::new(artifacts),
         keys,
-        store_epoch: epoch,
+        store_epoch: epoch.to_string(),
         idle_check_in: settings.idle_check_in,
         artifact_bytes_max: settings.artifact_bytes_max,
         request_timeout: settings.request_timeout,
