@@ -1,1 +1,12 @@
-//! The conduct loop as a machine without I/O, and the store's contract.
+//! The conduct loop as a machine without I/O: what may be asked, what is known, what is planned, what must be durable first.
+//!
+//! [`command`] holds every rule of acceptance, [`state`] is the fold of everything recorded, [`conduct`] the machine that keeps the
+//! lease, plans and writes, [`contract`] what it asks of a store. Nothing here reads a clock or a file, draws at random, or waits.
+
+pub mod command;
+pub mod conduct;
+pub mod conformance;
+pub mod contract;
+pub mod decision;
+pub mod model_store;
+pub mod state;

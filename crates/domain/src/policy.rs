@@ -243,6 +243,13 @@ impl Policy {
         self.strata.of(attributes)
     }
 
+    /// The index of the ring that a label names; the last ring for an unknown label, and for none.
+    pub fn ring_of_label(&self, label: Option<&RingName>) -> u8 {
+        let last = self.rings.len().saturating_sub(1);
+        let named = label.and_then(|label| self.rings.iter().position(|ring| ring.name == *label));
+        u8::try_from(named.unwrap_or(last)).unwrap_or(u8::MAX)
+    }
+
     fn check(&self) -> Result<(), PolicyError> {
         self.check_numbers()?;
         self.check_strata()?;

@@ -70,6 +70,12 @@ impl Elapsed {
         Elapsed(self.0.saturating_add(other.0))
     }
 
+    /// A third of this amount.
+    #[must_use]
+    pub const fn third(self) -> Elapsed {
+        Elapsed(self.0 / 3)
+    }
+
     /// This amount `n` times; stops at the largest one.
     #[must_use]
     pub const fn times(self, n: u64) -> Elapsed {

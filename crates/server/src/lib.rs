@@ -1,1 +1,28 @@
 //! The HTTP shell around control and store: device API and operator API.
+//!
+//! [`conductor`] is the one thread that changes anything; handlers hand it commands and read its state. [`halts`] is the way to stop
+//! that needs none of it. Start with [`Server::start`].
+
+mod app;
+mod asked;
+mod body;
+pub mod clock;
+mod conductor;
+mod device_api;
+pub mod drill;
+mod halts;
+mod keys;
+mod metrics;
+mod openapi;
+mod operator_api;
+mod presence;
+mod problem;
+mod random;
+mod rebuild;
+mod routes;
+mod serve;
+mod start;
+
+pub use keys::ServerKeys;
+pub use rebuild::{RebuildReport, rebuild};
+pub use start::{Server, Settings};

@@ -108,6 +108,11 @@ impl SignatureBytes {
     pub const fn from_bytes(bytes: [u8; 64]) -> SignatureBytes {
         SignatureBytes(bytes)
     }
+
+    /// The 64 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
 }
 
 impl KeyId {

@@ -6,8 +6,7 @@ use tidegate_domain::ids::{PackageName, RolloutId};
 use tidegate_domain::roster::ProvenPlace;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{
-    Addendum, Enrolment, EnrolmentToken, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord,
-    Report,
+    Addendum, EnrolmentPair, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord, Report,
 };
 use tidegate_trust::signed::Unverified;
 
@@ -18,25 +17,22 @@ pub const PACKAGES_MAX: usize = 64;
 
 /// What root signs besides TUF metadata.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TrustBundle {
     /// Who may sign what.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub key_list: Unverified<KeyList>,
     /// The bounds of every policy.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub envelope: Unverified<EnvelopeRecord>,
 }
 
 /// A device asks to join.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnrolRequest {
-    /// The token, as its enrolment key signed it.
-    pub token: Unverified<EnrolmentToken>,
-    /// The device's record, signed with the token's key and the device's key.
-    pub enrolment: Unverified<Enrolment>,
-}
+pub type EnrolRequest = EnrolmentPair;
 
 /// The device has joined.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolAnswer {
     /// The device's bearer token; the server keeps only its hash. Asking again with the same record gives a new one.
     pub token: String,
@@ -46,6 +42,7 @@ pub struct EnrolAnswer {
 
 /// A device says that it is there. Idle ones are not written anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CheckIn {
     /// What runs on it.
@@ -57,15 +54,19 @@ pub struct CheckIn {
 
 /// One package on a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PackageStatus {
     /// The package.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub package: PackageName,
     /// The release that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub current: Option<Digest>,
     /// The release to return to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub fallback: Option<Digest>,
     /// The word of the device machine's state: `idle`, `fetching`, `staged`, `activating`, `proving`, `proven`, `reverting`, `reverted`.
     pub state: String,
@@ -75,22 +76,28 @@ pub struct PackageStatus {
 
 /// What the server wants a device to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CheckInAnswer {
     /// When to come back, in milliseconds; the device adds jitter.
     pub check_in_ms: u64,
     /// The server's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub now_ms: WallTime,
     /// The server's history. When it changes, the device sends its last report again.
     pub store_epoch: String,
     /// Rollouts whose place for this device is open and not yet taken.
     pub offers: Vec<OfferNotice>,
     /// Packages about which signed health reports are wanted at each check-in, because a block that this device is in is open.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub health_wanted: Vec<PackageName>,
     /// Halts of orders that this device was offered.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub halts: Vec<Unverified<Halt>>,
     /// Fleet-proven records of releases that this device runs.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub fleet_proven: Vec<Unverified<FleetProven>>,
     /// Signed permits of kind `revert` that reach this device.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub reverts: Vec<RolloutId>,
     /// The newest version of the key list and of the envelope; a device that holds less fetches `/device/v1/trust`.
     pub key_list_version: u64,
@@ -100,41 +107,54 @@ pub struct CheckInAnswer {
 
 /// An offer waits under `/device/v1/offers/{rollout}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OfferNotice {
     /// The rollout.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub rollout: RolloutId,
     /// Its package.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub package: PackageName,
     /// The permit in force for the device.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub permit: Digest,
 }
 
 /// All that a device needs to decide for itself whether it may take a release.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Offer {
     /// The order.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub order: Unverified<Order>,
     /// The policy that the order pins.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub policy: Unverified<PolicyRecord>,
     /// The permit in force.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub permit: Unverified<Permit>,
     /// The addendum that holds the device's place, where it is not in the order's own roster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub addendum: Option<Unverified<Addendum>>,
     /// The device's place.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub place: ProvenPlace,
 }
 
 /// Reports that a device has kept until now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reports {
     /// In the order of their numbers.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub reports: Vec<Unverified<Report>>,
 }
 
 /// What became of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportsAnswer {
     /// Every report up to this number is kept durably and may be forgotten by the device.
     pub acknowledged_seq: u64,

@@ -203,6 +203,17 @@ pub struct ReasonRequest {
     pub reason: String,
 }
 
+/// A rollout is halted: no device gets a go for it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HaltAnswer {
+    /// The rollout.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub rollout: RolloutId,
+    /// Whether the log has it already. If not, it stands in the halt file until the log can be written again.
+    pub recorded: bool,
+}
+
 /// A rollout.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -309,6 +309,16 @@ impl Rollout {
         Some((at, row, row.places.get(at.index as usize)?))
     }
 
+    /// Whether planning steps can still change anything: it runs, is paused, or has open blocks.
+    pub fn needs_steps(&self) -> bool {
+        !matches!(self.phase, Phase::Halted { .. }) || !self.blocks.is_empty()
+    }
+
+    /// How many devices have a place.
+    pub fn place_count(&self) -> usize {
+        self.where_is.len()
+    }
+
     /// Every device that was given a go, with what became of it.
     pub fn taken(&self) -> impl Iterator<Item = (&DeviceId, &place::Taken)> {
         self.rows.iter().flat_map(|row| &row.places).filter_map(|place| match &place.stage {

@@ -64,3 +64,13 @@ pub struct Enrolment {
     pub ext: Ext,
 }
 body!(Enrolment, "tidegate/enrolment/v1");
+
+/// What a device sends to join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentPair {
+    /// The token, as its enrolment key signed it.
+    pub token: crate::signed::Unverified<EnrolmentToken>,
+    /// The device's record, signed with the token's key and the device's key.
+    pub enrolment: crate::signed::Unverified<Enrolment>,
+}

@@ -5,7 +5,7 @@ mod fleet_trust;
 mod rollout;
 mod testimony;
 
-pub use enrolment::{Enrolment, EnrolmentToken};
+pub use enrolment::{Enrolment, EnrolmentPair, EnrolmentToken};
 pub use fleet_trust::{EnvelopeRecord, KeyList, KeyListError, PolicyRecord};
 pub use rollout::{Addendum, FleetProven, Go, Halt, Order, Permit, PermitKind, RosterCount, RosterRoot};
 pub use testimony::{GoRequest, Report};

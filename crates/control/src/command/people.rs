@@ -1,0 +1,41 @@
+//! Operators: logging in by a one-time code, making and removing them.
+
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::OperatorName;
+use tidegate_domain::time::WallTime;
+
+use super::{Answer, Refusal, Staged, Why, done};
+use crate::decision::{Decision, OperatorRole};
+use crate::state::State;
+
+pub(super) fn login(state: &State, now: WallTime, code: Digest, token: Digest) -> Result<Staged, Refusal> {
+    if !state.login_is_good(&code, now) {
+        let detail = "the login code is unknown, used or past its life: `tidegate up` prints a new one at each start";
+        return Err(Refusal::new(Why::NotAllowed, "login_code", detail));
+    }
+    let operator: OperatorName =
+        "admin".parse().map_err(|e| Refusal::new(Why::Invalid, "operator_name", format!("{e}")))?;
+    let decision =
+        Decision::Operator { operator: operator.clone(), role: OperatorRole::Admin, token, code: Some(code) };
+    done(now, vec![decision], Answer::LoggedIn(operator, OperatorRole::Admin))
+}
+
+pub(super) fn put_operator(
+    state: &State,
+    now: WallTime,
+    operator: OperatorName,
+    role: OperatorRole,
+    token: Digest,
+) -> Result<Staged, Refusal> {
+    if state.operators().len() >= 10_000 {
+        return Err(Refusal::new(Why::Conflict, "too_many_operators", "there are 10000 operators: remove some first"));
+    }
+    done(now, vec![Decision::Operator { operator, role, token, code: None }], Answer::Done)
+}
+
+pub(super) fn remove_operator(state: &State, now: WallTime, operator: OperatorName) -> Result<Staged, Refusal> {
+    if !state.operators().contains_key(&operator) {
+        return Err(Refusal::new(Why::Unknown, "unknown_operator", format!("there is no operator {operator}")));
+    }
+    done(now, vec![Decision::OperatorRemoved { operator }], Answer::Done)
+}

@@ -1,0 +1,268 @@
+//! Policies and orders: what a person signs, and how a rollout is stopped and let go on.
+
+use std::collections::BTreeMap;
+
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId, StratumName, Version};
+use tidegate_domain::policy::Policy;
+use tidegate_domain::release::Manifest;
+use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::gate::HaltReason;
+use tidegate_domain::rollout::planner::{Moment, plan};
+use tidegate_domain::rollout::report::StepReport;
+use tidegate_domain::rollout::{Phase, Rollout};
+use tidegate_domain::roster::{Place, merkle, rosters};
+use tidegate_domain::time::WallTime;
+use tidegate_trust::keys::Scope;
+use tidegate_trust::records::{Order, PolicyRecord, RosterRoot};
+use tidegate_trust::signed::Unverified;
+
+use super::planning::{sign_halt, unproven_elsewhere, unproven_everywhere_max};
+use super::{Answer, OnlineSigner, Refusal, Staged, Why, done, fleet_of, keys_of, not_signed, nothing};
+use crate::decision::Decision;
+use crate::state::{Course, State, identity_of};
+
+const REASON_CHARS_MAX: usize = 500;
+
+/// What a draft is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftRequest {
+    /// The package.
+    pub package: PackageName,
+    /// The version.
+    pub version: Version,
+    /// The policy: SHA-256 of its text.
+    pub policy: Digest,
+    /// 32 fresh random bytes: nobody could know them when the release was signed.
+    pub rank_seed: Digest,
+}
+
+/// An order without signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What a person signs.
+    pub order: Order,
+    /// Enrolled devices that are left out.
+    pub absent: Vec<DeviceId>,
+    /// Devices that are in.
+    pub devices: usize,
+    /// Places that open before any proof.
+    pub first_window: u32,
+}
+
+/// Makes an order to sign. `eligible` says whether a device was heard of recently enough and runs the package.
+///
+/// # Errors
+/// When release or policy are unknown, the policy lies outside the envelope, the release was halted, or nobody is eligible.
+pub fn draft(
+    state: &State,
+    now: WallTime,
+    request: DraftRequest,
+    eligible: &dyn Fn(&DeviceId, &Policy) -> bool,
+) -> Result<Draft, Refusal> {
+    let DraftRequest { package, version, policy: policy_digest, rank_seed } = request;
+    let release = state.release(&package, &version).ok_or_else(|| {
+        Refusal::new(
+            Why::Unknown,
+            "unknown_release",
+            format!("there is no release {package} {version}: publish it first"),
+        )
+    })?;
+    let applied = state.policies().get(&policy_digest).ok_or_else(|| {
+        Refusal::new(Why::Unknown, "unknown_policy", format!("there is no policy {policy_digest}: apply it first"))
+    })?;
+    may_start(state, &package, &version, &applied.policy)?;
+    let policy = &applied.policy;
+    let absent: Vec<DeviceId> = state.devices().keys().filter(|device| !eligible(device, policy)).cloned().collect();
+    let candidates = state.candidates(policy, |device| eligible(device, policy));
+    let devices = candidates.len();
+    if devices == 0 {
+        let detail = "no device is eligible: none is enrolled, selected by the policy, heard of recently and running the package";
+        return Err(Refusal::new(Why::Conflict, "no_devices", detail));
+    }
+    let rosters = rosters(policy, &rank_seed, candidates);
+    let order_seq = next_order_seq(state, &package);
+    let order = Order {
+        fleet: fleet_of(state)?,
+        rollout: RolloutId::of(&package, order_seq),
+        release: release.release,
+        package,
+        version,
+        policy: policy_digest,
+        order_seq,
+        rank_seed,
+        rings: policy.rings.iter().map(|ring| ring.name.clone()).collect(),
+        rosters: rosters.iter().map(|(stratum, places)| roster_root(stratum.clone(), places)).collect(),
+        issued_at_ms: now,
+        expires_at_ms: now.after(policy.pace.order_life),
+        ext: Default::default(),
+    };
+    let first_window = first_window(state, &order, &release.manifest, policy, rosters, now)?;
+    Ok(Draft { order, absent, devices, first_window })
+}
+
+/// What the planner would open first, if the rollout started now.
+fn first_window(
+    state: &State,
+    order: &Order,
+    manifest: &Manifest,
+    policy: &Policy,
+    rosters: BTreeMap<StratumName, Vec<Place>>,
+    now: WallTime,
+) -> Result<u32, Refusal> {
+    let draft = Unverified::draft(order).map_err(|e| not_signed(&e))?;
+    let rollout = Rollout::start(identity_of(order, draft.digest(), manifest, now), policy.clone(), rosters);
+    let moment = Moment {
+        now,
+        well_in_tick: &|_, _| false,
+        present: &|_| false,
+        joiners: Vec::new(),
+        unproven_elsewhere: unproven_elsewhere(state, &order.rollout),
+        unproven_everywhere_max: unproven_everywhere_max(state),
+    };
+    let opened = plan(&rollout, &moment).next.into_iter().find_map(|fact| match fact {
+        Fact::PermitIssued { counts, .. } => Some(counts.iter().map(|row| row.count).sum()),
+        _ => None,
+    });
+    Ok(opened.unwrap_or(0))
+}
+
+pub(super) fn roster_root<'a>(
+    stratum: tidegate_domain::ids::StratumName,
+    places: impl IntoIterator<Item = &'a Place>,
+) -> RosterRoot {
+    let leaves: Vec<Digest> = places.into_iter().map(Place::leaf).collect();
+    RosterRoot { stratum, size: u32::try_from(leaves.len()).unwrap_or(u32::MAX), root: merkle::root(&leaves) }
+}
+
+fn next_order_seq(state: &State, package: &PackageName) -> u64 {
+    let of_package = state.rollouts().values().filter(|course| course.order_body.package == *package);
+    of_package.map(|course| course.order_body.order_seq).max().unwrap_or(0) + 1
+}
+
+fn may_start(state: &State, package: &PackageName, version: &Version, policy: &Policy) -> Result<(), Refusal> {
+    let conflict = |kind, detail: String| Err(Refusal::new(Why::Conflict, kind, detail));
+    if let Some((_, envelope, _)) = state.envelope()
+        && let Err(outside) = envelope.admits(policy)
+    {
+        return conflict("outside_envelope", outside.to_string());
+    }
+    if let Some(by) = state.release(package, version).and_then(|release| release.halted_by.as_ref()) {
+        let detail = format!("rollout {by} halted these files: publish a release with other content");
+        return conflict("release_halted", detail);
+    }
+    let open = |course: &&Course| {
+        course.order_body.package == *package && matches!(course.rollout.phase(), Phase::Running | Phase::Paused { .. })
+    };
+    match state.rollouts().values().find(open) {
+        Some(course) => {
+            let id = &course.order_body.rollout;
+            conflict("rollout_open", format!("rollout {id} of this package is not over: wait for it or halt it"))
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) fn apply_policy(state: &State, now: WallTime, record: Unverified<PolicyRecord>) -> Result<Staged, Refusal> {
+    let verified = keys_of(state)?.verify(record, &[Scope::Order], now).map_err(|e| not_signed(&e))?;
+    let body = verified.body();
+    let policy = Policy::parse(&body.text).map_err(|e| Refusal::new(Why::Invalid, "policy_malformed", e))?;
+    if policy.name != body.name {
+        let detail = format!("field `name` is {}, the policy's text says {}", body.name, policy.name);
+        return Err(Refusal::new(Why::Invalid, "policy_name", detail));
+    }
+    if let Some((_, envelope, _)) = state.envelope() {
+        envelope.admits(&policy).map_err(|e| Refusal::new(Why::Conflict, "outside_envelope", e))?;
+    }
+    if state.policies().contains_key(&body.policy_digest()) {
+        return nothing(Answer::Done);
+    }
+    let (_, record) = verified.into_parts();
+    done(now, vec![Decision::Policy { record }], Answer::Done)
+}
+
+pub(super) fn start(state: &State, now: WallTime, order: Unverified<Order>, draft: Draft) -> Result<Staged, Refusal> {
+    let verified = keys_of(state)?.verify(order, &[Scope::Order], now).map_err(|e| not_signed(&e))?;
+    let body = verified.body();
+    if state.rollout_of_order(&verified.digest()).is_some() {
+        return nothing(Answer::Started(body.rollout.clone()));
+    }
+    if *body != draft.order {
+        let detail = "the signed order is not the draft that this server made: ask for a new draft and sign that";
+        return Err(Refusal::new(Why::Conflict, "not_the_draft", detail));
+    }
+    let applied = state
+        .policies()
+        .get(&body.policy)
+        .ok_or_else(|| Refusal::new(Why::Unknown, "unknown_policy", format!("there is no policy {}", body.policy)))?;
+    may_start(state, &body.package, &body.version, &applied.policy)?;
+    if body.order_seq != next_order_seq(state, &body.package) {
+        let detail = format!("order_seq {} is not the next one: ask for a new draft", body.order_seq);
+        return Err(Refusal::new(Why::Conflict, "order_seq", detail));
+    }
+    let id = body.rollout.clone();
+    let (_, order) = verified.into_parts();
+    done(now, vec![Decision::Started { order, absent: draft.absent }], Answer::Started(id))
+}
+
+pub(super) fn pause(state: &State, now: WallTime, id: &RolloutId, by: OperatorName) -> Result<Staged, Refusal> {
+    let rollout = &course(state, id)?.rollout;
+    match rollout.phase() {
+        Phase::Paused { .. } => nothing(Answer::Done),
+        Phase::Running => step(rollout, now, Fact::Paused { by }, Vec::new()),
+        over @ (Phase::Halted { .. } | Phase::Completed { .. }) => Err(is_over(id, over)),
+    }
+}
+
+pub(super) fn resume(state: &State, now: WallTime, id: &RolloutId, by: OperatorName) -> Result<Staged, Refusal> {
+    let rollout = &course(state, id)?.rollout;
+    match rollout.phase() {
+        // Resuming a running one tells the watchdog that a person has looked.
+        Phase::Running | Phase::Paused { .. } => step(rollout, now, Fact::Resumed { by }, Vec::new()),
+        over @ (Phase::Halted { .. } | Phase::Completed { .. }) => Err(is_over(id, over)),
+    }
+}
+
+pub(super) fn halt(
+    state: &State,
+    keys: &dyn OnlineSigner,
+    now: WallTime,
+    id: &RolloutId,
+    by: OperatorName,
+    reason: String,
+) -> Result<Staged, Refusal> {
+    let course = course(state, id)?;
+    if matches!(course.rollout.phase(), Phase::Halted { .. }) {
+        return nothing(Answer::Done);
+    }
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    let reasons = vec![HaltReason::ByPerson { by, reason }];
+    let record = sign_halt(state, keys, now, course, &reasons)?;
+    step(&course.rollout, now, Fact::Halted { reasons }, vec![record])
+}
+
+fn course<'a>(state: &'a State, id: &RolloutId) -> Result<&'a Course, Refusal> {
+    let unknown = || Refusal::new(Why::Unknown, "unknown_rollout", format!("there is no rollout {id}"));
+    state.rollouts().get(id).ok_or_else(unknown)
+}
+
+fn is_over(id: &RolloutId, phase: &Phase) -> Refusal {
+    Refusal::new(Why::Conflict, "rollout_over", format!("rollout {id} is {}: publish a new release", phase.word()))
+}
+
+fn step(
+    rollout: &Rollout,
+    now: WallTime,
+    fact: Fact,
+    records: Vec<crate::decision::GateRecord>,
+) -> Result<Staged, Refusal> {
+    let mut after = rollout.clone();
+    after.apply(&fact, now);
+    let decision = Decision::Step {
+        rollout: rollout.identity().rollout.clone(),
+        facts: vec![fact],
+        records,
+        report: Box::new(StepReport::of(&after, now)),
+    };
+    done(now, vec![decision], Answer::Done)
+}

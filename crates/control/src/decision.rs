@@ -1,0 +1,188 @@
+//! What is decided and kept for good: the bodies of the `decisions` table. Together with the reports they are the whole truth;
+//! everything else is a fold over them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId, Version};
+use tidegate_domain::release::Manifest;
+use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::report::StepReport;
+use tidegate_domain::time::WallTime;
+use tidegate_trust::records::{
+    Addendum, Enrolment, EnrolmentToken, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord,
+};
+use tidegate_trust::signed::Unverified;
+
+use crate::contract::{NewEntry, Table};
+
+/// What an operator may do; each role may do what the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorRole {
+    /// Sees everything, may halt and pause.
+    Viewer,
+    /// Publishes releases.
+    Publisher,
+    /// Applies policies, starts and resumes rollouts.
+    Approver,
+    /// Makes and revokes operators, replaces what root signs.
+    Admin,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Decision {
+    /// TUF metadata files that stand from now on, by file name, each as its text.
+    Metadata {
+        /// The files.
+        files: BTreeMap<String, String>,
+    },
+    /// A new key list.
+    KeyList {
+        /// The record.
+        record: Unverified<KeyList>,
+    },
+    /// A new envelope.
+    Envelope {
+        /// The record.
+        record: Unverified<EnvelopeRecord>,
+    },
+    /// A release was published.
+    Release {
+        /// The release: digest of the manifest.
+        release: Digest,
+        /// The manifest.
+        manifest: Manifest,
+    },
+    /// A policy was applied.
+    Policy {
+        /// The record.
+        record: Unverified<PolicyRecord>,
+    },
+    /// A one-time login code was made; only its hash is kept.
+    LoginIssued {
+        /// SHA-256 of the code.
+        code: Digest,
+        /// When it ends.
+        expires_at_ms: WallTime,
+    },
+    /// An operator got a token; only its hash is kept. A login code that led to it is spent.
+    Operator {
+        /// Who.
+        operator: OperatorName,
+        /// The role.
+        role: OperatorRole,
+        /// SHA-256 of the token.
+        token: Digest,
+        /// SHA-256 of the login code, where one was spent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<Digest>,
+    },
+    /// An operator was removed.
+    OperatorRemoved {
+        /// Who.
+        operator: OperatorName,
+    },
+    /// A device joined.
+    Enrolled {
+        /// The token.
+        token: Unverified<EnrolmentToken>,
+        /// The device's record.
+        enrolment: Unverified<Enrolment>,
+        /// SHA-256 of the device's bearer token.
+        bearer: Digest,
+    },
+    /// A rollout started.
+    Started {
+        /// The order.
+        order: Unverified<Order>,
+        /// Enrolled devices that are not in the rosters because they were not heard of recently or do not run the package.
+        absent: Vec<DeviceId>,
+    },
+    /// A rollout took a step.
+    Step {
+        /// The rollout.
+        rollout: RolloutId,
+        /// What happened.
+        facts: Vec<Fact>,
+        /// What the gate key signed for it.
+        records: Vec<GateRecord>,
+        /// What was seen and decided.
+        report: Box<StepReport>,
+    },
+}
+
+/// A record that the gate key signed in a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", content = "signed", rename_all = "snake_case")]
+pub enum GateRecord {
+    /// A permit.
+    Permit(Unverified<Permit>),
+    /// An addendum.
+    Addendum(Unverified<Addendum>),
+    /// A halt.
+    Halt(Unverified<Halt>),
+    /// The fleet is proven.
+    FleetProven(Unverified<FleetProven>),
+}
+
+/// The word for entries of the reports table that say that a device took a release: its go-request, verbatim.
+pub const TAKE: &str = "take";
+/// The word for entries of the reports table with a device's report, verbatim.
+pub const REPORT: &str = "report";
+
+impl Decision {
+    /// The stable word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Decision::Metadata { .. } => "metadata",
+            Decision::KeyList { .. } => "key_list",
+            Decision::Envelope { .. } => "envelope",
+            Decision::Release { .. } => "release",
+            Decision::Policy { .. } => "policy",
+            Decision::LoginIssued { .. } => "login_issued",
+            Decision::Operator { .. } => "operator",
+            Decision::OperatorRemoved { .. } => "operator_removed",
+            Decision::Enrolled { .. } => "enrolled",
+            Decision::Started { .. } => "started",
+            Decision::Step { .. } => "step",
+        }
+    }
+
+    /// What it is about, for people who look into the table.
+    fn subject(&self) -> String {
+        match self {
+            Decision::Metadata { files } => files.keys().next().cloned().unwrap_or_default(),
+            Decision::KeyList { .. } | Decision::Envelope { .. } => "fleet".to_owned(),
+            Decision::Release { manifest, .. } => release_subject(&manifest.package, &manifest.version),
+            Decision::Policy { record } => record.digest().to_string(),
+            Decision::LoginIssued { .. } => "login".to_owned(),
+            Decision::Operator { operator, .. } | Decision::OperatorRemoved { operator } => operator.to_string(),
+            Decision::Enrolled { enrolment, .. } => enrolment.digest().to_string(),
+            Decision::Started { order, .. } => order.digest().to_string(),
+            Decision::Step { rollout, .. } => rollout.to_string(),
+        }
+    }
+
+    /// The entry that keeps it.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, which is a fault of the code.
+    pub fn to_entry(&self, at: WallTime) -> Result<NewEntry, serde_json::Error> {
+        Ok(NewEntry {
+            table: Table::Decisions,
+            kind: self.kind().to_owned(),
+            subject: self.subject(),
+            unique_key: None,
+            at,
+            body: serde_json::to_vec(self)?,
+        })
+    }
+}
+
+fn release_subject(package: &PackageName, version: &Version) -> String {
+    format!("{package}/{version}")
+}

@@ -1,0 +1,138 @@
+//! Rollouts with the records that were signed for them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, IncidentId, RolloutId};
+use tidegate_domain::incident::Incident;
+use tidegate_domain::release::Manifest;
+use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::{Identity, Phase, Rollout};
+use tidegate_domain::roster::{Candidate, rosters};
+use tidegate_domain::time::WallTime;
+use tidegate_trust::records::{Addendum, FleetProven, Halt, Order, Permit};
+use tidegate_trust::signed::Unverified;
+
+use super::{State, held};
+use crate::decision::GateRecord;
+
+/// A rollout and what was signed for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// The rollout.
+    pub rollout: Rollout,
+    /// The order.
+    pub order: Unverified<Order>,
+    /// What the order says.
+    pub order_body: Order,
+    /// The permits, by step from 1.
+    pub permits: Vec<Unverified<Permit>>,
+    /// The addenda, by number from 1.
+    pub addenda: Vec<Unverified<Addendum>>,
+    /// The halt.
+    pub halt: Option<Unverified<Halt>>,
+    /// The fleet-proven record.
+    pub fleet_proven: Option<Unverified<FleetProven>>,
+    /// When the first device took the release.
+    pub first_take_at_ms: Option<WallTime>,
+    /// Places that were open before any proof.
+    pub first_window: u32,
+}
+
+impl State {
+    pub(super) fn start(&mut self, order: Unverified<Order>, absent: &[DeviceId], at: WallTime) -> Result<(), String> {
+        let body = held(&order)?;
+        let applied = self.policies.get(&body.policy).ok_or("the order's policy is not in the log before it")?;
+        let release =
+            self.release(&body.package, &body.version).ok_or("the order's release is not in the log before it")?;
+        let policy = applied.policy.clone();
+        let identity = identity_of(&body, order.digest(), &release.manifest, at);
+        let absent: BTreeSet<&DeviceId> = absent.iter().collect();
+        let candidates = self.candidates(&policy, |device| !absent.contains(device));
+        let rosters = rosters(&policy, &body.rank_seed, candidates);
+        let rollout = Rollout::start(identity, policy, rosters);
+        self.by_order.insert(order.digest(), body.rollout.clone());
+        let course = Course {
+            rollout,
+            order,
+            order_body: body.clone(),
+            permits: Vec::new(),
+            addenda: Vec::new(),
+            halt: None,
+            fleet_proven: None,
+            first_take_at_ms: None,
+            first_window: 0,
+        };
+        self.rollouts.insert(body.rollout, course);
+        Ok(())
+    }
+
+    /// The enrolled devices that a policy selects and `present` lets through.
+    pub(crate) fn candidates(
+        &self,
+        policy: &tidegate_domain::policy::Policy,
+        present: impl Fn(&DeviceId) -> bool,
+    ) -> Vec<Candidate> {
+        let selected = self
+            .devices
+            .iter()
+            .filter(|(id, device)| policy.select.matches(&device.enrolment.attributes) && present(id));
+        let candidate = |(id, device): (&DeviceId, &super::Device)| Candidate {
+            device: id.clone(),
+            ring: device.enrolment.ring.clone(),
+            attributes: device.enrolment.attributes.clone(),
+        };
+        selected.map(candidate).collect()
+    }
+
+    pub(super) fn step(&mut self, id: &RolloutId, facts: &[Fact], records: Vec<GateRecord>, at: WallTime) {
+        let Some(course) = self.rollouts.get_mut(id) else { return };
+        for record in records {
+            match record {
+                GateRecord::Permit(permit) => course.permits.push(permit),
+                GateRecord::Addendum(addendum) => course.addenda.push(addendum),
+                GateRecord::Halt(halt) => course.halt = Some(halt),
+                GateRecord::FleetProven(proven) => course.fleet_proven = Some(proven),
+            }
+        }
+        for fact in facts {
+            course.rollout.apply(fact, at);
+        }
+        let all = course.rollout.scopes().all();
+        if all.is_some_and(|scope| scope.lab.proven + scope.main.proven == 0) {
+            course.first_window = all.map_or(0, |scope| scope.lab.opened + scope.main.opened);
+        }
+        if let Some(incident) = Incident::open(&course.rollout, at) {
+            self.incidents.entry(IncidentId::of(id)).or_insert(incident);
+            let (package, release) = (course.order_body.package.clone(), course.order_body.release);
+            self.mark_halted(&package, &release, id);
+        }
+    }
+}
+
+impl Course {
+    /// The permit of a step.
+    pub fn permit(&self, step: u32) -> Option<&Unverified<Permit>> {
+        self.permits.get((step as usize).checked_sub(1)?)
+    }
+
+    /// The addendum of a number.
+    pub fn addendum(&self, number: u32) -> Option<&Unverified<Addendum>> {
+        self.addenda.get((number as usize).checked_sub(1)?)
+    }
+}
+
+pub(crate) fn identity_of(order: &Order, digest: Digest, manifest: &Manifest, at: WallTime) -> Identity {
+    Identity {
+        rollout: order.rollout.clone(),
+        package: order.package.clone(),
+        version: order.version.clone(),
+        release: order.release,
+        policy: order.policy,
+        order: digest,
+        started_at_ms: at,
+        expires_at_ms: order.expires_at_ms,
+        downtime: manifest.downtime,
+    }
+}

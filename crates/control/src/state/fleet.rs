@@ -1,0 +1,142 @@
+//! Devices: who they are and what they last said.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, PackageName};
+use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::place::Stage;
+use tidegate_domain::time::WallTime;
+use tidegate_trust::records::{Enrolment, EnrolmentToken, GoRequest, Report};
+use tidegate_trust::signed::Unverified;
+
+use super::{State, held};
+
+/// An enrolled device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its enrolment.
+    pub enrolment: Enrolment,
+    /// SHA-256 of its bearer token: also the key of its answers.
+    pub bearer: Digest,
+    /// When the server recorded it.
+    pub enrolled_at_ms: WallTime,
+    /// The number of its last report.
+    pub last_report_seq: u64,
+    /// When its last report or take was recorded.
+    pub heard_at_ms: WallTime,
+    /// What it last said of each package.
+    pub said: BTreeMap<PackageName, Said>,
+}
+
+/// What a device last said of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The observation's word.
+    pub word: String,
+    /// The release that runs.
+    pub current: Option<Digest>,
+    /// The release that it would return to.
+    pub fallback: Option<Digest>,
+    /// When it was recorded.
+    pub at_ms: WallTime,
+}
+
+/// How often a token was used.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TokenUse {
+    /// Devices that enrolled by it.
+    pub devices: u64,
+}
+
+impl State {
+    pub(super) fn enrol(
+        &mut self,
+        token: &Unverified<EnrolmentToken>,
+        enrolment: &Unverified<Enrolment>,
+        bearer: Digest,
+        at: WallTime,
+    ) -> Result<(), String> {
+        let enrolment = held(enrolment)?;
+        if let Some(known) = self.devices.get_mut(&enrolment.device) {
+            known.bearer = bearer;
+            return Ok(());
+        }
+        self.tokens.entry(token.digest()).or_default().devices += 1;
+        let device = enrolment.device.clone();
+        let new = Device {
+            enrolment,
+            bearer,
+            enrolled_at_ms: at,
+            last_report_seq: 0,
+            heard_at_ms: at,
+            said: BTreeMap::new(),
+        };
+        self.devices.insert(device, new);
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self, body: &[u8], at: WallTime) -> Result<(), String> {
+        let record: Unverified<GoRequest> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+        let request = held(&record)?;
+        let rollout = self.by_order.get(&request.order).and_then(|id| self.rollouts.get_mut(id));
+        if let Some(course) = rollout {
+            course.first_take_at_ms.get_or_insert(at);
+            course.rollout.apply(&Fact::Took { device: request.device.clone() }, at);
+        }
+        if let Some(device) = self.devices.get_mut(&request.device) {
+            device.heard_at_ms = at;
+        }
+        Ok(())
+    }
+
+    pub(super) fn hear(&mut self, body: &[u8], at: WallTime) -> Result<(), String> {
+        let record: Unverified<Report> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+        let report = held(&record)?;
+        self.remember(&report, at);
+        for id in self.concerned(&report) {
+            let Some(course) = self.rollouts.get_mut(&id) else { continue };
+            let Report { device, observation, age_ms, .. } = report.clone();
+            course.rollout.apply(&Fact::Observed { device, observation, age_ms }, at);
+            if let Some(incident) = self.incidents.get_mut(&tidegate_domain::ids::IncidentId::of(&id)) {
+                incident.observe(&course.rollout, at);
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, report: &Report, at: WallTime) {
+        let Some(device) = self.devices.get_mut(&report.device) else { return };
+        device.last_report_seq = device.last_report_seq.max(report.seq);
+        device.heard_at_ms = at;
+        let said = Said {
+            word: report.observation.word().to_owned(),
+            current: report.current,
+            fallback: report.fallback,
+            at_ms: at,
+        };
+        device.said.insert(report.package.clone(), said);
+    }
+
+    /// The rollouts that a report is evidence in: the one of its order, or those that the device is a control of.
+    fn concerned(&self, report: &Report) -> Vec<tidegate_domain::ids::RolloutId> {
+        if let Some(order) = &report.order
+            && let Some(id) = self.by_order.get(order)
+        {
+            return vec![id.clone()];
+        }
+        let is_control = |course: &&super::Course| {
+            let place = course.rollout.place_of(&report.device);
+            course.rollout.identity().package == report.package
+                && place.is_some_and(|(_, _, place)| matches!(place.stage, Stage::Control { .. }))
+        };
+        let controls = self.rollouts.values().filter(is_control);
+        controls.map(|course| course.rollout.identity().rollout.clone()).collect()
+    }
+
+    /// A device by id.
+    pub fn device(&self, device: &DeviceId) -> Option<&Device> {
+        self.devices.get(device)
+    }
+}

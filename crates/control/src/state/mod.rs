@@ -1,0 +1,221 @@
+//! What is known: the fold of all decisions and reports, in the order of their numbers.
+//!
+//! [`State::apply`] is the only way in. The same entries give the same state, whoever folds them: that is how a server starts, how
+//! `store rebuild` checks a snapshot, and how the simulator replays. Nothing here decides anything.
+
+mod course;
+mod fleet;
+mod people;
+mod releases;
+
+pub use course::Course;
+pub(crate) use course::identity_of;
+pub use fleet::{Device, Said, TokenUse};
+pub use people::Operator;
+pub use releases::{AppliedPolicy, Release};
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::envelope::Envelope;
+use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
+use tidegate_domain::incident::Incident;
+use tidegate_domain::time::WallTime;
+use tidegate_trust::records::{EnvelopeRecord, KeyList};
+use tidegate_trust::signed::{Fleet, Unverified};
+
+use crate::contract::{Entry, Seq, Snapshot, Table};
+use crate::decision::{Decision, REPORT, TAKE};
+
+/// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
+pub const SNAPSHOT_FORMAT: u32 = 1;
+
+/// Everything that the server knows.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    pub(crate) last: Seq,
+    pub(crate) fleet: Option<Fleet>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) key_list: Option<(Unverified<KeyList>, KeyList)>,
+    pub(crate) envelope: Option<(Unverified<EnvelopeRecord>, Envelope, u64)>,
+    pub(crate) operators: BTreeMap<OperatorName, Operator>,
+    pub(crate) logins: BTreeMap<Digest, WallTime>,
+    pub(crate) tokens: BTreeMap<Digest, TokenUse>,
+    pub(crate) devices: BTreeMap<DeviceId, Device>,
+    pub(crate) releases: BTreeMap<PackageName, Vec<Release>>,
+    pub(crate) policies: BTreeMap<Digest, AppliedPolicy>,
+    pub(crate) rollouts: BTreeMap<RolloutId, Course>,
+    pub(crate) by_order: BTreeMap<Digest, RolloutId>,
+    pub(crate) incidents: BTreeMap<IncidentId, Incident>,
+}
+
+/// An entry that cannot be folded: the store holds what this version did not write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// Entries are missing or come twice.
+    #[error("entry {found} follows entry {last}: one is missing or comes twice")]
+    OutOfOrder {
+        /// The last one folded.
+        last: Seq,
+        /// The one that came.
+        found: Seq,
+    },
+    /// The body is not what its kind says.
+    #[error("entry {seq} ({kind}): {problem}")]
+    Body {
+        /// The entry.
+        seq: Seq,
+        /// Its kind.
+        kind: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A snapshot cannot be read.
+    #[error("snapshot: {0}")]
+    Snapshot(String),
+}
+
+impl State {
+    /// Folds one entry.
+    ///
+    /// # Errors
+    /// When it is not the next one, or its body is not what its kind says.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), FoldError> {
+        if entry.seq != self.last.plus(1) {
+            return Err(FoldError::OutOfOrder { last: self.last, found: entry.seq });
+        }
+        let content = &entry.content;
+        let wrong = |problem: String| FoldError::Body { seq: entry.seq, kind: content.kind.clone(), problem };
+        match (content.table, content.kind.as_str()) {
+            (Table::Decisions, _) => {
+                let decision = serde_json::from_slice(&content.body).map_err(|e| wrong(e.to_string()))?;
+                self.decide(decision, content.at).map_err(wrong)?;
+            }
+            (Table::Reports, TAKE) => self.take(&content.body, content.at).map_err(wrong)?,
+            (Table::Reports, REPORT) => self.hear(&content.body, content.at).map_err(wrong)?,
+            (Table::Reports, other) => return Err(wrong(format!("unknown kind {other:?}"))),
+        }
+        self.last = entry.seq;
+        Ok(())
+    }
+
+    fn decide(&mut self, decision: Decision, at: WallTime) -> Result<(), String> {
+        match decision {
+            Decision::Metadata { files } => self.put_metadata(files),
+            Decision::KeyList { record } => {
+                let body = held(&record)?;
+                self.key_list = Some((record, body));
+            }
+            Decision::Envelope { record } => {
+                let body = held(&record)?;
+                let envelope = Envelope::parse(&body.text).map_err(|e| e.to_string())?;
+                self.envelope = Some((record, envelope, body.version));
+            }
+            Decision::Release { release, manifest } => self.put_release(release, manifest, at),
+            Decision::Policy { record } => self.put_policy(record, at)?,
+            Decision::LoginIssued { code, expires_at_ms } => {
+                self.logins.retain(|_, expires| at < *expires);
+                self.logins.insert(code, expires_at_ms);
+            }
+            Decision::Operator { operator, role, token, code } => self.put_operator(operator, role, token, code),
+            Decision::OperatorRemoved { operator } => {
+                self.operators.remove(&operator);
+            }
+            Decision::Enrolled { token, enrolment, bearer } => self.enrol(&token, &enrolment, bearer, at)?,
+            Decision::Started { order, absent } => self.start(order, &absent, at)?,
+            Decision::Step { rollout, facts, records, .. } => self.step(&rollout, &facts, records, at),
+        }
+        Ok(())
+    }
+
+    /// The number of the last entry folded.
+    pub fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// The state as a snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, which is a fault of the code.
+    pub fn to_snapshot(&self) -> Result<Snapshot, serde_json::Error> {
+        Ok(Snapshot { seq: self.last, format: SNAPSHOT_FORMAT, bytes: serde_json::to_vec(self)? })
+    }
+
+    /// The state that a snapshot holds; none where it has another format.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Result<Option<State>, FoldError> {
+        if snapshot.format != SNAPSHOT_FORMAT {
+            return Ok(None);
+        }
+        let mut state: State =
+            serde_json::from_slice(&snapshot.bytes).map_err(|e| FoldError::Snapshot(e.to_string()))?;
+        if state.last != snapshot.seq {
+            return Err(FoldError::Snapshot(format!("says {}, holds {}", snapshot.seq, state.last)));
+        }
+        state.rollouts.values_mut().for_each(|course| course.rollout.reindex());
+        Ok(Some(state))
+    }
+
+    /// The fleet: digest of TUF root 1. None before the server was given a fleet.
+    pub fn fleet(&self) -> Option<Fleet> {
+        self.fleet
+    }
+
+    /// The key list that stands.
+    pub fn key_list(&self) -> Option<&(Unverified<KeyList>, KeyList)> {
+        self.key_list.as_ref()
+    }
+
+    /// The envelope that stands: record, bounds, version.
+    pub fn envelope(&self) -> Option<&(Unverified<EnvelopeRecord>, Envelope, u64)> {
+        self.envelope.as_ref()
+    }
+
+    /// A TUF metadata file that stands, by name.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).map(String::as_str)
+    }
+
+    /// Incidents by id.
+    pub fn incidents(&self) -> &BTreeMap<IncidentId, Incident> {
+        &self.incidents
+    }
+
+    /// Rollouts by id.
+    pub fn rollouts(&self) -> &BTreeMap<RolloutId, Course> {
+        &self.rollouts
+    }
+
+    /// Devices by id.
+    pub fn devices(&self) -> &BTreeMap<DeviceId, Device> {
+        &self.devices
+    }
+
+    /// Releases by package, oldest first.
+    pub fn releases(&self) -> &BTreeMap<PackageName, Vec<Release>> {
+        &self.releases
+    }
+
+    /// Policies by digest.
+    pub fn policies(&self) -> &BTreeMap<Digest, AppliedPolicy> {
+        &self.policies
+    }
+
+    /// Operators by name.
+    pub fn operators(&self) -> &BTreeMap<OperatorName, Operator> {
+        &self.operators
+    }
+
+    /// The rollout that an order started.
+    pub fn rollout_of_order(&self, order: &Digest) -> Option<&Course> {
+        self.rollouts.get(self.by_order.get(order)?)
+    }
+}
+
+/// The body of a record that was verified before it was recorded: the log is this server's own word.
+pub(crate) fn held<T: tidegate_trust::signed::Body>(record: &Unverified<T>) -> Result<T, String> {
+    record.danger_unchecked_body().map_err(|e| e.to_string())
+}

@@ -1,0 +1,99 @@
+//! TUF metadata, releases and policies.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{PackageName, RolloutId, Version};
+use tidegate_domain::policy::Policy;
+use tidegate_domain::release::Manifest;
+use tidegate_domain::time::WallTime;
+use tidegate_trust::records::PolicyRecord;
+use tidegate_trust::signed::Unverified;
+
+use super::{State, held};
+
+/// A published release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its name: the manifest's digest.
+    pub release: Digest,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// When the server took it.
+    pub published_at_ms: WallTime,
+    /// The rollout that halted it, where one did: the same bytes are not ordered again.
+    pub halted_by: Option<RolloutId>,
+}
+
+/// A policy that was applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppliedPolicy {
+    /// The record.
+    pub record: Unverified<PolicyRecord>,
+    /// The text.
+    pub text: String,
+    /// What it says.
+    pub policy: Policy,
+    /// When.
+    pub applied_at_ms: WallTime,
+}
+
+impl State {
+    pub(super) fn put_metadata(&mut self, files: BTreeMap<String, String>) {
+        if let Some(root) = files.get("1.root.json") {
+            self.fleet.get_or_insert_with(|| Digest::of(root.as_bytes()));
+        }
+        self.metadata.extend(files);
+    }
+
+    pub(super) fn put_release(&mut self, release: Digest, manifest: Manifest, at: WallTime) {
+        let halted_by = self.halt_of_same_files(&manifest);
+        let releases = self.releases.entry(manifest.package.clone()).or_default();
+        if !releases.iter().any(|known| known.release == release) {
+            releases.push(Release { release, manifest, published_at_ms: at, halted_by });
+        }
+    }
+
+    /// A halt follows the artifacts: the same files under a new version are as halted as before.
+    fn halt_of_same_files(&self, manifest: &Manifest) -> Option<RolloutId> {
+        let known = self.releases.get(&manifest.package)?;
+        known
+            .iter()
+            .filter(|release| same_files(&release.manifest, manifest))
+            .find_map(|release| release.halted_by.clone())
+    }
+
+    pub(super) fn mark_halted(&mut self, package: &PackageName, release: &Digest, by: &RolloutId) {
+        let releases = self.releases.get_mut(package).map(Vec::as_mut_slice).unwrap_or_default();
+        let Some(halted) = releases.iter().find(|known| known.release == *release).map(|known| known.manifest.clone())
+        else {
+            return;
+        };
+        for known in releases.iter_mut().filter(|known| same_files(&known.manifest, &halted)) {
+            known.halted_by.get_or_insert_with(|| by.clone());
+        }
+    }
+
+    pub(super) fn put_policy(&mut self, record: Unverified<PolicyRecord>, at: WallTime) -> Result<(), String> {
+        let body = held(&record)?;
+        let policy = Policy::parse(&body.text).map_err(|e| e.to_string())?;
+        let digest = body.policy_digest();
+        self.policies.insert(digest, AppliedPolicy { record, text: body.text, policy, applied_at_ms: at });
+        Ok(())
+    }
+
+    /// A release by package and version.
+    pub fn release(&self, package: &PackageName, version: &Version) -> Option<&Release> {
+        self.releases.get(package)?.iter().find(|release| release.manifest.version == *version)
+    }
+}
+
+fn same_files(a: &Manifest, b: &Manifest) -> bool {
+    let digests = |manifest: &Manifest| {
+        let mut files: Vec<_> = manifest.files.iter().map(|file| (file.path.clone(), file.sha256)).collect();
+        files.sort();
+        files
+    };
+    digests(a) == digests(b)
+}

@@ -1,0 +1,90 @@
+//! `POST /check-in`: the hot path. Answers from memory; an idle device writes nothing.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use tidegate_control::state::{Course, State as Known};
+use tidegate_domain::ids::DeviceId;
+use tidegate_domain::rollout::Phase;
+use tidegate_domain::rollout::place::Stage;
+use tidegate_domain::time::{Elapsed, WallTime};
+use tidegate_wire::device::{CheckIn, CheckInAnswer, OfferNotice, PACKAGES_MAX};
+
+use super::caller::Caller;
+use crate::app::App;
+use crate::body::Json;
+use crate::clock::now;
+use crate::metrics::count;
+use crate::problem::Refused;
+
+/// A device says that it is there, and hears what it should know.
+#[utoipa::path(post, path = "/check-in", tag = "device", request_body = CheckIn,
+    responses((status = OK, body = CheckInAnswer)))]
+pub(crate) async fn check_in(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Json(said): Json<CheckIn>,
+) -> Result<Response, Refused> {
+    if said.packages.len() > PACKAGES_MAX {
+        let detail = format!("field `packages` has {} entries, at most {PACKAGES_MAX}", said.packages.len());
+        return Err(Refused::invalid("too_many_packages", detail));
+    }
+    count(&app.metrics.check_ins);
+    let at = now();
+    let answer = answer(&app, &*app.desk.state().await?, &caller.device, &said, at);
+    app.presence.checked_in(&caller.device, said.packages, at);
+    caller.answer(&answer)
+}
+
+fn answer(app: &App, state: &Known, device: &DeviceId, said: &CheckIn, at: WallTime) -> CheckInAnswer {
+    let mut answer = CheckInAnswer {
+        check_in_ms: app.idle_check_in.as_ms(),
+        now_ms: at,
+        store_epoch: app.store_epoch.clone(),
+        offers: Vec::new(),
+        health_wanted: Vec::new(),
+        halts: Vec::new(),
+        fleet_proven: Vec::new(),
+        reverts: Vec::new(),
+        key_list_version: state.key_list().map_or(0, |(_, list)| list.version),
+        envelope_version: state.envelope().map_or(0, |(_, _, version)| *version),
+    };
+    for course in state.rollouts().values() {
+        add_course(app, device, said, course, at, &mut answer);
+    }
+    answer
+}
+
+fn add_course(app: &App, device: &DeviceId, said: &CheckIn, course: &Course, at: WallTime, answer: &mut CheckInAnswer) {
+    let rollout = &course.rollout;
+    let Some((_, _, place)) = rollout.place_of(device) else { return };
+    let package = &course.order_body.package;
+    let halted = app.halts.holds(&course.order_body.rollout);
+    if matches!(rollout.phase(), Phase::Running | Phase::Paused { .. }) {
+        let check_in = rollout.policy().pace.check_in.min(Elapsed::from_ms(answer.check_in_ms));
+        answer.check_in_ms = check_in.as_ms();
+    }
+    if rollout.wants_health_of(device) && !answer.health_wanted.contains(package) {
+        answer.health_wanted.push(package.clone());
+    }
+    if let Some(halt) = &course.halt
+        && matches!(place.stage, Stage::Open { .. } | Stage::Taken(_))
+    {
+        answer.halts.push(halt.clone());
+    }
+    if let Some(proven) = &course.fleet_proven
+        && said.packages.iter().any(|p| p.current == Some(course.order_body.release) && p.fallback != p.current)
+    {
+        answer.fleet_proven.push(proven.clone());
+    }
+    if let Stage::Open { step } = place.stage
+        && matches!(rollout.phase(), Phase::Running | Phase::Completed { .. })
+        && !halted
+        && rollout.permits().iter().any(|permit| permit.step == step && at <= permit.take_by_ms)
+        && let Some(permit) = course.permit(step)
+    {
+        let rollout = course.order_body.rollout.clone();
+        answer.offers.push(OfferNotice { rollout, package: package.clone(), permit: permit.digest() });
+    }
+}

@@ -1,0 +1,103 @@
+//! `/devices`: the fleet.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use tidegate_control::state::{Device, Said};
+use tidegate_domain::ids::{DeviceId, PackageName};
+use tidegate_domain::selector::Selector;
+use tidegate_wire::device::PackageStatus;
+use tidegate_wire::operator::{DevicePackageView, DeviceView};
+use utoipa::IntoParams;
+
+use super::page::Page;
+use super::person::{Person, Viewer};
+use crate::app::App;
+use crate::asked::{Asked, Named};
+use crate::problem::Refused;
+
+/// Which devices are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// Only devices that this selector means, such as `os == "linux"`.
+    select: Option<String>,
+    /// At most so many, 1 to 10000. Usually 1000.
+    limit: Option<usize>,
+    /// Only what follows this id: the last one of the page before.
+    after: Option<String>,
+}
+
+/// Enrolled devices.
+#[utoipa::path(get, path = "/devices", tag = "devices", params(Wanted),
+    responses((status = OK, body = Vec<DeviceView>)))]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    _person: Person<Viewer>,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Response, Refused> {
+    let Wanted { select, limit, after } = wanted;
+    let select: Selector = match select {
+        Some(text) => text.parse().map_err(|e| Refused::invalid("selector", format!("query field `select`: {e}")))?,
+        None => Selector::default(),
+    };
+    let state = app.desk.state().await?;
+    let meant = state.devices().iter().filter(|(_, device)| select.matches(&device.enrolment.attributes));
+    let all = meant.map(|(id, device)| (id.to_string(), (id, device)));
+    Page::new(limit, after).answer(all, |(id, device)| view(&app, id, device))
+}
+
+/// A device.
+#[utoipa::path(get, path = "/devices/{device}", tag = "devices", params(("device" = String, Path)),
+    responses((status = OK, body = DeviceView)))]
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    _person: Person<Viewer>,
+    Named(id): Named<DeviceId>,
+) -> Result<axum::Json<DeviceView>, Refused> {
+    let state = app.desk.state().await?;
+    let device = state.device(&id).ok_or_else(|| Refused::unknown("device", &id))?;
+    Ok(axum::Json(view(&app, &id, device)))
+}
+
+fn view(app: &App, id: &DeviceId, device: &Device) -> DeviceView {
+    let seen = app.presence.seen(id);
+    let checked_in = seen.as_ref().map(|seen| seen.packages.as_slice()).unwrap_or_default();
+    let mut packages: Vec<DevicePackageView> =
+        checked_in.iter().map(|status| now_running(status, device.said.get(&status.package))).collect();
+    let unsaid = device.said.iter().filter(|(package, _)| !checked_in.iter().any(|s| s.package == **package));
+    packages.extend(unsaid.map(|(package, said)| last_known(package, said)));
+    DeviceView {
+        device: id.clone(),
+        ring: device.enrolment.ring.clone(),
+        attributes: device.enrolment.attributes.clone(),
+        enrolled_at_ms: device.enrolled_at_ms,
+        seen_at_ms: seen.as_ref().map(|seen| seen.at),
+        packages,
+    }
+}
+
+fn now_running(status: &PackageStatus, said: Option<&Said>) -> DevicePackageView {
+    DevicePackageView {
+        package: status.package.clone(),
+        current: status.current,
+        fallback: status.fallback,
+        state: status.state.clone(),
+        healthy: status.healthy,
+        last_report: said.map(|said| said.word.clone()),
+    }
+}
+
+fn last_known(package: &PackageName, said: &Said) -> DevicePackageView {
+    DevicePackageView {
+        package: package.clone(),
+        current: said.current,
+        fallback: said.fallback,
+        state: "unknown".to_owned(),
+        healthy: matches!(said.word.as_str(), "healthy" | "proven" | "returned"),
+        last_report: Some(said.word.clone()),
+    }
+}

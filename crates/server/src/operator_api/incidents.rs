@@ -1,0 +1,82 @@
+//! `/incidents`: what halts left behind, and how far it is mended.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use tidegate_control::state::State as Known;
+use tidegate_domain::ids::{DeviceId, IncidentId};
+use tidegate_domain::incident::{Incident, IncidentState};
+use tidegate_domain::rollout::place::Taken;
+use tidegate_wire::operator::{ExposedDevice, IncidentView};
+
+use super::page::Page;
+use super::person::{Person, Viewer};
+use crate::app::App;
+use crate::asked::{Asked, Named};
+use crate::problem::Refused;
+
+/// All incidents, without their devices.
+#[utoipa::path(get, path = "/incidents", tag = "incidents", params(Page),
+    responses((status = OK, body = Vec<IncidentView>)))]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    _person: Person<Viewer>,
+    Asked(page): Asked<Page>,
+) -> Result<Response, Refused> {
+    let state = app.desk.state().await?;
+    let all = state.incidents().iter().map(|(id, incident)| (id.to_string(), incident));
+    page.answer(all, |incident| IncidentView { devices: Vec::new(), ..view(&state, incident) })
+}
+
+/// An incident with every device that took the release.
+#[utoipa::path(get, path = "/incidents/{incident}", tag = "incidents", params(("incident" = String, Path)),
+    responses((status = OK, body = IncidentView)))]
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    _person: Person<Viewer>,
+    Named(id): Named<IncidentId>,
+) -> Result<axum::Json<IncidentView>, Refused> {
+    let state = app.desk.state().await?;
+    let incident = state.incidents().get(&id).ok_or_else(|| Refused::unknown("incident", &id))?;
+    Ok(axum::Json(view(&state, incident)))
+}
+
+fn view(state: &Known, incident: &Incident) -> IncidentView {
+    let course = state.rollouts().get(&incident.rollout);
+    let taken: Vec<(&DeviceId, &Taken)> = course.into_iter().flat_map(|course| course.rollout.taken()).collect();
+    let counts = incident.devices;
+    IncidentView {
+        incident: incident.id.clone(),
+        rollout: incident.rollout.clone(),
+        state: incident.state.word().to_owned(),
+        opened_at_ms: incident.opened_at_ms,
+        restored_at_ms: match incident.state {
+            IncidentState::Open => None,
+            IncidentState::Restored { at_ms } => Some(at_ms),
+        },
+        reasons: incident.reasons.iter().map(ToString::to_string).collect(),
+        exposed: counts.exposed,
+        harmed: counts.harmed,
+        restored: counts.restored,
+        back_without_hands: counts.back_without_hands,
+        need_hands: counts.needs_hands,
+        devices: taken.iter().map(|(device, taken)| exposed(device, taken)).collect(),
+    }
+}
+
+fn exposed(device: &DeviceId, taken: &Taken) -> ExposedDevice {
+    ExposedDevice { device: device.clone(), taken_at_ms: taken.at_ms, state: word(taken).to_owned() }
+}
+
+fn word(taken: &Taken) -> &'static str {
+    match taken {
+        Taken { needs_hands: true, .. } => "needs_hands",
+        Taken { returned: true, .. } => "returned",
+        Taken { failed: Some(_), .. } => "failed",
+        Taken { overdue: true, .. } => "silent",
+        Taken { proven: true, .. } => "proven",
+        Taken { well: true, .. } => "healthy",
+        _ => "pending",
+    }
+}

@@ -1,0 +1,53 @@
+//! The operator API: one file a resource. Rules of acceptance stand in `control`, not here; here is who may ask, and how views are made.
+
+mod artifacts;
+mod devices;
+mod incidents;
+mod login;
+mod metadata;
+mod operators;
+mod packages;
+mod page;
+mod person;
+mod policies;
+mod rollouts;
+mod status;
+mod trust;
+
+use std::sync::Arc;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// The routes under `/api/v1`.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(login::login))
+        .routes(routes!(status::status))
+        .routes(routes!(operators::list, operators::put))
+        .routes(routes!(operators::remove))
+        .routes(routes!(trust::trust))
+        .routes(routes!(trust::put_key_list))
+        .routes(routes!(trust::put_envelope))
+        .routes(routes!(metadata::metadata))
+        .routes(routes!(metadata::put_root))
+        .routes(routes!(metadata::put_targets))
+        .routes(routes!(metadata::put_package))
+        .routes(routes!(artifacts::head, artifacts::put))
+        .routes(routes!(packages::list))
+        .routes(routes!(packages::one))
+        .routes(routes!(policies::list, policies::apply))
+        .routes(routes!(policies::one))
+        .routes(routes!(rollouts::draft))
+        .routes(routes!(rollouts::list, rollouts::start))
+        .routes(routes!(rollouts::one))
+        .routes(routes!(rollouts::pause))
+        .routes(routes!(rollouts::resume))
+        .routes(routes!(rollouts::halt))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::one))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::one))
+}

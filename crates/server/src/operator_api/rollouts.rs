@@ -1,0 +1,217 @@
+//! `/rollouts`: drafting, starting, watching, stopping.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use tidegate_control::command::{Answer, Command, DraftRequest as Wanted, draft as make_draft};
+use tidegate_control::state::{Course, State as Known};
+use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
+use tidegate_domain::policy::Policy;
+use tidegate_domain::rollout::Phase;
+use tidegate_domain::rollout::report::StepReport;
+use tidegate_domain::time::WallTime;
+use tidegate_trust::signed::Unverified;
+use tidegate_wire::operator::{DraftAnswer, DraftRequest, HaltAnswer, ReasonRequest, RolloutView, StartRequest};
+
+use super::page::Page;
+use super::person::{Approver, Person, Viewer};
+use super::status::P4;
+use crate::app::App;
+use crate::asked::{Asked, Named};
+use crate::body::Json;
+use crate::clock::now;
+use crate::problem::Refused;
+use crate::random;
+
+const REASON_CHARS_MAX: usize = 500;
+
+/// Makes an order to sign. It can be signed for ten minutes.
+#[utoipa::path(post, path = "/rollouts/draft", tag = "rollouts", request_body = DraftRequest,
+    responses((status = OK, body = DraftAnswer)))]
+pub(crate) async fn draft(
+    State(app): State<Arc<App>>,
+    _person: Person<Approver>,
+    Json(DraftRequest { package, version, policy }): Json<DraftRequest>,
+) -> Result<axum::Json<DraftAnswer>, Refused> {
+    let rank_seed = random::seed()?;
+    let made = {
+        let state = app.desk.state().await?;
+        let at = now();
+        let eligible = |device: &DeviceId, policy: &Policy| is_eligible(&app, &state, device, &package, policy, at);
+        let wanted = Wanted { package: package.clone(), version, policy, rank_seed };
+        make_draft(&state, at, wanted, &eligible)?
+    };
+    let order = Unverified::draft(&made.order).map_err(|e| Refused::internal(e.to_string()))?;
+    let answer =
+        DraftAnswer { order: order.clone(), devices: made.devices as u64, first_window: u64::from(made.first_window) };
+    app.keep_draft(order.digest(), made);
+    Ok(axum::Json(answer))
+}
+
+/// A device is eligible that was heard of recently and that runs the package.
+fn is_eligible(
+    app: &App,
+    state: &Known,
+    device: &DeviceId,
+    package: &PackageName,
+    policy: &Policy,
+    at: WallTime,
+) -> bool {
+    let Some(known) = state.device(device) else { return false };
+    let seen = app.presence.seen(device);
+    let last = seen.as_ref().map_or(known.heard_at_ms, |seen| seen.at.max(known.heard_at_ms));
+    let runs = match &seen {
+        Some(seen) => seen.packages.iter().any(|status| status.package == *package),
+        None => known.said.contains_key(package),
+    };
+    runs && at.since(last) <= policy.pace.recently_seen
+}
+
+/// Starts a rollout: the draft, signed by an order key.
+#[utoipa::path(post, path = "/rollouts", tag = "rollouts", request_body = StartRequest,
+    responses((status = CREATED, body = RolloutView)))]
+pub(crate) async fn start(
+    State(app): State<Arc<App>>,
+    _person: Person<Approver>,
+    Json(StartRequest { order }): Json<StartRequest>,
+) -> Result<(StatusCode, axum::Json<RolloutView>), Refused> {
+    let digest = order.digest();
+    // An order that has started already needs no draft: a repeated request gets the same answer.
+    let started = app.desk.state().await?.rollout_of_order(&digest).map(|course| course.order_body.rollout.clone());
+    let id = match (started, app.draft(&digest)) {
+        (Some(id), None) => id,
+        (_, Some(draft)) => {
+            let command = Command::Start { order: Box::new(order), draft: Box::new(draft) };
+            let Answer::Started(id) = app.desk.ask(command).await? else {
+                return Err(Refused::internal("an order was not answered with a rollout"));
+            };
+            id
+        }
+        (None, None) => {
+            let detail = "the order is none that this server drafted in the last ten minutes: ask for a draft, sign it";
+            return Err(Refused::new(StatusCode::CONFLICT, "not_the_draft", detail));
+        }
+    };
+    Ok((StatusCode::CREATED, axum::Json(found(&app, &id).await?)))
+}
+
+/// All rollouts.
+#[utoipa::path(get, path = "/rollouts", tag = "rollouts", params(Page),
+    responses((status = OK, body = Vec<RolloutView>)))]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    _person: Person<Viewer>,
+    Asked(page): Asked<Page>,
+) -> Result<Response, Refused> {
+    let state = app.desk.state().await?;
+    let at = now();
+    page.answer(state.rollouts().iter().map(|(id, course)| (id.to_string(), course)), |course| view(course, at))
+}
+
+/// A rollout: rings, windows, verdict with its reasons.
+#[utoipa::path(get, path = "/rollouts/{rollout}", tag = "rollouts", params(("rollout" = String, Path)),
+    responses((status = OK, body = RolloutView)))]
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    _person: Person<Viewer>,
+    Named(rollout): Named<RolloutId>,
+) -> Result<axum::Json<RolloutView>, Refused> {
+    found(&app, &rollout).await.map(axum::Json)
+}
+
+/// Stops the opening for a while. Needs the least role: closing is cheap.
+#[utoipa::path(post, path = "/rollouts/{rollout}/pause", tag = "rollouts", params(("rollout" = String, Path)),
+    request_body = ReasonRequest, responses((status = OK, body = RolloutView)))]
+pub(crate) async fn pause(
+    State(app): State<Arc<App>>,
+    person: Person<Viewer>,
+    Named(rollout): Named<RolloutId>,
+    Json(request): Json<ReasonRequest>,
+) -> Result<axum::Json<RolloutView>, Refused> {
+    let reason = reason(request)?;
+    tracing::info!(%rollout, by = %person.name, reason, "pause");
+    app.desk.ask(Command::Pause { rollout: rollout.clone(), by: person.name }).await?;
+    found(&app, &rollout).await.map(axum::Json)
+}
+
+/// Lets a paused rollout go on.
+#[utoipa::path(post, path = "/rollouts/{rollout}/resume", tag = "rollouts", params(("rollout" = String, Path)),
+    request_body = ReasonRequest, responses((status = OK, body = RolloutView)))]
+pub(crate) async fn resume(
+    State(app): State<Arc<App>>,
+    person: Person<Approver>,
+    Named(rollout): Named<RolloutId>,
+    Json(request): Json<ReasonRequest>,
+) -> Result<axum::Json<RolloutView>, Refused> {
+    let reason = reason(request)?;
+    tracing::info!(%rollout, by = %person.name, reason, "resume");
+    app.desk.ask(Command::Resume { rollout: rollout.clone(), by: person.name }).await?;
+    found(&app, &rollout).await.map(axum::Json)
+}
+
+/// Stops a rollout for good. Needs the least role and neither the conduct loop nor room on the disk: where the log cannot be
+/// written now, the halt stands in the halt file and the answer is 202.
+#[utoipa::path(post, path = "/rollouts/{rollout}/halt", tag = "rollouts", params(("rollout" = String, Path)),
+    request_body = ReasonRequest,
+    responses((status = OK, body = HaltAnswer), (status = ACCEPTED, body = HaltAnswer)))]
+pub(crate) async fn halt(
+    State(app): State<Arc<App>>,
+    person: Person<Viewer>,
+    Named(rollout): Named<RolloutId>,
+    Json(request): Json<ReasonRequest>,
+) -> Result<Response, Refused> {
+    let reason = reason(request)?;
+    // While the state cannot be read at once, whatever id is given is believed: halting too much is cheap.
+    let unknown = app.desk.state_now().is_some_and(|state| !state.rollouts().contains_key(&rollout));
+    if unknown {
+        return Err(Refused::unknown("rollout", &rollout));
+    }
+    let recorded = app.halt(&rollout, person.name, reason).await.map_err(|error| {
+        Refused::unavailable("halt_not_kept", format!("halted in this process, but kept nowhere: {error:#}"))
+    })?;
+    let status = if recorded { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, axum::Json(HaltAnswer { rollout, recorded })).into_response())
+}
+
+fn reason(request: ReasonRequest) -> Result<String, Refused> {
+    let reason = request.reason.trim().to_owned();
+    let chars = reason.chars().count();
+    if !(1..=REASON_CHARS_MAX).contains(&chars) {
+        let detail = format!("field `reason` has {chars} characters: expected 1 to {REASON_CHARS_MAX}");
+        return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "reason", detail));
+    }
+    Ok(reason)
+}
+
+async fn found(app: &App, id: &RolloutId) -> Result<RolloutView, Refused> {
+    let state = app.desk.state().await?;
+    state.rollouts().get(id).map(|course| view(course, now())).ok_or_else(|| Refused::unknown("rollout", id))
+}
+
+fn view(course: &Course, at: WallTime) -> RolloutView {
+    let rollout = &course.rollout;
+    let identity = rollout.identity();
+    let report = StepReport::of(rollout, at);
+    let ended_at_ms = match rollout.phase() {
+        Phase::Halted { at_ms, .. } | Phase::Completed { at_ms } => Some(*at_ms),
+        Phase::Running | Phase::Paused { .. } => None,
+    };
+    RolloutView {
+        rollout: identity.rollout.clone(),
+        package: identity.package.clone(),
+        version: identity.version.clone(),
+        release: identity.release,
+        policy: identity.policy,
+        policy_name: rollout.policy().name.clone(),
+        started_at_ms: identity.started_at_ms,
+        first_take_at_ms: course.first_take_at_ms,
+        ended_at_ms,
+        first_window: course.first_window,
+        permit_step: u32::try_from(course.permits.len()).unwrap_or(u32::MAX),
+        p4: P4.to_owned(),
+        reasons: report.reasons(),
+        report,
+    }
+}

@@ -1,0 +1,16 @@
+//! The server over real HTTP: its main job, its promises, its manners.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod again;
+mod bad_input;
+mod child;
+mod crash;
+mod document;
+mod fleet;
+mod halting;
+mod log;
+mod lying_planner;
+mod main_job;
+mod manners;
+mod played;
+mod rebuilding;

@@ -1,0 +1,55 @@
+//! The main job: publish, spread by evidence, complete; and halt, with an incident.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::fleet::{Api, Fleet, until};
+use crate::played::{FAST_POLICY, Player, Temper, twelve};
+
+fn play_until(api: &Api, rollout: &str, players: &mut [Player], phase: &str) -> serde_json::Value {
+    until(phase, || {
+        players.iter_mut().for_each(|player| drop(player.play()));
+        // The pace of the devices, not a wait for an event.
+        std::thread::sleep(Duration::from_millis(100));
+        let view = api.get(&format!("/rollouts/{rollout}"));
+        println!("{} {} {}", view["report"]["phase"], view["report"]["rings"], view["reasons"]);
+        (view["report"]["phase"] == phase).then_some(view)
+    })
+}
+
+#[test]
+fn a_good_release_reaches_every_device_and_a_bad_one_opens_an_incident() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = twelve(&fleet, &running.base);
+    assert!(players.iter_mut().all(Player::enrol));
+    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    fleet.publish(&api, "1.0.0", "good");
+    let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
+    let view = play_until(&api, &rollout, &mut players, "completed");
+    assert!(players.iter().all(|player| player.takes.len() == 1), "everybody took it once");
+    assert_eq!(view["first_window"], json!(2), "the lab, no more");
+
+    fleet.publish(&api, "1.0.1", "bad");
+    for player in &mut players {
+        (player.temper, player.active) = (Temper::Fails, None);
+    }
+    let rollout = fleet.start_rollout(&api, "1.0.1", &policy);
+    play_until(&api, &rollout, &mut players, "halted");
+    let incidents = api.get("/incidents");
+    let id = incidents[0]["incident"].as_str().unwrap();
+    let incident = until("restored", || {
+        players.iter_mut().for_each(|player| drop(player.play()));
+        let incident = api.get(&format!("/incidents/{id}"));
+        (incident["state"] == "restored").then_some(incident)
+    });
+    assert_eq!(incident["exposed"], json!(2));
+    assert_eq!(incident["back_without_hands"], json!(2));
+    assert_eq!(incident["need_hands"], json!(0));
+    let releases = api.get("/packages/sensor-content")["releases"].clone();
+    assert_eq!(releases[1]["halted_by"], json!(rollout));
+    running.stop();
+}
