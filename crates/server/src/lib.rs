@@ -13,13 +13,14 @@ pub mod drill;
 mod halts;
 mod keys;
 mod metrics;
-mod openapi;
 mod operator_api;
 mod presence;
 mod problem;
 mod random;
 mod rebuild;
 mod routes;
+mod scrape;
+mod scrape;
 mod serve;
 mod start;
 
