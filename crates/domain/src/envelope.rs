@@ -19,6 +19,9 @@ pub struct Envelope {
     /// The largest `window.initial_all`.
     #[serde(default = "safe::initial_all_max")]
     pub initial_all_max: u32,
+    /// The largest `window.initial_value`.
+    #[serde(default = "safe::initial_value_max")]
+    pub initial_value_max: u32,
     /// The largest `window.initial_stratum`.
     #[serde(default = "safe::initial_stratum_max")]
     pub initial_stratum_max: u32,
@@ -37,9 +40,21 @@ pub struct Envelope {
     /// Rings that no policy may leave out.
     #[serde(default)]
     pub rings_required: BTreeSet<RingName>,
-    /// The largest `gate.alpha` does not widen exposure; the largest clearance margin does.
+    /// The largest margin of clearance of any ring after the lab.
     #[serde(default = "safe::clear_max")]
     pub clear_max: f64,
+    /// The largest `gate.beta`: with one near 1 every ring would pass at once.
+    #[serde(default = "safe::beta_max")]
+    pub beta_max: f64,
+    /// The largest of `gate.tolerate_hard` and `gate.tolerate_silent`: with one near 1 no evidence would halt.
+    #[serde(default = "safe::tolerate_max")]
+    pub tolerate_max: f64,
+    /// The least `gate.alpha`: with one near 0 no evidence would halt. A large one only halts more.
+    #[serde(default = "safe::alpha_min")]
+    pub alpha_min: f64,
+    /// The least `proven_share_min` of any ring.
+    #[serde(default = "safe::proven_share_min")]
+    pub proven_share_min: f64,
     /// The most unproven devices over all rollouts of the fleet together.
     #[serde(default = "safe::unproven_all_rollouts_max")]
     pub unproven_all_rollouts_max: u32,
@@ -50,6 +65,9 @@ mod safe {
 
     pub(super) fn initial_all_max() -> u32 {
         100
+    }
+    pub(super) fn initial_value_max() -> u32 {
+        60
     }
     pub(super) fn initial_stratum_max() -> u32 {
         30
@@ -68,6 +86,18 @@ mod safe {
     }
     pub(super) fn clear_max() -> f64 {
         0.05
+    }
+    pub(super) fn beta_max() -> f64 {
+        0.05
+    }
+    pub(super) fn tolerate_max() -> f64 {
+        0.02
+    }
+    pub(super) fn alpha_min() -> f64 {
+        1e-6
+    }
+    pub(super) fn proven_share_min() -> f64 {
+        0.5
     }
     pub(super) fn unproven_all_rollouts_max() -> u32 {
         1_000_000
@@ -116,7 +146,14 @@ impl Envelope {
             return Err(EnvelopeError::Shape(format!("{} bytes, at most {TEXT_BYTES_MAX}", text.len())));
         }
         let envelope: Envelope = toml::from_str(text).map_err(|e| EnvelopeError::Shape(e.to_string()))?;
-        for (field, value) in [("unproven_share_max", envelope.unproven_share_max), ("clear_max", envelope.clear_max)] {
+        for (field, value) in [
+            ("unproven_share_max", envelope.unproven_share_max),
+            ("clear_max", envelope.clear_max),
+            ("beta_max", envelope.beta_max),
+            ("tolerate_max", envelope.tolerate_max),
+            ("alpha_min", envelope.alpha_min),
+            ("proven_share_min", envelope.proven_share_min),
+        ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(EnvelopeError::Shape(format!("field `{field}` is {value}: expected 0 to 1")));
             }
@@ -128,30 +165,33 @@ impl Envelope {
     }
 
     fn check_safe(&self) -> Result<(), EnvelopeError> {
-        let weaker: [(&'static str, bool, String); 8] = [
-            ("initial_all_max", self.initial_all_max > safe::initial_all_max(), safe::initial_all_max().to_string()),
-            (
-                "initial_stratum_max",
-                self.initial_stratum_max > safe::initial_stratum_max(),
-                safe::initial_stratum_max().to_string(),
-            ),
-            ("growth_max", self.growth_max > safe::growth_max(), safe::growth_max().to_string()),
-            (
-                "unproven_share_max",
-                self.unproven_share_max > safe::unproven_share_max(),
-                safe::unproven_share_max().to_string(),
-            ),
-            ("prove_min", self.prove_min < safe::prove_min(), safe::prove_min().to_string()),
-            ("soak_min", self.soak_min < safe::soak_min(), safe::soak_min().to_string()),
-            ("clear_max", self.clear_max > safe::clear_max(), safe::clear_max().to_string()),
-            (
-                "unproven_all_rollouts_max",
-                self.unproven_all_rollouts_max > safe::unproven_all_rollouts_max(),
-                safe::unproven_all_rollouts_max().to_string(),
-            ),
+        let counts = [
+            ("initial_all_max", self.initial_all_max, safe::initial_all_max()),
+            ("initial_value_max", self.initial_value_max, safe::initial_value_max()),
+            ("initial_stratum_max", self.initial_stratum_max, safe::initial_stratum_max()),
+            ("growth_max", self.growth_max, safe::growth_max()),
+            ("unproven_all_rollouts_max", self.unproven_all_rollouts_max, safe::unproven_all_rollouts_max()),
         ];
-        match weaker.into_iter().find(|(_, weaker, _)| *weaker) {
-            Some((field, _, safe)) => Err(EnvelopeError::Unmarked { field, safe }),
+        let times = [("prove_min", self.prove_min, safe::prove_min()), ("soak_min", self.soak_min, safe::soak_min())];
+        let shares_max = [
+            ("unproven_share_max", self.unproven_share_max, safe::unproven_share_max()),
+            ("clear_max", self.clear_max, safe::clear_max()),
+            ("beta_max", self.beta_max, safe::beta_max()),
+            ("tolerate_max", self.tolerate_max, safe::tolerate_max()),
+        ];
+        let shares_min = [
+            ("alpha_min", self.alpha_min, safe::alpha_min()),
+            ("proven_share_min", self.proven_share_min, safe::proven_share_min()),
+        ];
+        let weaker = counts.iter().filter(|(_, found, safe)| found > safe).map(|(f, _, safe)| (*f, safe.to_string()));
+        let weaker =
+            weaker.chain(times.iter().filter(|(_, f, safe)| f < safe).map(|(f, _, safe)| (*f, safe.to_string())));
+        let weaker =
+            weaker.chain(shares_max.iter().filter(|(_, f, safe)| f > safe).map(|(f, _, s)| (*f, s.to_string())));
+        let weaker =
+            weaker.chain(shares_min.iter().filter(|(_, f, safe)| f < safe).map(|(f, _, s)| (*f, s.to_string())));
+        match { weaker }.next() {
+            Some((field, safe)) => Err(EnvelopeError::Unmarked { field, safe }),
             None => Ok(()),
         }
     }
@@ -161,33 +201,21 @@ impl Envelope {
     /// # Errors
     /// Names the first bound that the policy leaves.
     pub fn admits(&self, policy: &Policy) -> Result<(), OutsideEnvelope> {
-        let w = &policy.window;
-        let bounds: [(&'static str, bool, String, String); 5] = [
-            (
-                "window.initial_all",
-                w.initial_all <= self.initial_all_max,
-                w.initial_all.to_string(),
-                at_most(self.initial_all_max),
-            ),
-            (
-                "window.initial_stratum",
-                w.initial_stratum <= self.initial_stratum_max,
-                w.initial_stratum.to_string(),
-                at_most(self.initial_stratum_max),
-            ),
-            ("window.growth", w.growth <= self.growth_max, w.growth.to_string(), at_most(self.growth_max)),
-            (
-                "window.unproven_share_max",
-                w.unproven_share_max <= self.unproven_share_max,
-                w.unproven_share_max.to_string(),
-                at_most(self.unproven_share_max),
-            ),
-            (
-                "prove.for",
-                policy.prove.duration >= self.prove_min,
-                policy.prove.duration.to_string(),
-                at_least(self.prove_min),
-            ),
+        let (w, g) = (&policy.window, &policy.gate);
+        let most = |field, found: u32, bound: u32| (field, found <= bound, found.to_string(), at_most(bound));
+        let most_share = |field, found: f64, bound: f64| (field, found <= bound, found.to_string(), at_most(bound));
+        let (prove, prove_min) = (policy.prove.duration, self.prove_min);
+        let bounds: [(&'static str, bool, String, String); 10] = [
+            most("window.initial_all", w.initial_all, self.initial_all_max),
+            most("window.initial_value", w.initial_value, self.initial_value_max),
+            most("window.initial_stratum", w.initial_stratum, self.initial_stratum_max),
+            most("window.growth", w.growth, self.growth_max),
+            most_share("window.unproven_share_max", w.unproven_share_max, self.unproven_share_max),
+            ("prove.for", prove >= prove_min, prove.to_string(), at_least(prove_min)),
+            most_share("gate.beta", g.beta, self.beta_max),
+            most_share("gate.tolerate_hard", g.tolerate_hard, self.tolerate_max),
+            most_share("gate.tolerate_silent", g.tolerate_silent, self.tolerate_max),
+            ("gate.alpha", g.alpha >= self.alpha_min, g.alpha.to_string(), at_least(self.alpha_min)),
         ];
         for (field, holds, found, allowed) in bounds {
             if !holds {
@@ -216,6 +244,10 @@ impl Envelope {
         if !last && ring.soak < self.soak_min {
             return leaves("rings.soak", ring.soak.to_string(), at_least(self.soak_min));
         }
+        let proven = ring.proven_share_min();
+        if proven < self.proven_share_min {
+            return leaves("rings.proven_share_min", proven.to_string(), at_least(self.proven_share_min));
+        }
         let clear = ring.clear_hard.max(ring.clear_silent);
         if !ring.lab && clear > self.clear_max {
             return leaves("rings.clear_hard, rings.clear_silent", clear.to_string(), at_most(self.clear_max));
@@ -230,4 +262,86 @@ fn at_most(bound: impl ToString) -> String {
 
 fn at_least(bound: impl ToString) -> String {
     format!("at least {}", bound.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(rest: &str) -> Policy {
+        let ring = if rest.contains("[[rings]]") { "" } else { "\n[[rings]]\nname = \"broad\"\nsoak = \"0s\"" };
+        Policy::parse(&format!("name = \"p\"\n{rest}{ring}")).unwrap()
+    }
+
+    #[test]
+    fn an_envelope_that_weakens_a_safe_bound_must_say_danger() {
+        for line in [
+            "initial_all_max = 101",
+            "initial_value_max = 61",
+            "initial_stratum_max = 31",
+            "growth_max = 4",
+            "unproven_share_max = 0.26",
+            "prove_min = \"119s\"",
+            "soak_min = \"239s\"",
+            "clear_max = 0.06",
+            "beta_max = 0.06",
+            "tolerate_max = 0.03",
+            "alpha_min = 0.0",
+            "proven_share_min = 0.4",
+            "unproven_all_rollouts_max = 1000001",
+        ] {
+            let field = line.split(' ').next().unwrap();
+            let error = Envelope::parse(&format!("name = \"site\"\n{line}")).unwrap_err();
+            assert!(matches!(&error, EnvelopeError::Unmarked { field: of, .. } if *of == field), "{line}: {error}");
+            assert!(Envelope::parse(&format!("name = \"danger-site\"\n{line}")).is_ok(), "{line}");
+        }
+        assert!(Envelope::parse("name = \"site\"\ngrowth_max = 1").is_ok(), "stricter needs no warning");
+    }
+
+    #[test]
+    fn a_policy_that_leaves_a_bound_is_refused_by_its_field() {
+        let safe = Envelope::parse("name = \"safe\"").unwrap();
+        assert_eq!(safe.admits(&policy("")), Ok(()));
+        for (rest, field) in [
+            ("window = { initial_all = 101 }", "window.initial_all"),
+            ("window = { initial_value = 61 }", "window.initial_value"),
+            ("window = { initial_stratum = 31 }", "window.initial_stratum"),
+            ("window = { growth = 4 }", "window.growth"),
+            ("window = { unproven_share_max = 0.5 }", "window.unproven_share_max"),
+            ("prove = { for = \"1min\" }", "prove.for"),
+            ("gate = { beta = 0.9 }", "gate.beta"),
+            ("gate = { tolerate_hard = 0.9 }", "gate.tolerate_hard"),
+            ("gate = { tolerate_silent = 0.9 }", "gate.tolerate_silent"),
+            ("gate = { alpha = 1e-9 }", "gate.alpha"),
+            ("[[rings]]\nname = \"a\"\nsoak = \"1s\"\n[[rings]]\nname = \"b\"\nsoak = \"0s\"", "rings.soak"),
+            ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nproven_share_min = 0.1", "rings.proven_share_min"),
+            ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nclear_hard = 0.5", "rings.clear_hard, rings.clear_silent"),
+        ] {
+            assert_eq!(safe.admits(&policy(rest)).unwrap_err().field, field, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_required_ring_cannot_be_left_out() {
+        let envelope = Envelope::parse("name = \"safe\"\nrings_required = [\"lab\"]").unwrap();
+        let error = envelope.admits(&policy("")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "policy field `rings` is without it; the envelope `safe` allows only policies with the ring `lab`"
+        );
+    }
+
+    #[test]
+    fn nonsense_and_unknown_fields_are_refused() {
+        for text in [
+            "",
+            "name = 3",
+            "name = \"a\"\nwiden = 1",
+            "name = \"danger\"\nclear_max = nan",
+            "name = \"danger\"\nbeta_max = 2.0",
+        ] {
+            assert!(Envelope::parse(text).is_err(), "{text}");
+        }
+        assert!(Envelope::parse(&"#".repeat(70_000)).is_err());
+    }
 }

@@ -1,45 +1,262 @@
-//! Incidents: a halt opens one; it closes its restoration when every exposed device is well again.
+//! An incident: what a halt leaves behind until every device that took the release is well again.
+//!
+//! It is a view of the halted rollout, computed anew from it at each look; only its opening, its reasons and the moment of its
+//! restoration are its own. It never goes back from restored, and it changes nothing.
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{IncidentId, RolloutId};
-use crate::rollout::gate::HaltReason;
+use crate::ids::{DeviceId, IncidentId, PackageName, RolloutId, Version};
+use crate::rollout::place::Taken;
+use crate::rollout::reason::HaltReason;
 use crate::rollout::{Phase, Rollout};
 use crate::time::WallTime;
 
-/// What a halt left behind.
+/// What a halt leaves behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
-    /// The incident.
+    /// Its name: `inc-` and the rollout.
     pub id: IncidentId,
     /// The rollout that halted.
     pub rollout: RolloutId,
-    /// When it opened.
+    /// Its package.
+    pub package: PackageName,
+    /// The version that was being rolled out.
+    pub version: Version,
+    /// When the rollout halted.
     pub opened_at_ms: WallTime,
-    /// Why the rollout halted.
+    /// Why it halted.
     pub reasons: Vec<HaltReason>,
-    /// When the last exposed device was well again.
-    pub restored_at_ms: Option<WallTime>,
+    /// Where the incident stands.
+    #[serde(default)]
+    pub state: IncidentState,
+    /// The devices, as last observed.
+    #[serde(default)]
+    pub devices: Restoration,
+}
+
+/// Where an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum IncidentState {
+    /// Some device that took the release is not well yet.
+    #[default]
+    Open,
+    /// Every device that took the release was well. For good.
+    Restored {
+        /// When that was first seen.
+        at_ms: WallTime,
+    },
+}
+
+/// How far restoration has come. Units: devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Restoration {
+    /// Took the release.
+    pub exposed: u32,
+    /// Of them, failed or fell silent.
+    pub harmed: u32,
+    /// Of the exposed, well now: healthy, proven, or back on their fallback.
+    pub restored: u32,
+    /// Back on their fallback, and nobody had to come.
+    pub back_without_hands: u32,
+    /// Say that neither release nor fallback runs: somebody must come.
+    pub needs_hands: u32,
+}
+
+/// One device that took the release, in the words of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExposedDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// When it took the release.
+    pub taken_at_ms: WallTime,
+    /// Failed, or fell silent.
+    pub harmed: bool,
+    /// Well now.
+    pub well: bool,
+    /// Back on its fallback.
+    pub returned: bool,
+    /// Somebody must come.
+    pub needs_hands: bool,
+}
+
+impl IncidentState {
+    /// The stable word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            IncidentState::Open => "open",
+            IncidentState::Restored { .. } => "restored",
+        }
+    }
 }
 
 impl Incident {
-    /// Opens the incident of a halted rollout.
-    pub fn open(rollout: &Rollout, at: WallTime) -> Incident {
-        let id = rollout.identity().rollout.clone();
-        let reasons = match rollout.phase() {
-            Phase::Halted { reasons, .. } => reasons.clone(),
-            Phase::Running | Phase::Paused { .. } | Phase::Completed { .. } => Vec::new(),
+    /// Opens the incident of a halted rollout; none for a rollout that is not halted.
+    pub fn open(rollout: &Rollout, now: WallTime) -> Option<Incident> {
+        let Phase::Halted { reasons, at_ms } = rollout.phase() else { return None };
+        let identity = rollout.identity();
+        let mut incident = Incident {
+            id: IncidentId::of(&identity.rollout),
+            rollout: identity.rollout.clone(),
+            package: identity.package.clone(),
+            version: identity.version.clone(),
+            opened_at_ms: *at_ms,
+            reasons: reasons.clone(),
+            state: IncidentState::Open,
+            devices: Restoration::default(),
         };
-        let mut incident =
-            Incident { id: IncidentId::of(&id), rollout: id, opened_at_ms: at, reasons, restored_at_ms: None };
-        incident.observe(rollout, at);
-        incident
+        incident.observe(rollout, now);
+        Some(incident)
     }
 
-    /// Looks at the exposed devices again.
-    pub fn observe(&mut self, rollout: &Rollout, at: WallTime) {
-        if self.restored_at_ms.is_none() && rollout.taken().all(|(_, taken)| taken.well) {
-            self.restored_at_ms = Some(at);
+    /// Looks at the rollout again: counts anew, and closes when every exposed device is well. Says whether anything changed.
+    /// Another rollout than its own changes nothing.
+    pub fn observe(&mut self, rollout: &Rollout, now: WallTime) -> bool {
+        if rollout.identity().rollout != self.rollout {
+            return false;
         }
+        let before = (self.state, self.devices);
+        self.devices = Restoration::of(rollout);
+        if self.state == IncidentState::Open && self.devices.restored == self.devices.exposed {
+            self.state = IncidentState::Restored { at_ms: now };
+        }
+        before != (self.state, self.devices)
+    }
+
+    /// Every device that took the release, in the order of the rosters.
+    pub fn exposed(rollout: &Rollout) -> impl Iterator<Item = ExposedDevice> + '_ {
+        rollout.taken().map(|(device, taken)| ExposedDevice {
+            device: device.clone(),
+            taken_at_ms: taken.at_ms,
+            harmed: is_harmed(taken),
+            well: taken.well,
+            returned: taken.returned,
+            needs_hands: taken.needs_hands,
+        })
+    }
+}
+
+impl Restoration {
+    /// Counts the devices of a rollout.
+    pub fn of(rollout: &Rollout) -> Restoration {
+        let mut counts = Restoration::default();
+        for (_, taken) in rollout.taken() {
+            counts.exposed += 1;
+            counts.harmed += u32::from(is_harmed(taken));
+            counts.restored += u32::from(taken.well);
+            counts.back_without_hands += u32::from(taken.returned && !taken.needs_hands);
+            counts.needs_hands += u32::from(taken.needs_hands);
+        }
+        counts
+    }
+}
+
+fn is_harmed(taken: &Taken) -> bool {
+    taken.failed.is_some() || taken.overdue
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::observation::{FailureReason, Observation};
+    use crate::policy::Policy;
+    use crate::rollout::Identity;
+    use crate::rollout::fact::{Fact, RowCount};
+    use crate::roster::Place;
+    use crate::time::Elapsed;
+
+    const NOW: WallTime = WallTime::from_ms(1_000_000);
+
+    /// Three devices that took the release.
+    fn taken() -> Rollout {
+        let policy = Policy::parse("name = \"p\"\nrings = [{name = \"broad\", soak = \"1s\"}]").unwrap();
+        let places =
+            ["a", "b", "c"].map(|id| Place { device: id.parse().unwrap(), stratum: "all".parse().unwrap(), ring: 0 });
+        let digest = Digest::of(b"x");
+        let identity = Identity {
+            rollout: "p.1".parse().unwrap(),
+            package: "p".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            release: digest,
+            policy: digest,
+            order: digest,
+            started_at_ms: NOW,
+            expires_at_ms: NOW.after(Elapsed::from_s(3_600)),
+            downtime: Elapsed::from_s(1),
+        };
+        let mut rollout = Rollout::start(identity, policy, BTreeMap::from([("all".parse().unwrap(), places.to_vec())]));
+        let counts = vec![RowCount { stratum: "all".parse().unwrap(), addendum: 0, count: 3 }];
+        rollout.apply(&Fact::PermitIssued { step: 1, counts, take_by_ms: NOW.after(Elapsed::from_s(60)) }, NOW);
+        for id in ["a", "b", "c"] {
+            rollout.apply(&Fact::Took { device: id.parse().unwrap() }, NOW);
+        }
+        rollout
+    }
+
+    fn says(rollout: &mut Rollout, id: &str, observation: Observation) {
+        rollout.apply(&Fact::Observed { device: id.parse().unwrap(), observation, age_ms: 500 }, NOW);
+    }
+
+    fn halted() -> Rollout {
+        let mut rollout = taken();
+        let reasons = vec![HaltReason::ByPerson { by: "ada".parse().unwrap(), reason: "smoke".to_owned() }];
+        rollout.apply(&Fact::Halted { reasons }, NOW);
+        rollout
+    }
+
+    const CRASH: FailureReason = FailureReason::Crashed;
+
+    #[test]
+    fn only_a_halted_rollout_opens_an_incident() {
+        assert_eq!(Incident::open(&taken(), NOW), None);
+        let incident = Incident::open(&halted(), NOW).unwrap();
+        assert_eq!((incident.id.as_str(), incident.state), ("inc-p.1", IncidentState::Open));
+        assert_eq!(incident.devices, Restoration { exposed: 3, ..Restoration::default() });
+    }
+
+    #[test]
+    fn it_closes_when_every_exposed_device_is_well_and_stays_closed() {
+        let mut rollout = halted();
+        let mut incident = Incident::open(&rollout, NOW).unwrap();
+        says(&mut rollout, "a", Observation::Failed { reason: CRASH, attempt: 3 });
+        says(&mut rollout, "a", Observation::Returned { reason: CRASH });
+        says(&mut rollout, "b", Observation::Healthy);
+        says(&mut rollout, "c", Observation::NeedsHands { reason: CRASH });
+        assert!(incident.observe(&rollout, NOW));
+        let counts = Restoration { exposed: 3, harmed: 2, restored: 2, back_without_hands: 1, needs_hands: 1 };
+        assert_eq!((incident.state, incident.devices), (IncidentState::Open, counts));
+        assert!(!incident.observe(&rollout, NOW), "nothing new");
+
+        says(&mut rollout, "c", Observation::Returned { reason: CRASH });
+        let later = NOW.after(Elapsed::from_s(9));
+        incident.observe(&rollout, later);
+        assert_eq!(incident.state, IncidentState::Restored { at_ms: later });
+        says(&mut rollout, "b", Observation::Failed { reason: CRASH, attempt: 3 });
+        incident.observe(&rollout, later.after(Elapsed::from_s(1)));
+        assert_eq!(incident.state, IncidentState::Restored { at_ms: later }, "for good");
+        assert_eq!(incident.devices.harmed, 3, "the count goes on");
+    }
+
+    #[test]
+    fn an_incident_written_before_there_were_counts_can_still_be_read() {
+        let incident = Incident::open(&halted(), NOW).unwrap();
+        let mut value = serde_json::to_value(&incident).unwrap();
+        assert_eq!(serde_json::from_value::<Incident>(value.clone()).unwrap(), incident);
+        let map = value.as_object_mut().unwrap();
+        map.remove("devices");
+        map.remove("state");
+        let old: Incident = serde_json::from_value(value).unwrap();
+        assert_eq!((old.state, old.devices), (IncidentState::Open, Restoration::default()));
+    }
+
+    #[test]
+    fn another_rollout_changes_nothing() {
+        let mut incident = Incident::open(&halted(), NOW).unwrap();
+        incident.rollout = "p.2".parse().unwrap();
+        assert!(!incident.observe(&halted(), NOW));
     }
 }

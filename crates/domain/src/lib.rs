@@ -4,6 +4,7 @@
 //! Start with [`rollout`] (what the server plans) and [`device`] (what a device steps through).
 
 pub mod attributes;
+pub mod device;
 pub mod digest;
 pub mod envelope;
 pub mod evidence;
@@ -11,6 +12,7 @@ pub mod ids;
 pub mod incident;
 pub mod observation;
 pub mod policy;
+pub mod policy_check;
 pub mod release;
 pub mod rollout;
 pub mod roster;

@@ -307,10 +307,10 @@ impl Policy {
                 "one value for each attribute of `strata.by`",
             )?;
             require(
-                join(values).is_some(),
+                join(values).is_some_and(|name| name.as_str() != Strata::OTHER),
                 "strata.listed",
                 format!("{values:?}"),
-                "values of at most 200 characters together",
+                "values of at most 200 characters together, the first a letter or digit, and not `other`",
             )?;
         }
         Ok(())
@@ -362,6 +362,16 @@ impl Strata {
         listed.and_then(|values| join(&values)).unwrap_or_else(|| word(Strata::OTHER))
     }
 
+    /// The names of the strata that devices of every listed combination fall into; `all` where nothing is stratified, `other`
+    /// where nothing is listed.
+    pub fn listed_names(&self) -> Vec<StratumName> {
+        if self.by.is_empty() {
+            return vec![word("all")];
+        }
+        let names: Vec<StratumName> = self.listed.iter().filter_map(|values| join(values)).collect();
+        if names.is_empty() { vec![word(Strata::OTHER)] } else { names }
+    }
+
     /// The values that a stratum stands for, one an attribute of `by`; none for `other` and `all`.
     pub fn values_of(&self, stratum: &StratumName) -> Option<&[AttributeValue]> {
         self.listed.iter().find(|values| join(values).as_ref() == Some(stratum)).map(Vec::as_slice)
@@ -382,4 +392,82 @@ fn require(holds: bool, field: &str, found: impl ToString, expected: &'static st
         return Ok(());
     }
     Err(PolicyError::Field { field: field.to_owned(), found: found.to_string(), expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const RING: &str = "name = \"p\"\nrings = [{name = \"broad\", soak = \"1h\"}]\n";
+
+    fn refused(rest: &str) -> String {
+        Policy::parse(&format!("{RING}{rest}")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_default() {
+        let policy = Policy::parse(RING).unwrap();
+        assert_eq!((policy.window.initial_all, policy.window.growth), (10, 2));
+        assert_eq!(policy.rings[0].proven_share_min(), 0.9);
+        assert_eq!(policy.rings[0].clear_hard, 0.005);
+    }
+
+    #[test]
+    fn each_bound_refuses_what_lies_outside_and_names_its_field() {
+        for (rest, field) in [
+            ("[window]\ninitial_all = 0", "window.initial_all"),
+            ("[window]\ngrowth = 0", "window.growth"),
+            ("[window]\ngrowth = 101", "window.growth"),
+            ("[window]\nunproven_share_max = 0.0", "window.unproven_share_max"),
+            ("[window]\nunproven_share_max = nan", "window.unproven_share_max"),
+            ("[prove]\nfor = \"1ms\"", "prove.for"),
+            ("[pace]\ncheck_in = \"0s\"", "pace.check_in"),
+            ("[gate]\nalpha = 1.0", "gate.alpha"),
+            ("[gate]\nbeta = inf", "gate.beta"),
+            ("[gate]\ntolerate_hard = 0.0", "gate.tolerate_hard"),
+            ("[holdback]\nshare = 0.9", "holdback.share"),
+            ("[strata]\nby = [\"os\", \"os\"]", "strata.by"),
+            ("[strata]\nby = [\"os\"]\nlisted = [[\"a\", \"b\"]]", "strata.listed"),
+            ("[strata]\nby = [\"os\"]\nlisted = [[\"a\"], [\"a\"]]", "strata.listed"),
+            ("[strata]\nby = [\"os\"]\nlisted = [[\"other\"]]", "strata.listed"),
+        ] {
+            let error = refused(rest);
+            assert!(error.contains(&format!("`{field}`")), "{rest}: {error}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_huge_texts_are_refused() {
+        assert!(refused("[window]\nfloor = 3").contains("floor"));
+        assert!(refused("surprise = 1").contains("surprise"));
+        assert!(matches!(Policy::parse(&"#".repeat(POLICY_BYTES_MAX + 1)), Err(PolicyError::TooLarge(_))));
+    }
+
+    #[test]
+    fn only_the_first_of_several_rings_can_be_a_lab() {
+        let rings = |rings: &str| Policy::parse(&format!("name = \"p\"\nrings = [{rings}]"));
+        assert!(rings("{name = \"lab\", lab = true, soak = \"1s\"}").is_err());
+        assert!(rings("{name = \"a\", soak = \"1s\"}, {name = \"lab\", lab = true, soak = \"1s\"}").is_err());
+        assert!(rings("{name = \"lab\", lab = true, soak = \"1s\"}, {name = \"a\", soak = \"1s\"}").is_ok());
+        assert!(rings("").is_err());
+        assert!(rings("{name = \"a\", soak = \"1s\"}, {name = \"a\", soak = \"1s\"}").is_err());
+    }
+
+    #[test]
+    fn devices_of_no_listed_combination_share_the_stratum_other() {
+        let text = format!("{RING}[strata]\nby = [\"os\", \"site\"]\nlisted = [[\"Win\", \"ams\"]]");
+        let policy = Policy::parse(&text).unwrap();
+        let of = |pairs: &[(&str, &str)]| {
+            let map: BTreeMap<AttributeName, AttributeValue> =
+                pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            policy.stratum_of(&map.try_into().unwrap()).to_string()
+        };
+        assert_eq!(of(&[("os", "Win"), ("site", "ams")]), "Win/ams");
+        assert_eq!(of(&[("os", "Win"), ("site", "fra")]), "other");
+        assert_eq!(of(&[("os", "Win")]), "other");
+        assert_eq!(Policy::parse(RING).unwrap().stratum_of(&Attributes::default()).as_str(), "all");
+        assert_eq!(policy.strata.values_of(&"Win/ams".parse().unwrap()).map(<[_]>::len), Some(2));
+    }
 }

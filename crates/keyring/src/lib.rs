@@ -8,6 +8,7 @@
 mod credential;
 pub mod device_key;
 mod file;
+mod passphrase;
 mod pkcs11;
 mod pkcs11_module;
 mod private_file;
@@ -16,6 +17,7 @@ mod sealing;
 mod secret_source;
 mod signer;
 mod software;
+mod token_key;
 
 pub use credential::{Credential, CredentialError, CredentialRecipient};
 pub use file::{KeyFile, KeyFileError, UnlockError};
@@ -27,3 +29,4 @@ pub use sealing::{Seal, SealKind, Secret, WorkFactor};
 pub use secret_source::{SecretSource, SecretSourceError};
 pub use signer::{SignError, Signer, key_id};
 pub use software::SoftwareKey;
+pub use token_key::{TokenKey, TokenKeyError};

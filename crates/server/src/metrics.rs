@@ -98,7 +98,11 @@ fn count_all(registry: &mut Registry, metrics: &Metrics) {
 fn gauge_all(registry: &mut Registry, state: &Known) {
     gauge(registry, "store_seq", "Number of the last record", state.last().as_u64());
     gauge(registry, "devices", "Enrolled devices", state.devices().len() as u64);
-    let open = state.incidents().values().filter(|incident| incident.restored_at_ms.is_none()).count();
+    let open = state
+        .incidents()
+        .values()
+        .filter(|incident| incident.state == tidegate_domain::incident::IncidentState::Open)
+        .count();
     gauge(registry, "incidents_open", "Incidents with devices that are not well again", open as u64);
     let live = state.rollouts().values().filter_map(|course| course.rollout.scopes().all());
     let unproven: u64 = live.map(|scope| u64::from(scope.unproven())).sum();

@@ -103,8 +103,7 @@ impl State {
         if all.is_some_and(|scope| scope.lab.proven + scope.main.proven == 0) {
             course.first_window = all.map_or(0, |scope| scope.lab.opened + scope.main.opened);
         }
-        if let Phase::Halted { .. } = course.rollout.phase() {
-            let incident = Incident::open(&course.rollout, at);
+        if let Some(incident) = Incident::open(&course.rollout, at) {
             self.incidents.entry(IncidentId::of(id)).or_insert(incident);
             let (package, release) = (course.order_body.package.clone(), course.order_body.release);
             self.mark_halted(&package, &release, id);

@@ -16,7 +16,8 @@ use crate::time::{Elapsed, WallTime};
 pub struct Horizons {
     /// End of band 1: downtime and two check-ins.
     pub first: Elapsed,
-    /// End of band 2: proof and two check-ins, and at least one check-in after band 1.
+    /// End of band 2: downtime, proof and two check-ins, and at least one check-in after band 1. The downtime belongs in it:
+    /// a sound release that uses all of it would otherwise be proven after its own deadline.
     pub second: Elapsed,
     /// The check-in interval.
     pub check_in: Elapsed,
@@ -63,7 +64,7 @@ impl Horizons {
     pub fn new(downtime: Elapsed, policy: &Policy) -> Horizons {
         let check_in = policy.pace.check_in;
         let first = downtime.plus(check_in.times(2));
-        let second = policy.prove.duration.plus(check_in.times(2)).max(first.plus(check_in));
+        let second = first.plus(policy.prove.duration.max(check_in));
         Horizons { first, second, check_in }
     }
 
@@ -120,12 +121,12 @@ impl Blocks {
     }
 
     /// Ticks that are over and whose takes are not a block yet.
-    pub fn ripe(&self, now: WallTime, horizons: &Horizons) -> impl Iterator<Item = (&Tick, usize)> {
+    pub fn ripe(&self, now: WallTime, horizons: &Horizons) -> impl Iterator<Item = (&Tick, &[PlaceRef])> {
         let horizons = *horizons;
         self.gathering
             .iter()
             .filter(move |(of, _)| horizons.end_of(of.tick) <= now)
-            .map(|(of, treated)| (of, treated.len()))
+            .map(|(of, treated)| (of, treated.as_slice()))
     }
 
     /// Takes of a stratum, outside the lab, that are not a block yet.
@@ -149,11 +150,6 @@ impl Blocks {
         let block = Block { id: self.next_id, of, opened_at_ms, treated, controls, first_entered: false };
         self.open.insert(self.next_id, block);
         Some(self.next_id)
-    }
-
-    /// The number that the next block gets.
-    pub(super) fn upcoming_id(&self) -> u32 {
-        self.next_id + 1
     }
 
     pub(super) fn mark_first_entered(&mut self, id: u32) {

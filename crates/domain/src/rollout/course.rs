@@ -1,12 +1,14 @@
 //! How facts change a rollout. One method a fact; what no longer fits (late, repeated, unknown) changes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::block::Tick;
 use super::fact::{AddedPlace, Fact, RowCount};
 use super::gate::BandCounts;
-use super::place::{PlaceRef, Seen, Stage, Taken};
-use super::{Issued, Phase, Rollout, waiting};
+use super::place::{PlaceRef, PlaceState, Seen, Stage, Taken};
+use super::reason::HaltReason;
+use super::{Issued, Phase, Rollout, Row};
 use crate::ids::{DeviceId, StratumName};
-use crate::observation::{FailureReason, Observation};
 use crate::time::{Elapsed, WallTime};
 
 impl Rollout {
@@ -22,12 +24,30 @@ impl Rollout {
             Fact::AddendumIssued { number, places } => self.addendum_issued(*number, places),
             Fact::BlockOpened { tick, stratum, lab, controls } => self.block_opened(*tick, stratum, *lab, controls),
             Fact::BandEntered { block, band } => self.band_entered(*block, *band),
-            Fact::RingPassed { ring } => self.ring = self.ring.max(ring.saturating_add(1)),
-            Fact::Completed => self.phase = Phase::Completed { at_ms: at },
-            Fact::Halted { reasons } => self.phase = Phase::Halted { reasons: reasons.clone(), at_ms: at },
+            Fact::RingPassed { ring } => self.ring_passed(*ring),
+            Fact::Completed => self.complete(at),
+            Fact::Halted { reasons } => self.halt(reasons, at),
             Fact::Paused { by } => self.pause(by),
             Fact::Resumed { .. } => self.resume(at),
             Fact::Escalated { why } => self.escalated = Some(*why),
+        }
+    }
+
+    fn ring_passed(&mut self, ring: u8) {
+        let last = u8::try_from(self.rings.len().saturating_sub(1)).unwrap_or(u8::MAX);
+        self.ring = self.ring.max(ring.saturating_add(1)).min(last);
+    }
+
+    fn complete(&mut self, at: WallTime) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Completed { at_ms: at };
+        }
+    }
+
+    /// A halt is for good: neither a completion nor a second halt changes it.
+    fn halt(&mut self, reasons: &[HaltReason], at: WallTime) {
+        if !matches!(self.phase, Phase::Halted { .. }) {
+            self.phase = Phase::Halted { reasons: reasons.to_vec(), at_ms: at };
         }
     }
 
@@ -59,111 +79,55 @@ impl Rollout {
         if let Some(tally) = self.rings.get_mut(usize::from(ring)) {
             tally.taken += 1;
         }
-        count_by_stratum(&mut self.strata_taken, stratum, ring);
+        if evidence {
+            count_by_stratum(&mut self.strata_taken, stratum, ring);
+        }
         if let Some(reached @ None) = self.ring_reached.get_mut(usize::from(ring)) {
             *reached = Some(at);
         }
-        if evidence {
-            let tick = self.horizons().tick(at);
-            self.blocks.gather(Tick { tick, stratum, lab }, place_ref);
-        }
-    }
-
-    fn observed(&mut self, device: &DeviceId, observation: &Observation, age: Elapsed, at: WallTime) {
-        let Some((place_ref, row, place)) = self.place_of(device) else { return };
-        let (stratum, ring) = (row.stratum, place.ring);
-        match &place.stage {
-            Stage::Control { block, .. } => {
-                let opened_at = self.blocks.get(*block).map_or(at, |block| block.opened_at_ms);
-                let band = self.horizons().band_of(at.since(opened_at));
-                if let Some(Stage::Control { seen, .. }) = self.place_mut(place_ref).map(|place| &mut place.stage) {
-                    note(seen, observation, band);
-                }
-            }
-            Stage::Taken(_) => self.observed_taken(place_ref, stratum, ring, observation, age),
-            Stage::Waiting | Stage::Open { .. } | Stage::Lapsed => {}
-        }
-    }
-
-    fn observed_taken(&mut self, at: PlaceRef, stratum: u16, ring: u8, observation: &Observation, age: Elapsed) {
-        let band = self.horizons().band_of(age);
-        let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
-        note(&mut taken.seen, observation, band);
-        let before = (taken.proven, taken.failed.is_some(), taken.overdue);
-        match observation {
-            Observation::Healthy => taken.hears_good_news(),
-            Observation::Proven { .. } => {
-                taken.hears_good_news();
-                taken.proven |= taken.failed.is_none();
-            }
-            Observation::Failed { reason, .. } => taken.fails(*reason),
-            Observation::Returned { .. } => {
-                taken.returned = true;
-                taken.well = true;
-                taken.needs_hands = false;
-            }
-            Observation::NeedsHands { reason } => {
-                taken.fails(*reason);
-                taken.needs_hands = true;
-            }
-            Observation::Activating { .. } | Observation::Refused { .. } | Observation::ContactLostBoth => {}
-        }
-        let after = (taken.proven, taken.failed.is_some(), taken.overdue);
-        self.recount(stratum, ring, before, after);
-    }
-
-    /// Carries a change of one taken place into every tally. `(proven, failed, overdue)` before and after.
-    fn recount(&mut self, stratum: u16, ring: u8, before: (bool, bool, bool), after: (bool, bool, bool)) {
-        let newly_proven = after.0 && !before.0;
-        let newly_failed = after.1 && !before.1;
-        let unproven_failure = newly_failed && !after.0;
-        let overdue = i32::from(after.2) - i32::from(before.2);
-        let lab = self.is_lab(ring);
-        self.scopes.count(usize::from(stratum), lab, |tally| {
-            tally.proven += u32::from(newly_proven);
-            tally.failed += u32::from(unproven_failure);
-            tally.overdue = tally.overdue.saturating_add_signed(overdue);
-        });
-        if let Some(tally) = self.rings.get_mut(usize::from(ring)) {
-            tally.proven += u32::from(newly_proven);
-            tally.failed += u32::from(newly_failed);
-            tally.silent = tally.silent.saturating_add_signed(overdue);
-        }
-        if newly_proven {
-            count_by_stratum(&mut self.strata_proven, stratum, ring);
-        }
+        let tick = self.horizons().tick(at);
+        self.blocks.gather(Tick { tick, stratum, lab }, place_ref);
     }
 
     fn permit_issued(&mut self, step: u32, counts: &[RowCount], take_by_ms: WallTime, at: WallTime) {
-        let mut ranges = Vec::new();
+        if self.permits.last().is_some_and(|last| last.step >= step) {
+            return;
+        }
+        let (mut ranges, mut progress) = (Vec::new(), false);
         for count in counts {
-            let stratum = self.stratum_index(&count.stratum);
-            let row = self
-                .rows
-                .iter()
-                .position(|row| Some(usize::from(row.stratum)) == stratum && row.addendum == count.addendum);
-            if let Some(row) = row.filter(|row| self.rows.get(*row).is_some_and(|row| row.opened < count.count)) {
-                ranges.push(self.open_row(row, count.count, step));
+            let Some(stratum) = self.stratum_index(&count.stratum) else { continue };
+            let is_it = |row: &Row| usize::from(row.stratum) == stratum && row.addendum == count.addendum;
+            let Some(row) = self.rows.iter().position(is_it) else { continue };
+            if let Some((range, first_time)) = self.open_row(row, count.count, step) {
+                ranges.push(range);
+                progress |= first_time;
             }
         }
         self.permits.push(Issued { step, take_by_ms, lapsed: false, ranges });
-        self.last_opened_at = Some(at);
-        self.escalated = None;
+        if progress {
+            self.last_opened_at = Some(at);
+            self.escalated = None;
+        }
     }
 
-    fn open_row(&mut self, row_index: usize, to: u32, step: u32) -> (u32, u32, u32) {
-        let Some(row) = self.rows.get_mut(row_index) else { return (0, 0, 0) };
-        let from = row.opened;
-        let to = to.min(super::number(row.places.len()));
-        row.opened = to;
-        let stratum = usize::from(row.stratum);
-        let mut rings = Vec::new();
-        for place in row.places.get_mut(from as usize..to as usize).into_iter().flatten() {
+    /// Opens a row to a count, but nothing that is held back and nothing behind a control whose block is open, whatever
+    /// the permit says. Gives the range, and whether a place in it is open for its device's first time.
+    fn open_row(&mut self, row_index: usize, to: u32, step: u32) -> Option<((u32, u32, u32), bool)> {
+        let row = self.rows.get_mut(row_index)?;
+        let (from, stratum) = (row.opened, usize::from(row.stratum));
+        let to = to.min(super::number(row.places.len()).saturating_sub(row.held_back));
+        let (mut rings, mut fresh, mut first_time) = (Vec::new(), 0, false);
+        let waiting = row.places.get_mut(from as usize..to as usize)?.iter_mut();
+        for place in waiting.take_while(|place| place.stage == Stage::Waiting) {
+            fresh += u32::from(place.is_fresh());
+            first_time |= !place.again;
             place.stage = Stage::Open { step };
             rings.push(place.ring);
-            if let Some(fresh) = self.fresh.get_mut(stratum).filter(|_| !place.was_control) {
-                *fresh = fresh.saturating_sub(1);
-            }
+        }
+        row.opened = from.saturating_add(super::number(rings.len()));
+        let opened = row.opened;
+        if let Some(pool) = self.fresh.get_mut(stratum) {
+            *pool = pool.saturating_sub(fresh);
         }
         for ring in rings {
             let lab = self.is_lab(ring);
@@ -172,7 +136,7 @@ impl Rollout {
                 tally.opened += 1;
             }
         }
-        (super::number(row_index), from, to)
+        (opened > from).then_some(((super::number(row_index), from, opened), first_time))
     }
 
     fn lapsed(&mut self, step: u32) {
@@ -180,13 +144,16 @@ impl Rollout {
         permit.lapsed = true;
         for (row_index, from, to) in permit.ranges.clone() {
             let Some(row) = self.rows.get_mut(row_index as usize) else { continue };
-            let stratum = usize::from(row.stratum);
+            let (stratum, of_order) = (usize::from(row.stratum), row.addendum == 0);
             let mut rings = Vec::new();
             for place in row.places.get_mut(from as usize..to as usize).into_iter().flatten() {
                 if place.stage == (Stage::Open { step }) {
                     place.stage = Stage::Lapsed;
                     rings.push(place.ring);
                 }
+            }
+            if of_order {
+                self.order_left = self.order_left.saturating_sub(super::number(rings.len()));
             }
             for ring in rings {
                 let lab = self.is_lab(ring);
@@ -198,28 +165,48 @@ impl Rollout {
         }
     }
 
+    /// Adds places behind the others. A device that has a place already, unless it lapsed, gets no second one.
     fn addendum_issued(&mut self, number: u32, places: &[AddedPlace]) {
-        self.addenda = number;
-        let mut by_stratum: std::collections::BTreeMap<usize, Vec<&AddedPlace>> = std::collections::BTreeMap::new();
-        for place in places {
-            if let Some(stratum) = self.stratum_index(&place.stratum) {
-                by_stratum.entry(stratum).or_default().push(place);
-            }
+        if number <= self.addenda {
+            return;
         }
-        for (stratum, added) in by_stratum {
-            for place in &added {
-                self.forget_lapsed(place);
+        self.addenda = number;
+        let mut by_stratum: BTreeMap<usize, Vec<PlaceState>> = BTreeMap::new();
+        let mut added = BTreeSet::new();
+        for place in places {
+            let Some(stratum) = self.stratum_index(&place.stratum) else { continue };
+            let earlier = self.place_of(&place.device).map(|(at, _, earlier)| (at, earlier.clone()));
+            if earlier.as_ref().is_some_and(|(_, earlier)| earlier.stage != Stage::Lapsed)
+                || !added.insert(&place.device)
+            {
+                continue;
             }
-            let row = added.into_iter().map(|p| waiting(p.device.clone(), p.ring, p.evidence)).collect();
+            let mut new =
+                PlaceState { evidence: place.evidence, ..PlaceState::waiting(place.device.clone(), place.ring) };
+            if let Some((at, earlier)) = earlier {
+                self.forget_lapsed(at, &earlier);
+                new.again = true;
+                new.was_control = earlier.was_control;
+                new.evidence &= earlier.evidence;
+            }
+            by_stratum.entry(stratum).or_default().push(new);
+        }
+        for (stratum, row) in by_stratum {
             self.add_row(stratum, number, row, 0);
         }
     }
 
-    /// A device that comes back stands in its ring once, not twice.
-    fn forget_lapsed(&mut self, added: &AddedPlace) {
-        let lapsed = self.place_of(&added.device).is_some_and(|(_, _, place)| place.stage == Stage::Lapsed);
-        if let Some(tally) = self.rings.get_mut(usize::from(added.ring)).filter(|_| lapsed) {
+    /// A device that comes back stands in its ring and scopes once, not twice.
+    fn forget_lapsed(&mut self, at: PlaceRef, place: &PlaceState) {
+        let Some(stratum) = self.place(at).map(|(row, _)| usize::from(row.stratum)) else { return };
+        self.scopes.remove_place(stratum, usize::from(place.ring));
+        self.scopes.count(stratum, self.is_lab(place.ring), |tally| {
+            tally.lapsed = tally.lapsed.saturating_sub(1);
+            tally.opened = tally.opened.saturating_sub(1);
+        });
+        if let Some(tally) = self.rings.get_mut(usize::from(place.ring)) {
             tally.places = tally.places.saturating_sub(1);
+            tally.late = tally.late.saturating_sub(u32::from(!place.evidence));
             tally.lapsed = tally.lapsed.saturating_sub(1);
             tally.opened = tally.opened.saturating_sub(1);
         }
@@ -227,8 +214,14 @@ impl Rollout {
 
     fn block_opened(&mut self, tick: u64, stratum: &StratumName, lab: bool, controls: &[DeviceId]) {
         let Some(stratum) = self.stratum_index(stratum).and_then(|index| u16::try_from(index).ok()) else { return };
-        let refs: Vec<PlaceRef> = controls.iter().filter_map(|device| self.where_is.get(device).copied()).collect();
-        let id = self.blocks.upcoming_id();
+        let is_fresh = |at: &PlaceRef| {
+            self.place(*at).is_some_and(|(row, place)| row.stratum == stratum && place.is_fresh() && !lab)
+        };
+        let controls: BTreeSet<&DeviceId> = controls.iter().collect();
+        let refs: Vec<PlaceRef> =
+            controls.into_iter().filter_map(|device| self.where_is.get(device).copied()).filter(is_fresh).collect();
+        let horizons = self.horizons();
+        let Some(id) = self.blocks.open(Tick { tick, stratum, lab }, refs.clone(), &horizons) else { return };
         for at in &refs {
             if let Some(place) = self.place_mut(*at) {
                 place.stage = Stage::Control { block: id, seen: Seen::default() };
@@ -238,14 +231,16 @@ impl Rollout {
         if let Some(fresh) = self.fresh.get_mut(usize::from(stratum)) {
             *fresh = fresh.saturating_sub(super::number(refs.len()));
         }
-        self.blocks.open(Tick { tick, stratum, lab }, refs, &self.horizons());
     }
 
     fn band_entered(&mut self, id: u32, band: u8) {
         let Some(block) = self.blocks.get(id).cloned() else { return };
+        let second = block.first_entered;
+        if band != if second { 2 } else { 1 } {
+            return;
+        }
         let treated: Vec<Seen> = block.treated.iter().filter_map(|at| self.seen(*at)).collect();
         let controls: Vec<Seen> = block.controls.iter().filter_map(|at| self.seen(*at)).collect();
-        let second = band == 2;
         if !block.of.lab {
             let scopes = self.scopes.of_stratum(usize::from(block.of.stratum)).to_vec();
             self.gate.enter(&scopes, second, &BandCounts::of(&treated, &controls, second));
@@ -264,63 +259,21 @@ impl Rollout {
             self.blocks.mark_first_entered(id);
         }
         for at in block.treated {
-            self.look_for_silence(at, second);
+            self.band_is_over(at, second);
         }
     }
 
+    /// What a member of a block counts with; nothing for a device that is no evidence.
     fn seen(&self, at: PlaceRef) -> Option<Seen> {
-        match &self.place(at)?.1.stage {
+        match &self.place(at).filter(|(_, place)| place.evidence)?.1.stage {
             Stage::Taken(taken) => Some(taken.seen),
             Stage::Control { seen, .. } => Some(*seen),
             Stage::Waiting | Stage::Open { .. } | Stage::Lapsed => None,
         }
     }
-
-    /// Marks a device as overdue that was not healthy in the band that just ended.
-    fn look_for_silence(&mut self, at: PlaceRef, second: bool) {
-        let Some((row, place)) = self.place(at) else { return };
-        let (stratum, ring) = (row.stratum, place.ring);
-        let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
-        let before = (taken.proven, taken.failed.is_some(), taken.overdue);
-        let healthy = taken.seen.healthy.get(usize::from(second)).copied().unwrap_or(false);
-        if !healthy && !taken.proven && taken.failed.is_none() {
-            taken.overdue = true;
-            taken.well = false;
-        }
-        let after = (taken.proven, taken.failed.is_some(), taken.overdue);
-        self.recount(stratum, ring, before, after);
-    }
 }
 
-impl Taken {
-    fn hears_good_news(&mut self) {
-        self.overdue = false;
-        self.well = self.failed.is_none() || self.returned;
-    }
-
-    fn fails(&mut self, reason: FailureReason) {
-        self.failed.get_or_insert(reason);
-        self.overdue = false;
-        self.well = false;
-    }
-}
-
-fn note(seen: &mut Seen, observation: &Observation, band: Option<usize>) {
-    let Some(band) = band else { return };
-    let (row, hit) = match observation {
-        Observation::Healthy | Observation::Proven { .. } => (&mut seen.healthy, true),
-        Observation::Failed { .. } | Observation::NeedsHands { .. } => (&mut seen.hard, true),
-        Observation::Activating { .. }
-        | Observation::Returned { .. }
-        | Observation::Refused { .. }
-        | Observation::ContactLostBoth => (&mut seen.healthy, false),
-    };
-    if let Some(cell) = row.get_mut(band) {
-        *cell |= hit;
-    }
-}
-
-fn count_by_stratum(table: &mut [Vec<u32>], stratum: u16, ring: u8) {
+pub(super) fn count_by_stratum(table: &mut [Vec<u32>], stratum: u16, ring: u8) {
     if let Some(cell) = table.get_mut(usize::from(stratum)).and_then(|rings| rings.get_mut(usize::from(ring))) {
         *cell += 1;
     }

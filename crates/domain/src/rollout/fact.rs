@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gate::HaltReason;
+use super::reason::HaltReason;
 use crate::ids::{DeviceId, OperatorName, StratumName};
 use crate::observation::Observation;
 use crate::time::WallTime;

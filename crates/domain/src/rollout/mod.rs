@@ -7,8 +7,10 @@ pub mod block;
 mod course;
 pub mod fact;
 pub mod gate;
+mod hearing;
 pub mod place;
 pub mod planner;
+pub mod reason;
 pub mod report;
 pub mod scope;
 pub mod take;
@@ -24,8 +26,9 @@ use crate::roster::Place;
 use crate::time::{Elapsed, WallTime};
 use block::Blocks;
 use fact::Escalation;
-use gate::{Gate, HaltReason};
+use gate::Gate;
 use place::{PlaceRef, PlaceState, Stage};
+use reason::HaltReason;
 use scope::Scopes;
 
 /// Where a rollout stands as a whole.
@@ -129,6 +132,7 @@ pub struct Rollout {
     pub(crate) strata_proven: Vec<Vec<u32>>,
     pub(crate) strata_taken: Vec<Vec<u32>>,
     pub(crate) fresh: Vec<u32>,
+    pub(crate) order_left: u32,
     pub(crate) rows: Vec<Row>,
     pub(crate) scopes: Scopes,
     pub(crate) permits: Vec<Issued>,
@@ -146,7 +150,9 @@ pub struct Rollout {
 pub struct RingTally {
     /// Places without those held back.
     pub places: u32,
-    /// Opened, ever.
+    /// Of them, devices that were enrolled after the release was published: no evidence.
+    pub late: u32,
+    /// Opened; a place that lapsed and whose device has a new one is not counted twice.
     pub opened: u32,
     /// Lapsed and not back.
     pub lapsed: u32,
@@ -154,6 +160,8 @@ pub struct RingTally {
     pub taken: u32,
     /// Proven.
     pub proven: u32,
+    /// Of the proven, those that are no evidence.
+    pub proven_late: u32,
     /// Failed hard.
     pub failed: u32,
     /// Past a deadline without a healthy report, and not failed.
@@ -176,6 +184,7 @@ impl Rollout {
             strata_proven: vec![vec![0; rings]; strata.len()],
             strata_taken: vec![vec![0; rings]; strata.len()],
             fresh: vec![0; strata.len()],
+            order_left: 0,
             rows: Vec::new(),
             scopes,
             permits: Vec::new(),
@@ -189,7 +198,7 @@ impl Rollout {
             strata,
         };
         for (stratum, places) in rosters.into_values().enumerate() {
-            let places: Vec<PlaceState> = places.into_iter().map(|p| waiting(p.device, p.ring, true)).collect();
+            let places: Vec<PlaceState> = places.into_iter().map(|p| PlaceState::waiting(p.device, p.ring)).collect();
             let held_back = rollout.held_back(&places);
             rollout.add_row(stratum, 0, places, held_back);
         }
@@ -217,13 +226,15 @@ impl Rollout {
         let row = number(self.rows.len());
         for (index, place) in places.iter().enumerate() {
             self.where_is.insert(place.device.clone(), PlaceRef { row, index: number(index) });
-            if let Some(fresh) = self.fresh.get_mut(stratum) {
+            if let Some(fresh) = self.fresh.get_mut(stratum).filter(|_| place.is_fresh()) {
                 *fresh += 1;
             }
             if index + (held_back as usize) < places.len() {
+                self.order_left += u32::from(addendum == 0);
                 self.scopes.add_place(stratum, usize::from(place.ring));
                 if let Some(tally) = self.rings.get_mut(usize::from(place.ring)) {
                     tally.places += 1;
+                    tally.late += u32::from(!place.evidence);
                 }
             }
         }
@@ -264,6 +275,11 @@ impl Rollout {
     /// The gate's processes.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Places of the order's own rosters that are still to be opened, taken or heard of, without those held back.
+    pub fn places_left(&self) -> u32 {
+        self.order_left
     }
 
     /// The permits issued so far.
@@ -336,10 +352,6 @@ impl Rollout {
         let row = self.rows.get(at.row as usize)?;
         Some((row, row.places.get(at.index as usize)?))
     }
-}
-
-pub(crate) fn waiting(device: DeviceId, ring: u8, evidence: bool) -> PlaceState {
-    PlaceState { device, ring, evidence, was_control: false, stage: Stage::Waiting }
 }
 
 pub(crate) fn number(n: usize) -> u32 {

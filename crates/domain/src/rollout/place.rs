@@ -43,6 +43,9 @@ pub struct Taken {
     pub failed: Option<FailureReason>,
     /// Past a deadline without a healthy report, and not failed.
     pub overdue: bool,
+    /// Its block has closed: it may still be proven, but nothing waits for it.
+    #[serde(default)]
+    pub heard_out: bool,
     /// Its last word was a good one: healthy, proven, or returned to its fallback.
     pub well: bool,
     /// It said that neither release nor fallback runs.
@@ -69,10 +72,33 @@ pub struct PlaceState {
     pub ring: u8,
     /// Whether it counts as evidence and proof: false for a device that was enrolled after the release was published.
     pub evidence: bool,
+    /// Whether an earlier place of the device lapsed: to open it again is no progress.
+    #[serde(default)]
+    pub again: bool,
     /// Whether it has served as control for this release; nobody serves twice.
     pub was_control: bool,
     /// Where it stands.
     pub stage: Stage,
+}
+
+impl PlaceState {
+    pub(super) fn waiting(device: DeviceId, ring: u8) -> PlaceState {
+        PlaceState { device, ring, evidence: true, again: false, was_control: false, stage: Stage::Waiting }
+    }
+
+    /// Whether it can serve as control: unexposed, evidence, and never control before.
+    pub fn is_fresh(&self) -> bool {
+        self.stage == Stage::Waiting && self.evidence && !self.was_control
+    }
+
+    /// Whether nothing more is to be waited for: proven, failed, past a deadline, or not taken in time.
+    pub fn is_settled(&self) -> bool {
+        match &self.stage {
+            Stage::Waiting | Stage::Control { .. } | Stage::Open { .. } => false,
+            Stage::Lapsed => true,
+            Stage::Taken(taken) => !taken.pending(),
+        }
+    }
 }
 
 impl Taken {
@@ -83,15 +109,16 @@ impl Taken {
             proven: false,
             failed: None,
             overdue: false,
+            heard_out: false,
             well: false,
             needs_hands: false,
             returned: false,
         }
     }
 
-    /// Neither proven nor failed nor overdue: still to be heard of.
+    /// Neither proven nor failed nor past a deadline: still to be heard of.
     pub fn pending(&self) -> bool {
-        !self.proven && self.failed.is_none() && !self.overdue
+        !self.proven && self.failed.is_none() && !self.overdue && !self.heard_out
     }
 }
 

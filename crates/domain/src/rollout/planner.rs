@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::block::Tick;
 use super::fact::{AddedPlace, Escalation, Fact, RowCount};
-use super::gate::Verdict;
-use super::place::Stage;
+use super::place::{PlaceRef, Stage};
+use super::reason::Verdict;
 use super::report::StepReport;
 use super::{Phase, Rollout};
 use crate::evidence::{control_count, treated_with_control_max};
@@ -105,13 +105,18 @@ impl Step<'_> {
 
     fn open_blocks(&mut self) {
         let horizons = self.rollout.horizons();
-        let ripe: Vec<(Tick, usize)> =
-            self.rollout.blocks.ripe(self.moment.now, &horizons).map(|(t, n)| (*t, n)).collect();
+        let ripe: Vec<(Tick, u32)> =
+            self.rollout.blocks.ripe(self.moment.now, &horizons).map(|(t, n)| (*t, self.evidence_in(n))).collect();
         for (of, treated) in ripe {
             let Some(stratum) = self.rollout.stratum(of.stratum).cloned() else { continue };
-            let controls = if of.lab { Vec::new() } else { self.controls(&of, super::number(treated)) };
+            let controls = if of.lab { Vec::new() } else { self.controls(&of, treated) };
             self.add(Fact::BlockOpened { tick: of.tick, stratum, lab: of.lab, controls });
         }
+    }
+
+    fn evidence_in(&self, treated: &[PlaceRef]) -> u32 {
+        let counts = treated.iter().filter(|at| self.rollout.place(**at).is_some_and(|(_, place)| place.evidence));
+        super::number(counts.count())
     }
 
     /// Controls come from the far end of the stratum's rows: unexposed, never control before, well and heard of in the block's tick.
@@ -124,7 +129,7 @@ impl Step<'_> {
         let rows = self.rollout.rows.iter().rev().filter(|row| row.stratum == of.stratum);
         let fresh = rows
             .flat_map(|row| row.places.iter().rev())
-            .filter(|place| place.stage == Stage::Waiting && !place.was_control)
+            .filter(|place| place.is_fresh())
             .filter(|place| (self.moment.well_in_tick)(&place.device, of.tick));
         fresh.take(wanted).map(|place| place.device.clone()).collect()
     }
@@ -207,11 +212,17 @@ impl Step<'_> {
                 }
             }
         }
-        let known = |joiner: &&AddedPlace| self.rollout.where_is.contains_key(&joiner.device);
-        let listed = |joiner: &&AddedPlace| self.rollout.stratum_index(&joiner.stratum).is_some();
-        places.extend(self.moment.joiners.iter().filter(|joiner| !known(joiner) && listed(joiner)).cloned());
+        let rollout = &self.rollout;
+        let fits = |joiner: &&AddedPlace| {
+            !rollout.where_is.contains_key(&joiner.device)
+                && rollout.stratum_index(&joiner.stratum).is_some()
+                && usize::from(joiner.ring) < rollout.rings.len()
+        };
+        places.extend(self.moment.joiners.iter().filter(fits).cloned());
         if !places.is_empty() {
             places.sort_by(|a, b| (a.ring, &a.device).cmp(&(b.ring, &b.device)));
+            let mut devices = BTreeSet::new();
+            places.retain(|place| devices.insert(place.device.clone()));
             let number = self.rollout.addenda + 1;
             self.effects.push(Effect::SignAddendum { number });
             self.add(Fact::AddendumIssued { number, places });
@@ -249,7 +260,7 @@ impl<'a> Opening<'a> {
             (0..self.rollout.rows.len()).filter(|i| self.rollout.rows.get(*i).is_some_and(is_other)).collect();
         let listed: Vec<usize> = (0..self.rollout.rows.len()).filter(|i| !others.contains(i)).collect();
         self.open_in_turn(&listed);
-        if !listed.iter().any(|row| self.next_in_ring(*row).is_some()) {
+        if !listed.iter().any(|row| self.is_left(*row)) {
             self.open_in_turn(&others.into_iter().collect::<Vec<_>>());
         }
         self.counts()
@@ -288,6 +299,17 @@ impl<'a> Opening<'a> {
         if let Some(opened) = self.opened.get_mut(row) {
             *opened += 1;
         }
+    }
+
+    /// Whether a roster of the order still has shut places in the open rings. A control that its block holds back is one.
+    /// Addenda are not asked: somebody always joins or returns.
+    fn is_left(&self, row_index: usize) -> bool {
+        let Some((row, opened)) = self.rollout.rows.get(row_index).zip(self.opened.get(row_index)) else {
+            return false;
+        };
+        let end = row.places.len().saturating_sub(row.held_back as usize);
+        let next = row.places.get(..end).and_then(|places| places.get(*opened as usize));
+        row.addendum == 0 && next.is_some_and(|place| place.ring <= self.rollout.ring)
     }
 
     /// Stratum and ring of the next place of a row, if it is in an open ring, not kept back and not promised as control.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rollout;
-use super::gate::{Verdict, WaitReason};
+use super::reason::{Verdict, WaitReason};
 use super::scope::ScopeName;
 use crate::evidence::{Share, threshold};
 use crate::ids::{RingName, RolloutId};

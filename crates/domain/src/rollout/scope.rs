@@ -42,14 +42,16 @@ impl fmt::Display for ScopeName {
 /// What is counted in a scope, apart for the lab and for the rings after it. Units: places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// Opened by a permit, ever.
+    /// Opened by a permit; a place that lapsed and whose device has a new one is not counted twice.
     pub opened: u32,
-    /// Opened, not taken in time.
+    /// Opened, not taken in time, and the device has no new place.
     pub lapsed: u32,
     /// Given a go.
     pub taken: u32,
     /// Proven; stays counted when the device fails later.
     pub proven: u32,
+    /// Of the proven, those that were enrolled after the release was published: no evidence, they widen no window.
+    pub proven_late: u32,
     /// Failed hard while unproven.
     pub failed: u32,
     /// Taken, neither healthy nor failed by the deadline.
@@ -95,7 +97,8 @@ impl Scope {
 
     /// How many places may be unproven while a ring of this sort is open.
     pub fn bound(&self, growth: u32, lab: bool) -> u32 {
-        self.initial.saturating_add(growth.saturating_mul(self.tally(lab).proven))
+        let tally = self.tally(lab);
+        self.initial.saturating_add(growth.saturating_mul(tally.proven.saturating_sub(tally.proven_late)))
     }
 
     /// Places that took the release and are not proven, in all rings: what the go path counts by itself.
@@ -182,6 +185,14 @@ impl Scopes {
         self.each_of(stratum, |scope| {
             if let Some(places) = scope.places.get_mut(ring) {
                 *places += 1;
+            }
+        });
+    }
+
+    pub(super) fn remove_place(&mut self, stratum: usize, ring: usize) {
+        self.each_of(stratum, |scope| {
+            if let Some(places) = scope.places.get_mut(ring) {
+                *places = places.saturating_sub(1);
             }
         });
     }

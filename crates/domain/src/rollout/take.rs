@@ -72,6 +72,9 @@ impl Rollout {
             return Err(GoRefusal::NotRunning(self.phase.word().to_owned()));
         }
         let (_, row, place) = self.place_of(device).ok_or_else(|| GoRefusal::NoPlace(device.clone()))?;
+        if place.ring > self.ring {
+            return Err(GoRefusal::NotOpen(device.clone()));
+        }
         let step = match &place.stage {
             Stage::Taken(taken) if taken.failed.is_none() => return Ok(Take::Again),
             Stage::Open { step } => *step,

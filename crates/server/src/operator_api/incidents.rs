@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidegate_control::state::State as Known;
 use tidegate_domain::ids::{DeviceId, IncidentId};
-use tidegate_domain::incident::Incident;
+use tidegate_domain::incident::{Incident, IncidentState};
 use tidegate_domain::rollout::place::Taken;
 use tidegate_wire::operator::{ExposedDevice, IncidentView};
 
@@ -45,20 +45,22 @@ pub(crate) async fn one(
 fn view(state: &Known, incident: &Incident) -> IncidentView {
     let course = state.rollouts().get(&incident.rollout);
     let taken: Vec<(&DeviceId, &Taken)> = course.into_iter().flat_map(|course| course.rollout.taken()).collect();
-    let count =
-        |is: fn(&Taken) -> bool| u32::try_from(taken.iter().filter(|(_, taken)| is(taken)).count()).unwrap_or(u32::MAX);
+    let counts = incident.devices;
     IncidentView {
         incident: incident.id.clone(),
         rollout: incident.rollout.clone(),
-        state: if incident.restored_at_ms.is_some() { "restored" } else { "open" }.to_owned(),
+        state: incident.state.word().to_owned(),
         opened_at_ms: incident.opened_at_ms,
-        restored_at_ms: incident.restored_at_ms,
+        restored_at_ms: match incident.state {
+            IncidentState::Open => None,
+            IncidentState::Restored { at_ms } => Some(at_ms),
+        },
         reasons: incident.reasons.iter().map(ToString::to_string).collect(),
-        exposed: count(|_| true),
-        harmed: count(|taken| taken.failed.is_some() || taken.overdue),
-        restored: count(|taken| taken.well),
-        back_without_hands: count(|taken| taken.returned),
-        need_hands: count(|taken| taken.needs_hands),
+        exposed: counts.exposed,
+        harmed: counts.harmed,
+        restored: counts.restored,
+        back_without_hands: counts.back_without_hands,
+        need_hands: counts.needs_hands,
         devices: taken.iter().map(|(device, taken)| exposed(device, taken)).collect(),
     }
 }

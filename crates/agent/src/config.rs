@@ -1,0 +1,310 @@
+//! The agent's configuration: a TOML file, then the environment, then flags; each overrides the one before.
+//! Everything is parsed into a type that says it is valid. Nothing is read from the data folder here.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use serde::Deserialize;
+use tidegate_domain::attributes::{AttributeValue, Attributes};
+use tidegate_domain::ids::{AttributeName, ContractName, DeviceId, PackageName};
+use tidegate_wire::device::PACKAGES_MAX;
+
+const HELP_END: &str = "\
+Examples:
+  A device joins with a token and runs `sensor` on what `sensor-content` delivers:
+    tidegate-agent --data /var/lib/tidegate --token token.json --attr os=linux --attr site=ams \\
+        --payload 'sensor-content=/usr/bin/sensor --content {slot} --health-file {run}/health.json'
+
+  The same in a file, /etc/tidegate/agent.toml (use --config):
+    data = \"/var/lib/tidegate\"
+    token = \"/etc/tidegate/token.json\"
+    [attributes]
+    os = \"linux\"
+    [payloads]
+    sensor-content = [\"/usr/bin/sensor\", \"--content\", \"{slot}\"]
+
+Words of a payload: {slot} is the folder of the release that runs, {run} the package's own folder for health files and sockets,
+{active} a link to the slot whose name never changes. The payload also sees them as TIDEGATE_SLOT, TIDEGATE_RUN, TIDEGATE_ACTIVE,
+and its ring as TIDEGATE_RING. It is stopped by SIGTERM and has two seconds to end.
+
+Each flag can stand in the environment: TIDEGATE_AGENT_DATA, TIDEGATE_AGENT_TOKEN and so on; lists there are joined by commas.";
+
+/// Runs on a device: takes what it is offered only after checking everything itself, starts it behind a guard, proves it, and
+/// returns to its fallback by itself when it fails.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate-agent", version, after_help = HELP_END)]
+struct Cli {
+    /// A TOML file with these settings; environment and flags override it.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_AGENT_CONFIG")]
+    config: Option<PathBuf>,
+    /// The device's folder: key, trust, slots, reports.
+    #[arg(long, value_name = "DIR", env = "TIDEGATE_AGENT_DATA")]
+    data: Option<PathBuf>,
+    /// The enrolment token; needed until the device has enrolled.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_AGENT_TOKEN")]
+    token: Option<PathBuf>,
+    /// The device's id. Without it: `device-` and the beginning of its key's id.
+    #[arg(long, value_name = "ID", env = "TIDEGATE_AGENT_DEVICE")]
+    device: Option<DeviceId>,
+    /// An attribute that matters for safety, signed at enrolment; the token must allow it. Repeat for more.
+    #[arg(long = "attr", value_name = "NAME=VALUE", env = "TIDEGATE_AGENT_ATTR", value_delimiter = ',')]
+    attributes: Vec<String>,
+    /// A package that the device follows. Repeat for more. Those with a --payload are followed anyway.
+    #[arg(long = "package", value_name = "NAME", env = "TIDEGATE_AGENT_PACKAGE", value_delimiter = ',')]
+    packages: Vec<PackageName>,
+    /// The command that runs a package, split at white space, without a shell. Repeat for more.
+    #[arg(long = "payload", value_name = "NAME=COMMAND")]
+    payloads: Vec<String>,
+    /// A contract that the device itself offers to releases, with its level. Repeat for more.
+    #[arg(long, value_name = "NAME=LEVEL", env = "TIDEGATE_AGENT_OFFERS", value_delimiter = ',')]
+    offers: Vec<String>,
+    /// Certificates (PEM) that an https:// server may show.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_AGENT_CA")]
+    ca: Option<PathBuf>,
+    /// A server's base URL, instead of those in the token. Repeat for more; they are tried in turn.
+    #[arg(long = "endpoint", value_name = "URL", env = "TIDEGATE_AGENT_ENDPOINT", value_delimiter = ',')]
+    endpoints: Vec<String>,
+    /// The release that a device has from the factory: a folder with manifest.json and the files that it names. Taken as current and
+    /// fallback at the first start, so that there is something to return to. Repeat for more.
+    #[arg(long = "initial", value_name = "NAME=DIR")]
+    initial: Vec<String>,
+    /// How the log on stderr looks; TIDEGATE_LOG sets what is in it, for example `debug`.
+    #[arg(long, value_name = "FORMAT", env = "TIDEGATE_AGENT_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    data: Option<PathBuf>,
+    token: Option<PathBuf>,
+    device: Option<DeviceId>,
+    attributes: BTreeMap<AttributeName, AttributeValue>,
+    packages: Vec<PackageName>,
+    payloads: BTreeMap<PackageName, Vec<String>>,
+    offers: BTreeMap<ContractName, u64>,
+    ca: Option<PathBuf>,
+    endpoints: Vec<String>,
+    initial: BTreeMap<PackageName, PathBuf>,
+    log_format: Option<LogFormat>,
+}
+
+/// What the agent runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The device's folder.
+    pub data: PathBuf,
+    /// The enrolment token's file.
+    pub token: Option<PathBuf>,
+    /// The device's id, where it was given.
+    pub device: Option<DeviceId>,
+    /// What is enrolled.
+    pub attributes: Attributes,
+    /// The packages, each with the device's own command for it (empty: the release names one).
+    pub packages: BTreeMap<PackageName, Vec<String>>,
+    /// Contracts that the device itself offers.
+    pub offers: BTreeMap<ContractName, u64>,
+    /// Certificates to trust.
+    pub ca: Option<PathBuf>,
+    /// Servers, instead of the token's.
+    pub endpoints: Vec<String>,
+    /// Releases from the factory.
+    pub initial: BTreeMap<PackageName, PathBuf>,
+    /// How the log looks.
+    pub log_format: LogFormat,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("--config {path}: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong; line and column where it is the TOML.
+        problem: String,
+    },
+    /// A setting's value.
+    #[error("{flag} {value:?}: {problem}")]
+    Value {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        problem: String,
+    },
+    /// A setting that must be there.
+    #[error("{0} is missing; see --help")]
+    Missing(&'static str),
+}
+
+/// Why the agent does not start.
+pub(crate) enum Stop {
+    /// Help, version, or wrong usage: what clap says.
+    Help {
+        /// The text.
+        text: Box<clap::Error>,
+        /// The exit code.
+        code: u8,
+    },
+    /// A setting that cannot be used.
+    Wrong(ConfigError),
+}
+
+/// Reads file, environment and flags.
+pub(crate) fn from_args(args: impl Iterator<Item = OsString>) -> Result<Config, Stop> {
+    let cli = Cli::try_parse_from(args).map_err(|error| {
+        let code = u8::try_from(error.exit_code()).unwrap_or(2);
+        Stop::Help { text: Box::new(error), code }
+    })?;
+    merge(cli).map_err(Stop::Wrong)
+}
+
+fn merge(cli: Cli) -> Result<Config, ConfigError> {
+    let file = cli.config.as_ref().map(read_file).transpose()?.unwrap_or_default();
+    let mut attributes = file.attributes;
+    attributes.extend(pairs("--attr", &cli.attributes)?);
+    let mut packages = file.payloads;
+    for text in &cli.payloads {
+        let (name, command) = split("--payload", text)?;
+        packages.insert(value("--payload", name)?, command.split_whitespace().map(str::to_owned).collect());
+    }
+    let mut initial = file.initial;
+    for text in &cli.initial {
+        let (name, folder) = split("--initial", text)?;
+        initial.insert(value("--initial", name)?, PathBuf::from(folder));
+    }
+    let followed = if cli.packages.is_empty() { file.packages } else { cli.packages };
+    for name in followed.into_iter().chain(initial.keys().cloned().collect::<Vec<_>>()) {
+        packages.entry(name).or_default();
+    }
+    if packages.is_empty() {
+        return Err(ConfigError::Missing("--payload or --package"));
+    }
+    if packages.len() > PACKAGES_MAX {
+        let problem = format!("at most {PACKAGES_MAX} packages");
+        return Err(ConfigError::Value { flag: "--package", value: packages.len().to_string(), problem });
+    }
+    let mut offers = file.offers;
+    offers.extend(pairs("--offers", &cli.offers)?);
+    let count = attributes.len();
+    let attributes = Attributes::try_from(attributes).map_err(|e| ConfigError::Value {
+        flag: "--attr",
+        value: count.to_string(),
+        problem: e.to_string(),
+    })?;
+    Ok(Config {
+        data: cli.data.or(file.data).ok_or(ConfigError::Missing("--data DIR"))?,
+        token: cli.token.or(file.token),
+        device: cli.device.or(file.device),
+        attributes,
+        packages,
+        offers,
+        ca: cli.ca.or(file.ca),
+        endpoints: if cli.endpoints.is_empty() { file.endpoints } else { cli.endpoints },
+        initial,
+        log_format: cli.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+    })
+}
+
+fn read_file(path: &PathBuf) -> Result<File, ConfigError> {
+    let wrong = |problem: String| ConfigError::File { path: path.display().to_string(), problem };
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    toml::from_str(&text).map_err(|e| wrong(e.to_string()))
+}
+
+fn pairs<K, V>(flag: &'static str, texts: &[String]) -> Result<BTreeMap<K, V>, ConfigError>
+where
+    K: std::str::FromStr<Err: std::fmt::Display> + Ord,
+    V: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let pair = |text: &String| {
+        let (name, rest) = split(flag, text)?;
+        Ok((value(flag, name)?, value(flag, rest)?))
+    };
+    texts.iter().map(pair).collect()
+}
+
+fn split<'a>(flag: &'static str, text: &'a str) -> Result<(&'a str, &'a str), ConfigError> {
+    let problem = || ConfigError::Value { flag, value: text.to_owned(), problem: "expected NAME=VALUE".to_owned() };
+    text.split_once('=').ok_or_else(problem)
+}
+
+fn value<T: std::str::FromStr<Err: std::fmt::Display>>(flag: &'static str, text: &str) -> Result<T, ConfigError> {
+    text.parse().map_err(|e: T::Err| ConfigError::Value { flag, value: text.to_owned(), problem: e.to_string() })
+}
+
+impl Config {
+    /// Starts the log on stderr. Where another one runs in the process already, that one stays.
+    pub(crate) fn start_log(&self) {
+        let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let started = match self.log_format {
+            LogFormat::Text => builder.try_init(),
+            LogFormat::Json => builder.json().try_init(),
+        };
+        if let Err(error) = started {
+            tracing::debug!("log: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(args: &[&str]) -> Result<Config, String> {
+        let args = std::iter::once("tidegate-agent").chain(args.iter().copied()).map(OsString::from);
+        from_args(args).map_err(|stop| match stop {
+            Stop::Help { text, .. } => text.to_string(),
+            Stop::Wrong(error) => error.to_string(),
+        })
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.toml");
+        let text = "data = \"/a\"\ndevice = \"x\"\n[attributes]\nos = \"linux\"\nsite = \"ams\"\n[payloads]\np = [\"run\", \"a b\"]\n";
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+        let config =
+            config(&["--config", path, "--data", "/b", "--attr", "os=windows", "--payload", "q=x {slot}  y"]).unwrap();
+        assert_eq!(config.data, PathBuf::from("/b"));
+        assert_eq!(config.device.unwrap().as_str(), "x");
+        assert_eq!(config.attributes.get(&"os".parse().unwrap()).unwrap().as_str(), "windows");
+        assert_eq!(config.packages[&"p".parse().unwrap()], ["run", "a b"]);
+        assert_eq!(config.packages[&"q".parse().unwrap()], ["x", "{slot}", "y"]);
+    }
+
+    #[test]
+    fn an_error_names_the_flag_the_value_and_what_would_be_right() {
+        for (args, part) in [
+            (&["--data", "/a"][..], "--payload or --package is missing"),
+            (&["--package", "p"], "--data DIR is missing"),
+            (&["--data", "/a", "--package", "../p"], "is not a package name"),
+            (&["--data", "/a", "--package", "p", "--attr", "os"], "--attr \"os\": expected NAME=VALUE"),
+            (&["--data", "/a", "--package", "p", "--offers", "api=high"], "--offers \"high\""),
+            (&["--config", "/nonexistent.toml"], "/nonexistent.toml"),
+        ] {
+            let error = config(args).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

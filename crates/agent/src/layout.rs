@@ -1,0 +1,254 @@
+//! Where everything lies in the device's data folder, and the small files of a package: pointers, attempts, machine.
+//! Nothing here decides what may stand in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::device::guard::Attempts;
+use tidegate_domain::device::{Machine, Pointers};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::PackageName;
+use tidegate_domain::observation::Observation;
+use tidegate_domain::release::Manifest;
+
+use crate::durable::{self, DiskError};
+use crate::os;
+
+/// The number that every file with a `format` carries. It rises only once an agent that reads it is fleet-proven.
+pub(crate) const FORMAT: u32 = 1;
+
+/// The data folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    dir: PathBuf,
+}
+
+/// The folder of one package.
+#[derive(Debug, Clone)]
+pub(crate) struct PackageDir {
+    dir: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateFile {
+    format: u32,
+    machine: Machine,
+    /// Reports that belong to the last change and may not be in the outbox yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unsent: Vec<Unsent>,
+}
+
+/// A report as it is kept together with the machine's change that it tells of: a kill between the two loses neither.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Unsent {
+    /// The order that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) order: Option<Digest>,
+    /// What was seen.
+    pub(crate) observation: Observation,
+    /// A few words for people.
+    pub(crate) detail: String,
+    /// How long after the take.
+    pub(crate) age_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttemptsFile {
+    format: u32,
+    attempts: Attempts,
+}
+
+impl Home {
+    pub(crate) fn new(dir: impl Into<PathBuf>) -> Home {
+        Home { dir: dir.into() }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn device_key(&self) -> PathBuf {
+        self.dir.join("device.key")
+    }
+
+    pub(crate) fn enrolment(&self) -> PathBuf {
+        self.dir.join("enrolment.json")
+    }
+
+    pub(crate) fn token(&self) -> PathBuf {
+        self.dir.join("token")
+    }
+
+    pub(crate) fn trust(&self) -> PathBuf {
+        self.dir.join("trust")
+    }
+
+    pub(crate) fn seen(&self) -> PathBuf {
+        self.dir.join("seen.json")
+    }
+
+    pub(crate) fn outbox(&self) -> PathBuf {
+        self.dir.join("outbox")
+    }
+
+    pub(crate) fn package(&self, package: &PackageName) -> PackageDir {
+        PackageDir { dir: self.dir.join("packages").join(package.as_str()) }
+    }
+}
+
+impl PackageDir {
+    pub(crate) fn new(dir: impl Into<PathBuf>) -> PackageDir {
+        PackageDir { dir: dir.into() }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn slot(&self, release: Digest) -> PathBuf {
+        self.slots().join(release.hex())
+    }
+
+    pub(crate) fn part(&self, release: Digest) -> PathBuf {
+        self.slots().join(format!("{}.part", release.hex()))
+    }
+
+    fn manifest_path(&self, release: Digest) -> PathBuf {
+        self.slots().join(format!("{}.manifest.json", release.hex()))
+    }
+
+    fn slots(&self) -> PathBuf {
+        self.dir.join("slots")
+    }
+
+    pub(crate) fn run(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
+    pub(crate) fn make(&self) -> Result<(), DiskError> {
+        durable::make_dir(&self.slots())?;
+        durable::make_dir(&self.run())
+    }
+
+    /// Keeps a release's manifest beside its slot.
+    pub(crate) fn keep_manifest(&self, release: Digest, bytes: &[u8]) -> Result<(), DiskError> {
+        durable::write(&self.manifest_path(release), bytes, "manifest-kept")
+    }
+
+    /// The manifest of a release, if it is there and is the one that the release is named by.
+    pub(crate) fn manifest(&self, release: Digest) -> Option<Manifest> {
+        let bytes = durable::read(&self.manifest_path(release)).ok().flatten()?;
+        if Digest::of(&bytes) != release {
+            return None;
+        }
+        Manifest::parse(&bytes).ok()
+    }
+
+    /// The pointers. One that is not there, cannot be read or is garbled is none: the guard then starts what is behind it.
+    pub(crate) fn pointers(&self) -> Pointers {
+        let read = |name: &str| {
+            let bytes = durable::read(&self.dir.join(name)).ok().flatten()?;
+            std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok()
+        };
+        Pointers { current: read("current"), fallback: read("fallback"), kept: read("kept") }
+    }
+
+    /// Moves `current`, and the link `active` after it.
+    pub(crate) fn point_current(&self, to: Option<Digest>, point: &str) -> Result<(), DiskError> {
+        self.point("current", to, point)?;
+        self.mirror(to);
+        Ok(())
+    }
+
+    /// A path that does not change when the slot does, for payloads that read their content again on a signal. The pointer file is
+    /// the truth; where a system has no links, there is none.
+    pub(crate) fn active(&self) -> PathBuf {
+        self.dir.join("active")
+    }
+
+    /// Lets `active` point at a slot.
+    pub(crate) fn mirror(&self, to: Option<Digest>) {
+        let target = to.map(|release| Path::new("slots").join(release.hex()));
+        if let Err(error) = os::mirror_link(&self.active(), target.as_deref()) {
+            eprintln!("tidegate: cannot move the link {}: {error}", self.active().display());
+        }
+    }
+
+    /// Writes fallback and kept slot, the kept one first: a kill between leaves both at the old fallback.
+    pub(crate) fn advance(&self, release: Digest) -> Result<(), DiskError> {
+        let pointers = self.pointers();
+        let advanced = pointers.advanced(release);
+        if advanced == pointers {
+            return Ok(());
+        }
+        if advanced.kept != pointers.kept {
+            self.point("kept", advanced.kept, "kept-pointer")?;
+        }
+        self.point("fallback", advanced.fallback, "fallback-pointer")
+    }
+
+    fn point(&self, name: &str, to: Option<Digest>, point: &str) -> Result<(), DiskError> {
+        let path = self.dir.join(name);
+        match to {
+            Some(digest) => durable::write(&path, format!("{digest}\n").as_bytes(), point),
+            None => durable::remove(&path),
+        }
+    }
+
+    /// The attempts; none where there are none or they cannot be read: the slot then counts as never started, unproven unless it is
+    /// fallback or kept.
+    pub(crate) fn attempts(&self) -> Option<Attempts> {
+        let file: Option<AttemptsFile> = durable::read_json(&self.dir.join("attempts.json")).ok().flatten();
+        file.map(|file| file.attempts)
+    }
+
+    pub(crate) fn write_attempts(&self, attempts: &Attempts, point: &str) -> Result<(), DiskError> {
+        let file = AttemptsFile { format: FORMAT, attempts: attempts.clone() };
+        durable::write_json(&self.dir.join("attempts.json"), &file, point)
+    }
+
+    /// Changes the attempts of a slot, if they are about that slot.
+    pub(crate) fn change_attempts(
+        &self,
+        slot: Digest,
+        point: &str,
+        change: impl FnOnce(&mut Attempts),
+    ) -> Result<(), DiskError> {
+        match self.attempts() {
+            Some(mut attempts) if attempts.slot == slot => {
+                change(&mut attempts);
+                self.write_attempts(&attempts, point)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The machine as it was written, with reports that may not have been kept; none where there is none.
+    pub(crate) fn machine(&self) -> Result<Option<(Machine, Vec<Unsent>)>, DiskError> {
+        let file: Option<StateFile> = durable::read_json(&self.dir.join("state.json"))?;
+        Ok(file.map(|file| (file.machine, file.unsent)))
+    }
+
+    pub(crate) fn write_machine(&self, machine: &Machine, unsent: &[Unsent]) -> Result<(), DiskError> {
+        let file = StateFile { format: FORMAT, machine: machine.clone(), unsent: unsent.to_vec() };
+        durable::write_json(&self.dir.join("state.json"), &file, &format!("state-{}", machine.state.word()))
+    }
+
+    /// Deletes every slot that is not among `wanted`. What cannot be deleted stays: it only takes room.
+    pub(crate) fn delete_slots_except(&self, wanted: &[Digest]) {
+        let keep: Vec<String> = wanted.iter().map(Digest::hex).collect();
+        let Ok(entries) = fs::read_dir(self.slots()) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if keep.iter().any(|hex| name.starts_with(hex.as_str())) {
+                continue;
+            }
+            let path = entry.path();
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! One package on this device: its machine, its payload, its probes and its download. Steps the machine, keeps it, performs effects.
+//!
+//! The order is always: machine on disk, then effects. What concerns the whole device (reports, questions to the server) is handed
+//! back as an [`Errand`].
+
+mod effects;
+mod offers;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tidegate_domain::device::guard::Attempts;
+use tidegate_domain::device::{Effect, Event, Machine, State, Step, Trial};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::PackageName;
+use tidegate_domain::observation::{Observation, RefusalReason};
+use tidegate_domain::release::{Activation, Manifest};
+use tidegate_domain::time::Elapsed;
+use tidegate_wire::device::PackageStatus;
+
+use crate::download::{self, Stop};
+use crate::durable::DiskError;
+use crate::layout::{PackageDir, Unsent};
+use crate::payload::{Payload, Seen, Setup};
+
+/// How long all must be well before attempts of a release from the factory are forgotten.
+const SETTLE: Elapsed = Elapsed::from_s(600);
+/// How often a machine is written that only counted time.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often probes run while much depends on them, and otherwise.
+const PROBE_BUSY: Duration = Duration::from_millis(500);
+const PROBE_IDLE: Duration = Duration::from_secs(5);
+/// How long after a start the first probe runs: a payload that dies at once is not called healthy before.
+const PROBE_FIRST: Duration = Duration::from_millis(400);
+/// After an offer came to nothing: how long until it is weighed again, at first and at most.
+const WEIGH_AGAIN: Duration = Duration::from_secs(1);
+const WEIGH_AGAIN_MAX: Duration = Duration::from_secs(300);
+/// After a question for the go got no answer.
+const GO_AGAIN: Duration = Duration::from_millis(500);
+const GO_AGAIN_MAX: Duration = Duration::from_secs(30);
+
+/// Something that the main loop does for a package.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// Sign, keep and send. `again`: it may have been kept before the agent was killed.
+    Report { report: Unsent, again: bool },
+    /// Fetch the files of this release.
+    Fetch { release: Digest, order: Digest, manifest: Box<Manifest>, stop: Stop },
+    /// Ask for the go.
+    AskGo(Box<Trial>),
+}
+
+/// One package.
+pub(crate) struct Package {
+    name: PackageName,
+    dir: PackageDir,
+    machine: Machine,
+    payload: Payload,
+    download: Option<Stop>,
+    probing: bool,
+    probe_at: Instant,
+    unsaved: bool,
+    saved_at: Instant,
+    weighing: bool,
+    weigh_at: Instant,
+    weigh_again: Duration,
+    go_at: Option<Instant>,
+    go_again: Duration,
+    refused: Option<(Digest, RefusalReason)>,
+    errands: Vec<Errand>,
+}
+
+/// A probe round to run.
+pub(crate) struct Round {
+    pub(crate) generation: u64,
+    pub(crate) manifest: Option<Manifest>,
+    pub(crate) slot: std::path::PathBuf,
+    pub(crate) run_dir: std::path::PathBuf,
+}
+
+impl Package {
+    /// Reads what was on disk, or begins anew (with the release from the factory, where one is given).
+    pub(crate) fn open(setup: Setup, initial: Option<&Path>, now: Instant) -> Result<Package, String> {
+        let (name, dir) = (setup.package.clone(), setup.dir.clone());
+        let made = dir.make();
+        let (machine, unsent) = match dir.machine().map_err(|e| e.to_string())? {
+            Some(kept) => kept,
+            None => {
+                made.map_err(|e| e.to_string())?;
+                (Machine::new(SETTLE), Vec::new())
+            }
+        };
+        if let Some(folder) = initial
+            && dir.pointers().fallback.is_none()
+        {
+            let (release, manifest) = download::take_from_folder(folder, &dir)?;
+            if manifest.package != name {
+                return Err(format!("{} is a release of `{}`, not of `{name}`", folder.display(), manifest.package));
+            }
+            dir.advance(release).map_err(|e| e.to_string())?;
+            if dir.pointers().current.is_none() {
+                dir.point_current(Some(release), "current-pointer").map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(Package {
+            name,
+            dir,
+            machine,
+            payload: Payload::new(setup),
+            download: None,
+            probing: false,
+            probe_at: now,
+            unsaved: false,
+            saved_at: now,
+            weighing: false,
+            weigh_at: now,
+            weigh_again: WEIGH_AGAIN,
+            go_at: None,
+            go_again: GO_AGAIN,
+            refused: None,
+            errands: unsent.into_iter().map(|report| Errand::Report { report, again: true }).collect(),
+        })
+    }
+
+    /// Goes on where the machine on disk stands, and starts the payload.
+    pub(crate) fn resume(&mut self) {
+        let attempts = self.dir.attempts();
+        let left = match &self.machine.state {
+            State::Activating { trial, .. } => {
+                let current = self.dir.pointers().current;
+                attempts.as_ref().is_some_and(|a| a.has_left(trial.release, trial.order, current))
+            }
+            _ => self.has_been_returned(),
+        };
+        let returned = left.then(|| attempts_had(attempts.as_ref()));
+        if attempts.as_ref().is_some_and(|a| a.count > 0) && self.machine.settling.is_none() {
+            self.machine.settling = Some(Elapsed::ZERO);
+        }
+        for effect in self.machine.resume(returned.is_some()) {
+            self.perform(effect);
+        }
+        if let Some(attempt) = returned {
+            self.event(&Event::ReturnedByGuard { attempt });
+        }
+        let external = matches!(
+            self.payload.manifest().map(|m| m.activation),
+            Some(Activation::Restart { .. } | Activation::Hook { .. })
+        );
+        if external && !matches!(self.machine.state, State::Activating { .. } | State::Reverting { .. }) {
+            self.payload.adopt();
+        } else {
+            self.payload.start();
+        }
+    }
+
+    /// Where the package lies.
+    pub(crate) fn dir(&self) -> &PackageDir {
+        &self.dir
+    }
+
+    /// Whether something else is current than the release that the machine believes to run. What is well then proves nothing of it.
+    fn has_been_returned(&self) -> bool {
+        let expected = match &self.machine.state {
+            State::Activating { trial, .. } | State::Proving { trial, .. } | State::Proven { trial, .. } => {
+                Some(trial.release)
+            }
+            State::Idle {} | State::Fetching { .. } | State::Staged { .. } => {
+                self.machine.proven.as_ref().map(|proven| proven.trial.release)
+            }
+            State::Reverting { .. } | State::Reverted { .. } => None,
+        };
+        expected.is_some() && expected != self.dir.pointers().current
+    }
+
+    /// What the main loop is to do, in order.
+    pub(crate) fn take_errands(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.errands)
+    }
+
+    /// What a check-in says of the package.
+    pub(crate) fn status(&self) -> PackageStatus {
+        let pointers = self.dir.pointers();
+        PackageStatus {
+            package: self.name.clone(),
+            current: pointers.current,
+            fallback: pointers.fallback,
+            state: self.machine.state.word().to_owned(),
+            healthy: self.machine.healthy,
+        }
+    }
+
+    /// The manifest of the fallback: what it offers, the device offers.
+    pub(crate) fn fallback_manifest(&self) -> Option<Manifest> {
+        self.dir.pointers().fallback.and_then(|fallback| self.dir.manifest(fallback))
+    }
+
+    /// Steps the machine, keeps it, performs the effects.
+    pub(crate) fn event(&mut self, event: &Event) {
+        let step = match self.machine.step(event) {
+            Ok(step) => step,
+            Err(illegal) => {
+                tracing::warn!(package = %self.name, "{illegal}");
+                return;
+            }
+        };
+        let (from, to) = (self.machine.state.word(), step.machine.state.word());
+        let only_time = matches!(event, Event::Tick { .. }) && step.effects.is_empty() && from == to;
+        let unsent = self.unsent(&step);
+        if step.machine != self.machine
+            && !only_time
+            && let Err(error) = self.dir.write_machine(&step.machine, &unsent)
+        {
+            tracing::error!(package = %self.name, "{error}");
+            if matches!(event, Event::Offered(_) | Event::Fetched | Event::GoGiven) {
+                return self.refuse_for_storage(event, &error);
+            }
+            self.unsaved = true;
+        }
+        // Written again later without them, once they are in the outbox.
+        self.unsaved |= !unsent.is_empty();
+        self.unsaved |= only_time;
+        self.machine = step.machine;
+        if from != to {
+            tracing::info!(package = %self.name, "{from} -> {to} ({})", event.word());
+        }
+        for effect in step.effects {
+            self.perform(effect);
+        }
+    }
+
+    /// The reports of a step, and those before it that the main loop did not keep yet.
+    fn unsent(&self, step: &Step) -> Vec<Unsent> {
+        let waiting = self.errands.iter().filter_map(|errand| match errand {
+            Errand::Report { report, .. } => Some(report.clone()),
+            Errand::Fetch { .. } | Errand::AskGo(_) => None,
+        });
+        let new = step.effects.iter().filter_map(|effect| match effect {
+            Effect::Report { order, observation, detail } => {
+                Some(unsent(&step.machine, *order, observation.clone(), detail.clone()))
+            }
+            _ => None,
+        });
+        waiting.chain(new).collect()
+    }
+
+    /// What cannot be written down is not begun.
+    fn refuse_for_storage(&mut self, event: &Event, error: &DiskError) {
+        let reason = error.refusal().unwrap_or(RefusalReason::ReadOnly);
+        let order = match event {
+            Event::Offered(trial) => Some(trial.order),
+            _ => self.machine.state.trial().map(|trial| trial.order),
+        };
+        if let Some(order) = order {
+            self.offer_refused(order, reason, error.to_string());
+        }
+    }
+
+    /// All is well, said because it is wanted.
+    pub(crate) fn say_health(&mut self) {
+        if self.machine.healthy {
+            self.report(self.machine.order(), Observation::Healthy, String::new());
+        }
+    }
+
+    /// Looks at the payload and lets time pass.
+    pub(crate) fn tick(&mut self, now: Instant, passed: Elapsed, in_contact: bool) {
+        for seen in self.payload.look(now) {
+            match seen {
+                Seen::Returned { attempt } => self.event(&Event::ReturnedByGuard { attempt }),
+                Seen::Started { attempt } => {
+                    // A guard that was killed after it moved the pointer has returned the package all the same.
+                    if self.has_been_returned() {
+                        let attempt = attempts_had(self.dir.attempts().as_ref());
+                        self.event(&Event::ReturnedByGuard { attempt });
+                    }
+                    self.probe_at = now + PROBE_FIRST;
+                    self.event(&Event::Started { attempt });
+                }
+                Seen::Exhausted => self.event(&Event::Exhausted),
+                Seen::Exited(detail) => {
+                    tracing::warn!(package = %self.name, "the payload ended: {detail}");
+                    self.event(&Event::Exited { detail });
+                }
+                Seen::ActivationFailed(detail) => {
+                    tracing::warn!(package = %self.name, "activation failed: {detail}");
+                    self.event(&Event::ActivationFailed { detail });
+                }
+            }
+        }
+        if passed > Elapsed::ZERO {
+            self.event(&Event::Tick { passed, in_contact });
+        }
+        if let State::Staged { trial } = &self.machine.state
+            && self.go_at.is_some_and(|at| at <= now)
+        {
+            self.go_at = None;
+            self.errands.push(Errand::AskGo(trial.clone()));
+        }
+        if self.unsaved && self.errands.is_empty() && now.saturating_duration_since(self.saved_at) >= KEEP_EVERY {
+            self.save(now);
+        }
+    }
+
+    fn save(&mut self, now: Instant) {
+        self.saved_at = now;
+        match self.dir.write_machine(&self.machine, &[]) {
+            Ok(()) => self.unsaved = false,
+            Err(error) => tracing::warn!(package = %self.name, "{error}"),
+        }
+    }
+
+    /// A round of probes, if one is due.
+    pub(crate) fn begin_round(&mut self, now: Instant) -> Option<Round> {
+        if self.probing || !self.payload.is_up() || self.probe_at > now {
+            return None;
+        }
+        let slot = self.dir.slot(self.dir.pointers().current?);
+        self.probing = true;
+        let (generation, manifest) = (self.payload.generation(), self.payload.manifest());
+        Some(Round { generation, manifest, slot, run_dir: self.dir.run() })
+    }
+
+    /// A round of probes ended.
+    pub(crate) fn probed(&mut self, generation: u64, result: Result<(), String>, now: Instant) {
+        self.probing = false;
+        if generation != self.payload.generation() || !self.payload.is_up() {
+            return;
+        }
+        self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
+        match result {
+            Ok(()) => self.event(&Event::Healthy),
+            Err(detail) => {
+                tracing::debug!(package = %self.name, "probe: {detail}");
+                self.event(&Event::ProbeFailed { detail });
+            }
+        }
+    }
+
+    /// Whether much depends on the next seconds.
+    pub(crate) fn is_busy(&self) -> bool {
+        let settled = matches!(self.machine.state, State::Idle {} | State::Proven { .. } | State::Reverted { .. });
+        !settled || !self.machine.healthy
+    }
+
+    /// When the package next wants to be looked at, at the latest.
+    pub(crate) fn look_within(&self, now: Instant) -> Duration {
+        let most = if self.payload.is_awaited() {
+            20
+        } else if self.is_busy() {
+            100
+        } else {
+            1_000
+        };
+        let due =
+            [self.payload.start_at(), self.go_at, (!self.probing && self.payload.is_up()).then_some(self.probe_at)];
+        let next = due.into_iter().flatten().map(|at| at.saturating_duration_since(now)).min();
+        next.unwrap_or(Duration::MAX).min(Duration::from_millis(most))
+    }
+
+    /// Stops everything in order.
+    pub(crate) fn shut_down(&mut self, now: Instant) {
+        if let Some(stop) = self.download.take() {
+            stop.stop();
+        }
+        self.payload.stop();
+        self.save(now);
+    }
+}
+
+/// How many attempts the slot had that was left.
+fn attempts_had(attempts: Option<&Attempts>) -> u32 {
+    attempts.map_or(0, |a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts))
+}
+
+fn unsent(machine: &Machine, order: Option<Digest>, observation: Observation, detail: String) -> Unsent {
+    let taken = order.is_some() && !matches!(observation, Observation::Refused { .. });
+    let age_ms = if taken { machine.age.as_ms() } else { 0 };
+    Unsent { order, observation, detail, age_ms }
+}

@@ -1,0 +1,385 @@
+//! The device API as a client: which endpoint, which headers, how much is read, whether an answer is authentic.
+//!
+//! Plain HTTP is refused beyond loopback, redirects are never followed, and every body has an upper bound. What an answer says is
+//! judged elsewhere.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, RolloutId};
+use tidegate_trust::records::{Go, GoRequest};
+use tidegate_trust::signed::Unverified;
+use tidegate_wire::authenticity::{ANSWER_HEADER, AnswerKey, DEVICE_HEADER, NONCE_HEADER};
+use tidegate_wire::device::{
+    CheckIn, CheckInAnswer, EnrolAnswer, EnrolRequest, Offer, Reports, ReportsAnswer, TrustBundle,
+};
+use tidegate_wire::problem::Problem;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+/// The most bytes of an answer of the API.
+const ANSWER_BYTES_MAX: u64 = 8 << 20;
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(20);
+/// A download that brings nothing for so long is cut and begun again where it stood.
+const STALL: Duration = Duration::from_secs(30);
+const ENDPOINTS_MAX: usize = 16;
+
+/// Why there is no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    /// Nobody answered, or the connection broke.
+    #[error("no answer from {endpoint}: {reason}")]
+    Unreachable {
+        /// Whom the device asked.
+        endpoint: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The server says no.
+    #[error("the server answered {status} ({kind}): {detail}")]
+    Problem {
+        /// The HTTP status.
+        status: u16,
+        /// The problem's stable word, or nothing.
+        kind: String,
+        /// What it says.
+        detail: String,
+    },
+    /// The answer does not carry the proof that it comes from the device's server.
+    #[error("an answer from {0} without a good `Tidegate-Answer`: it is not used")]
+    NotAuthentic(String),
+    /// The answer is too long or not of the right shape.
+    #[error("an answer that cannot be read: {0}")]
+    Malformed(String),
+}
+
+/// Why an endpoint or a certificate file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EndpointError {
+    /// Anybody on the way could read and change it.
+    #[error("endpoint {0}: plain HTTP is accepted on loopback only (127.0.0.0/8, [::1], localhost); use https://")]
+    PlainHttp(String),
+    /// Not a URL of an endpoint.
+    #[error("endpoint {0}: expected https://HOST[:PORT] without a path")]
+    Url(String),
+    /// HTTPS without knowing whom to trust.
+    #[error("endpoint {0}: https:// needs --ca FILE with the certificates (PEM) to trust")]
+    NoRoots(String),
+    /// The certificate file.
+    #[error("cannot use the certificates in {path}: {problem}")]
+    Roots {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// None, or too many.
+    #[error("{0} endpoints: expected 1 to {ENDPOINTS_MAX}")]
+    Count(usize),
+}
+
+/// How a device proves who it is, once it enrolled.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) device: DeviceId,
+    pub(crate) token: String,
+}
+
+/// The server, over any of its endpoints.
+#[derive(Clone)]
+pub(crate) struct Server {
+    http: ureq::Agent,
+    downloads: ureq::Agent,
+    endpoints: Arc<Vec<String>>,
+    preferred: Arc<AtomicUsize>,
+}
+
+/// Bytes of an artifact on their way.
+pub(crate) struct Download {
+    /// The first byte's place in the artifact.
+    pub(crate) offset: u64,
+    /// The bytes.
+    pub(crate) reader: Box<dyn Read + Send>,
+}
+
+impl Server {
+    /// Checks the endpoints and reads the certificates to trust.
+    pub(crate) fn new(endpoints: &[String], roots: Option<&Path>) -> Result<Server, EndpointError> {
+        if endpoints.is_empty() || endpoints.len() > ENDPOINTS_MAX {
+            return Err(EndpointError::Count(endpoints.len()));
+        }
+        let endpoints: Vec<String> = endpoints.iter().map(|e| e.trim_end_matches('/').to_owned()).collect();
+        for endpoint in &endpoints {
+            check_endpoint(endpoint, roots.is_some())?;
+        }
+        let certificates = roots.map(read_roots).transpose()?.unwrap_or_default();
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build();
+        let config = |answer: Option<Duration>| {
+            let builder = ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .proxy(None)
+                .tls_config(tls.clone())
+                .user_agent(concat!("tidegate-agent/", env!("CARGO_PKG_VERSION")))
+                .timeout_connect(Some(CONNECT))
+                .timeout_recv_response(Some(ANSWER));
+            match answer {
+                Some(all) => builder.timeout_global(Some(all)),
+                None => builder.timeout_per_read(Some(STALL)),
+            }
+            .build()
+        };
+        Ok(Server {
+            http: config(Some(ANSWER)).new_agent(),
+            downloads: config(None).new_agent(),
+            endpoints: Arc::new(endpoints),
+            preferred: Arc::new(AtomicUsize::new(0)),
+        })
+    }
+
+    /// A TUF metadata file; none where there is no such file. A longer one is an error.
+    pub(crate) fn metadata(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, ServerError> {
+        let request = |url: String| self.http.get(url).call();
+        let mut response = self.ask(&format!("/device/v1/metadata/{name}"), request)?;
+        if response.status().as_u16() == 404 {
+            return Ok(None);
+        }
+        let body = read_body(&mut response, bytes_max)?;
+        good(response.status().as_u16(), &body)?;
+        Ok(Some(body))
+    }
+
+    /// Key list and envelope, as root signed them.
+    pub(crate) fn trust(&self) -> Result<TrustBundle, ServerError> {
+        let mut response = self.ask("/device/v1/trust", |url| self.http.get(url).call())?;
+        let body = read_body(&mut response, ANSWER_BYTES_MAX)?;
+        good(response.status().as_u16(), &body)?;
+        parse(&body)
+    }
+
+    /// Joins, or joins again with the same record.
+    pub(crate) fn enrol(&self, request: &EnrolRequest) -> Result<EnrolAnswer, ServerError> {
+        let body = to_json(request)?;
+        let send = |url: String| self.http.post(url).header("content-type", "application/json").send(&body[..]);
+        let mut response = self.ask("/device/v1/enrol", send)?;
+        let body = read_body(&mut response, ANSWER_BYTES_MAX)?;
+        good(response.status().as_u16(), &body)?;
+        parse(&body)
+    }
+
+    /// Says that the device is there.
+    pub(crate) fn check_in(&self, who: &Credentials, body: &CheckIn) -> Result<CheckInAnswer, ServerError> {
+        self.post(who, "/device/v1/check-in", body)
+    }
+
+    /// What a device needs in order to decide.
+    pub(crate) fn offer(&self, who: &Credentials, rollout: &RolloutId) -> Result<Offer, ServerError> {
+        let nonce = fresh_nonce()?.hex();
+        let request = |url: String| who.sign_get(self.http.get(url), &nonce).call();
+        let mut response = self.ask(&format!("/device/v1/offers/{rollout}"), request)?;
+        self.authentic(who, &nonce, &mut response)
+    }
+
+    /// Asks to take the release.
+    pub(crate) fn go(&self, who: &Credentials, body: &Unverified<GoRequest>) -> Result<Unverified<Go>, ServerError> {
+        self.post(who, "/device/v1/go", body)
+    }
+
+    /// Hands over reports.
+    pub(crate) fn reports(&self, who: &Credentials, body: &Reports) -> Result<ReportsAnswer, ServerError> {
+        self.post(who, "/device/v1/reports", body)
+    }
+
+    /// An artifact from `offset` on. The server may begin at 0 all the same; the answer says where.
+    pub(crate) fn artifact(&self, who: &Credentials, sha256: Digest, offset: u64) -> Result<Download, ServerError> {
+        let path = format!("/device/v1/artifacts/{}", sha256.hex());
+        let etag = format!("\"{}\"", sha256.hex());
+        let request = |url: String| {
+            let request = self.downloads.get(url).header("authorization", format!("Bearer {}", who.token));
+            let request = request.header(DEVICE_HEADER, who.device.as_str());
+            if offset == 0 {
+                return request.call();
+            }
+            request.header("range", format!("bytes={offset}-")).header("if-range", &etag).call()
+        };
+        let mut response = self.ask(&path, request)?;
+        match response.status().as_u16() {
+            200 => Ok(Download { offset: 0, reader: Box::new(response.into_body().into_reader()) }),
+            206 if starts_at(&response, offset) => {
+                Ok(Download { offset, reader: Box::new(response.into_body().into_reader()) })
+            }
+            206 => Err(ServerError::Malformed("another range than the one that was asked for".to_owned())),
+            status => {
+                let body = read_body(&mut response, ANSWER_BYTES_MAX)?;
+                good(status, &body)?;
+                Err(ServerError::Malformed(format!("status {status} for an artifact")))
+            }
+        }
+    }
+
+    fn post<B: Serialize, A: DeserializeOwned>(
+        &self,
+        who: &Credentials,
+        path: &str,
+        body: &B,
+    ) -> Result<A, ServerError> {
+        let (body, nonce) = (to_json(body)?, fresh_nonce()?.hex());
+        let send = |url: String| {
+            let request = self.http.post(url).header("content-type", "application/json");
+            let request = request.header("authorization", format!("Bearer {}", who.token));
+            request.header(DEVICE_HEADER, who.device.as_str()).header(NONCE_HEADER, &nonce).send(&body[..])
+        };
+        let mut response = self.ask(path, send)?;
+        self.authentic(who, &nonce, &mut response)
+    }
+
+    /// Asks the endpoint that answered last, and the others in turn where it does not answer.
+    fn ask<F>(&self, path: &str, send: F) -> Result<ureq::http::Response<ureq::Body>, ServerError>
+    where
+        F: Fn(String) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut last = None;
+        for i in 0..self.endpoints.len() {
+            let index = (first + i) % self.endpoints.len();
+            let Some(endpoint) = self.endpoints.get(index) else { break };
+            match send(format!("{endpoint}{path}")) {
+                Ok(response) => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    return Ok(response);
+                }
+                Err(error) => {
+                    last = Some(ServerError::Unreachable { endpoint: endpoint.clone(), reason: error.to_string() });
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| ServerError::Malformed("no endpoint".to_owned())))
+    }
+
+    /// Reads an answer and believes it only if its proof is good. A problem is passed on without one: it only closes.
+    fn authentic<A: DeserializeOwned>(
+        &self,
+        who: &Credentials,
+        nonce: &str,
+        response: &mut ureq::http::Response<ureq::Body>,
+    ) -> Result<A, ServerError> {
+        let proof = response.headers().get(ANSWER_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = read_body(response, ANSWER_BYTES_MAX)?;
+        good(response.status().as_u16(), &body)?;
+        let key = AnswerKey::of_token(&who.token);
+        if !key.accepts(nonce, &body, proof.as_deref().unwrap_or_default()) {
+            let index = self.preferred.load(Ordering::Relaxed);
+            return Err(ServerError::NotAuthentic(self.endpoints.get(index).cloned().unwrap_or_default()));
+        }
+        parse(&body)
+    }
+}
+
+impl Credentials {
+    fn sign_get<B>(&self, request: ureq::RequestBuilder<B>, nonce: &str) -> ureq::RequestBuilder<B> {
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        request.header(DEVICE_HEADER, self.device.as_str()).header(NONCE_HEADER, nonce)
+    }
+}
+
+/// 32 fresh random bytes.
+pub(crate) fn fresh_nonce() -> Result<Digest, ServerError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| ServerError::Malformed(format!("no randomness for a nonce: {e}")))?;
+    Ok(Digest::from_bytes(bytes))
+}
+
+fn check_endpoint(endpoint: &str, has_roots: bool) -> Result<(), EndpointError> {
+    let wrong = || EndpointError::Url(endpoint.chars().take(200).collect());
+    let uri: ureq::http::Uri = endpoint.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().ok_or_else(wrong)?;
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@') {
+        return Err(wrong());
+    }
+    match uri.scheme_str() {
+        Some("https") if has_roots => Ok(()),
+        Some("https") => Err(EndpointError::NoRoots(endpoint.to_owned())),
+        Some("http") if is_loopback(authority.host()) => Ok(()),
+        Some("http") => Err(EndpointError::PlainHttp(endpoint.to_owned())),
+        _ => Err(wrong()),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let plain = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || plain.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn read_roots(path: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, EndpointError> {
+    let wrong = |problem: String| EndpointError::Roots { path: path.display().to_string(), problem };
+    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&bytes) {
+        if let PemItem::Certificate(certificate) = item.map_err(|e| wrong(e.to_string()))? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(wrong("no certificate in it (expected PEM)".to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn starts_at(response: &ureq::http::Response<ureq::Body>, offset: u64) -> bool {
+    let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
+    range.and_then(|text| text.strip_prefix("bytes ")).is_some_and(|text| text.starts_with(&format!("{offset}-")))
+}
+
+fn read_body(response: &mut ureq::http::Response<ureq::Body>, bytes_max: u64) -> Result<Vec<u8>, ServerError> {
+    let read = response.body_mut().with_config().limit(bytes_max.saturating_add(1)).read_to_vec();
+    let body = read.map_err(|e| ServerError::Malformed(e.to_string()))?;
+    if body.len() as u64 > bytes_max {
+        return Err(ServerError::Malformed(format!("longer than {bytes_max} bytes")));
+    }
+    Ok(body)
+}
+
+fn good(status: u16, body: &[u8]) -> Result<(), ServerError> {
+    if (200..300).contains(&status) {
+        return Ok(());
+    }
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    let (kind, detail) = problem.map_or_else(Default::default, |p| (p.kind, p.detail.chars().take(300).collect()));
+    Err(ServerError::Problem { status, kind, detail })
+}
+
+fn parse<A: DeserializeOwned>(body: &[u8]) -> Result<A, ServerError> {
+    serde_json::from_slice(body).map_err(|e| ServerError::Malformed(e.to_string()))
+}
+
+fn to_json<B: Serialize>(body: &B) -> Result<Vec<u8>, ServerError> {
+    serde_json::to_vec(body).map_err(|e| ServerError::Malformed(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_refused_beyond_loopback() {
+        for good in ["http://127.0.0.1:80", "http://localhost:9", "http://[::1]:9", "http://127.9.9.9"] {
+            assert!(check_endpoint(good, false).is_ok(), "{good}");
+        }
+        for plain in ["http://example.org", "http://10.0.0.1:8080", "http://127.0.0.1.example.org", "http://[::2]"] {
+            assert!(matches!(check_endpoint(plain, true), Err(EndpointError::PlainHttp(_))), "{plain}");
+        }
+        for wrong in ["", "ftp://127.0.0.1", "127.0.0.1", "http://127.0.0.1/x", "http://a@127.0.0.1", "https://a?b"] {
+            assert!(matches!(check_endpoint(wrong, true), Err(EndpointError::Url(_))), "{wrong:?}");
+        }
+        assert!(matches!(check_endpoint("https://example.org", false), Err(EndpointError::NoRoots(_))));
+        assert!(check_endpoint("https://example.org:8443", true).is_ok());
+    }
+}

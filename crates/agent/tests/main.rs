@@ -1,0 +1,12 @@
+//! The agent and the guard as processes, against a server that speaks the device API with real signatures, killed wherever it hurts.
+//! No stand-in for what a device does: real files, real payloads, real signals.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod activation;
+mod bench;
+mod drills;
+mod fleet;
+mod guarding;
+mod recovery;
+mod server;
+mod storage;

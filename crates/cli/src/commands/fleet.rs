@@ -1,0 +1,92 @@
+//! `tidegate fleet`: devices as the server sees them.
+
+use anyhow::Result;
+use clap::Subcommand;
+use tidegate_domain::ids::DeviceId;
+use tidegate_domain::selector::Selector;
+use tidegate_wire::operator::DeviceView;
+
+use crate::context::Context;
+use crate::output::{Answer, facts, instant, instant_or_dash, table};
+
+const EXAMPLES: &str = "\
+Selectors: ==, !=, in [..], &&, ||, !, parentheses. An attribute that a device lacks equals
+nothing.
+
+Examples:
+  tidegate fleet list
+  tidegate fleet list --select 'os == \"windows\" && site in [\"ams\", \"fra\"]'
+  tidegate fleet show edge-17";
+
+/// Devices as the server sees them
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum FleetCommand {
+    /// Show devices
+    List {
+        /// Only those that this selector means
+        #[arg(long, value_name = "SELECTOR")]
+        select: Option<String>,
+    },
+    /// Show one device
+    Show {
+        /// The device
+        device: DeviceId,
+    },
+}
+
+pub(super) fn run(context: &Context, command: FleetCommand) -> Result<Answer> {
+    match command {
+        FleetCommand::List { select } => {
+            // Refused here, with the column, before anything is sent.
+            let selector = select.map(|text| text.parse::<Selector>()).transpose()?;
+            let devices = context.client()?.devices(selector.as_ref().map(Selector::as_str))?;
+            let mut shown = table(&["device", "ring", "attributes", "seen", "packages"]);
+            for device in &devices {
+                shown.add_row([
+                    device.device.to_string(),
+                    ring(device),
+                    attributes(device),
+                    instant_or_dash(device.seen_at_ms),
+                    device.packages.iter().map(|p| format!("{} {}", p.package, p.state)).collect::<Vec<_>>().join(", "),
+                ]);
+            }
+            let text = format!("{shown}\n{} devices", devices.len());
+            Answer::new(devices, text)
+        }
+        FleetCommand::Show { device } => {
+            let device = context.client()?.device(&device)?;
+            let mut text = facts(&[
+                ("device", device.device.to_string()),
+                ("ring", ring(&device)),
+                ("attributes", attributes(&device)),
+                ("enrolled", instant(device.enrolled_at_ms)),
+                ("seen", instant_or_dash(device.seen_at_ms)),
+            ]);
+            let mut shown = table(&["package", "state", "healthy", "current", "fallback", "last report"]);
+            for p in &device.packages {
+                let short = |digest: Option<tidegate_domain::digest::Digest>| {
+                    digest.map_or_else(|| "-".to_owned(), |digest| digest.short())
+                };
+                shown.add_row([
+                    p.package.to_string(),
+                    p.state.clone(),
+                    if p.healthy { "yes" } else { "no" }.to_owned(),
+                    short(p.current),
+                    short(p.fallback),
+                    p.last_report.clone().unwrap_or_else(|| "-".to_owned()),
+                ]);
+            }
+            text.push_str(&shown.to_string());
+            Answer::new(device, text)
+        }
+    }
+}
+
+fn ring(device: &DeviceView) -> String {
+    device.ring.as_ref().map_or_else(|| "by share".to_owned(), ToString::to_string)
+}
+
+fn attributes(device: &DeviceView) -> String {
+    device.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}

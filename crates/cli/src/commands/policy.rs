@@ -1,0 +1,210 @@
+//! `tidegate policy`: check, apply and show how packages may spread.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tidegate_domain::digest::Digest;
+use tidegate_domain::envelope::Envelope;
+use tidegate_domain::ids::PolicyName;
+use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
+use tidegate_trust::keys::PublicKey;
+use tidegate_trust::records::PolicyRecord;
+use tidegate_wire::operator::{PolicyRequest, PolicyView};
+
+use crate::context::{Context, now};
+use crate::durable_file;
+use crate::fleet_setup::SAFE_ENVELOPE;
+use crate::ordering::PolicyReference;
+use crate::output::{Answer, facts, instant, table};
+use crate::repository::Repository;
+use crate::signing::signed_record;
+
+const EXAMPLES: &str = "\
+A policy is a TOML file. Its name in orders is NAME@DIGEST, the digest being the SHA-256 of the
+file: `sha256sum` prints the same. A rollout pins it; a change applies to later rollouts only.
+
+Examples:
+  tidegate policy check default.toml
+  tidegate policy check default.toml --envelope envelope.toml
+  tidegate policy apply default.toml --key order.key
+  tidegate policy list
+  tidegate policy show default";
+
+/// How packages may spread
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum PolicyCommand {
+    /// Say what a policy means, without a server
+    #[command(after_help = EXAMPLES)]
+    Check(CheckArgs),
+    /// Sign a policy and make it known to the server
+    #[command(after_help = EXAMPLES)]
+    Apply(ApplyArgs),
+    /// Show all policies that were applied
+    List,
+    /// Show a policy: the newest of that name, or NAME@DIGEST
+    Show {
+        /// NAME or NAME@DIGEST
+        policy: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The policy
+    file: PathBuf,
+    /// The envelope to hold it against [default: the safe bounds]
+    #[arg(long, value_name = "FILE", conflicts_with = "fleet")]
+    envelope: Option<PathBuf>,
+    /// Hold it against the envelope of the fleet's server
+    #[arg(long)]
+    fleet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The policy
+    file: PathBuf,
+    /// The order key: a file, a name in the key folder, or a pkcs11: URI
+    #[arg(long, value_name = "KEY")]
+    key: String,
+    /// Sign without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) fn run(context: &Context, command: PolicyCommand) -> Result<Answer> {
+    match command {
+        PolicyCommand::Check(args) => check(context, &args),
+        PolicyCommand::Apply(args) => apply(context, &args),
+        PolicyCommand::List => list(context),
+        PolicyCommand::Show { policy } => show(context, &policy),
+    }
+}
+
+fn check(context: &Context, args: &CheckArgs) -> Result<Answer> {
+    let (text, policy) = read(&args.file)?;
+    let envelope = match &args.envelope {
+        Some(path) => Envelope::parse(&durable_file::read_text(path, 64 * 1024)?)?,
+        None if args.fleet => envelope_of_fleet(context)?,
+        None => Envelope::parse(SAFE_ENVELOPE)?,
+    };
+    envelope.admits(&policy)?;
+    let reference = PolicyReference { name: policy.name.clone(), digest: Policy::digest_of(&text) };
+    let shown = format!("{}{}", about(&policy, &reference, &envelope), rings(&policy));
+    Answer::new(
+        json!({
+            "name": policy.name,
+            "digest": reference.digest,
+            "policy": reference.to_string(),
+            "envelope": envelope.name,
+            "inside_envelope": true,
+            "rings": policy.rings,
+            "window": policy.window,
+        }),
+        shown,
+    )
+}
+
+fn apply(context: &Context, args: &ApplyArgs) -> Result<Answer> {
+    let (text, policy) = read(&args.file)?;
+    let fleet = context.fleet()?;
+    let envelope = envelope_of_fleet(context)?;
+    envelope.admits(&policy)?;
+    let reference = PolicyReference { name: policy.name.clone(), digest: Policy::digest_of(&text) };
+    let shown = format!("{}{}", about(&policy, &reference, &envelope), rings(&policy));
+    context.confirm(&shown, "Sign and apply this policy?", args.yes)?;
+    let key = context.open_key(&args.key)?;
+    let body = PolicyRecord { fleet, name: policy.name, text, issued_at_ms: now(), ext: Default::default() };
+    let record = signed_record(&body, &[key.as_ref()])?;
+    context.client()?.apply_policy(&PolicyRequest { policy: record })?;
+    Answer::new(
+        json!({"name": reference.name, "digest": reference.digest, "policy": reference.to_string()}),
+        format!("applied {reference}"),
+    )
+}
+
+fn list(context: &Context) -> Result<Answer> {
+    let policies = context.client()?.policies()?;
+    let mut shown = table(&["policy", "applied", ""]);
+    for policy in &policies {
+        shown.add_row([
+            format!("{}@{}", policy.name, policy.digest),
+            instant(policy.applied_at_ms),
+            if policy.current { "current" } else { "" }.to_owned(),
+        ]);
+    }
+    Answer::new(policies, shown.to_string())
+}
+
+fn show(context: &Context, wanted: &str) -> Result<Answer> {
+    let api = context.client()?;
+    let digest = if wanted.contains('@') {
+        wanted.parse::<PolicyReference>().map_err(|problem| anyhow::anyhow!("policy {wanted:?}: {problem}"))?.digest
+    } else {
+        newest(&api.policies()?, &wanted.parse()?)?
+    };
+    let view = api.policy(&digest)?;
+    let text = view.text.clone().context("the server does not show the policy's text")?;
+    Answer::new(&view, format!("# {}@{}, applied {}\n{text}", view.name, view.digest, instant(view.applied_at_ms)))
+}
+
+fn newest(policies: &[PolicyView], name: &PolicyName) -> Result<Digest> {
+    match policies.iter().find(|policy| policy.current && policy.name == *name) {
+        Some(policy) => Ok(policy.digest),
+        None => bail!("no policy {name} was applied; right is a name that `tidegate policy list` shows"),
+    }
+}
+
+/// The envelope in force, as root signed it.
+fn envelope_of_fleet(context: &Context) -> Result<Envelope> {
+    let (api, fleet) = (context.client()?, context.fleet()?);
+    let repository = Repository::refresh(&api, &fleet, &[], now())?;
+    let root = repository.root().role().root();
+    let keys = root.keys().map(|(_, key)| PublicKey::from_bytes(*key.as_bytes()));
+    let keys = keys.collect::<std::result::Result<Vec<_>, _>>()?;
+    let threshold = usize::try_from(root.threshold())?;
+    let record = api.trust()?.envelope.verify(fleet, keys, threshold)?;
+    Ok(Envelope::parse(&record.body().text)?)
+}
+
+fn read(path: &Path) -> Result<(String, Policy)> {
+    let text = durable_file::read_text(path, POLICY_BYTES_MAX as u64)?;
+    let policy = Policy::parse(&text).with_context(|| path.display().to_string())?;
+    Ok((text, policy))
+}
+
+fn about(policy: &Policy, reference: &PolicyReference, envelope: &Envelope) -> String {
+    let w = &policy.window;
+    facts(&[
+        ("policy", reference.to_string()),
+        ("envelope", format!("{}: inside", envelope.name)),
+        ("reaches", policy.select.to_string()),
+        (
+            "window",
+            format!(
+                "{} devices before any proof ({} an attribute value, {} a stratum), then {} for each proof",
+                w.initial_all, w.initial_value, w.initial_stratum, w.growth
+            ),
+        ),
+        ("proof", format!("healthy for {} and {} restarts", policy.prove.duration, policy.prove.restarts)),
+        ("strata", (policy.strata.listed.len() + 1).to_string()),
+        ("holdback", format!("{}%", policy.holdback.share * 100.0)),
+    ])
+}
+
+fn rings(policy: &Policy) -> String {
+    let mut shown = table(&["ring", "share", "soak", "proven at least", "clears at"]);
+    for ring in &policy.rings {
+        shown.add_row([
+            if ring.lab { format!("{} (lab)", ring.name) } else { ring.name.to_string() },
+            format!("{}%", ring.share * 100.0),
+            ring.soak.to_string(),
+            format!("{}%", ring.proven_share_min() * 100.0),
+            if ring.lab { "-".to_owned() } else { format!("{} hard, {} silent", ring.clear_hard, ring.clear_silent) },
+        ]);
+    }
+    shown.to_string()
+}

@@ -1,0 +1,114 @@
+//! `tidegate rollout`: start, watch, pause, resume, halt.
+
+mod start;
+mod view;
+pub(crate) mod watch;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use tidegate_domain::ids::RolloutId;
+use tidegate_domain::time::Elapsed;
+use tidegate_wire::operator::ReasonRequest;
+
+use crate::context::Context;
+use crate::output::{Answer, instant, table};
+
+const EXAMPLES: &str = "\
+Starting needs a person's order key; pausing and halting need any operator, and take effect at once.
+Resuming opens again what was paused; what was halted stays halted.
+
+Examples:
+  tidegate rollout start content 1.0.0 --policy default@sha256:... --key order.key
+  tidegate rollout watch content.1              exit code 0 when completed, 3 when halted
+  tidegate rollout status content.1
+  tidegate rollout pause content.1 --reason \"looking at site fra\"
+  tidegate rollout halt content.1 --reason \"wrong build\"";
+
+/// Start, watch and stop rollouts
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum RolloutCommand {
+    /// Check an order against what was asked, sign it, start the rollout
+    #[command(after_help = EXAMPLES)]
+    Start(start::StartArgs),
+    /// Follow a rollout until it completes (exit code 0) or halts (3)
+    Watch(watch::WatchArgs),
+    /// Show a rollout
+    Status {
+        /// The rollout
+        rollout: RolloutId,
+    },
+    /// Show all rollouts
+    List,
+    /// Open no more until resumed
+    Pause(ReasonArgs),
+    /// Open again what was paused
+    Resume(ReasonArgs),
+    /// End the rollout's opening for good
+    Halt(ReasonArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReasonArgs {
+    /// The rollout
+    rollout: RolloutId,
+    /// Why, for the account; 1 to 500 characters
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+pub(super) fn run(context: &Context, command: RolloutCommand) -> Result<Answer> {
+    match command {
+        RolloutCommand::Start(args) => start::run(context, &args),
+        RolloutCommand::Watch(args) => watch::run(context, &args),
+        RolloutCommand::Status { rollout } => {
+            let view = context.client()?.rollout(&rollout)?;
+            let text = view::full(&view);
+            Answer::new(view, text)
+        }
+        RolloutCommand::List => list(context),
+        RolloutCommand::Pause(args) => act(context, &args, "paused"),
+        RolloutCommand::Resume(args) => act(context, &args, "resumed"),
+        RolloutCommand::Halt(args) => act(context, &args, "halted"),
+    }
+}
+
+fn list(context: &Context) -> Result<Answer> {
+    let rollouts = context.client()?.rollouts()?;
+    let mut shown = table(&["rollout", "version", "policy", "phase", "ring", "proven", "failed", "silent", "started"]);
+    for view in &rollouts {
+        let totals = view::Totals::of(&view.report);
+        shown.add_row([
+            view.rollout.to_string(),
+            view.version.to_string(),
+            view.policy_name.to_string(),
+            view.report.phase.clone(),
+            view.report.ring.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            format!("{} of {}", totals.proven, totals.places),
+            totals.failed.to_string(),
+            totals.silent.to_string(),
+            instant(view.started_at_ms),
+        ]);
+    }
+    Answer::new(rollouts, shown.to_string())
+}
+
+fn act(context: &Context, args: &ReasonArgs, done: &str) -> Result<Answer> {
+    let chars = args.reason.chars().count();
+    if !(1..=500).contains(&chars) {
+        bail!("--reason has {chars} characters; right is 1 to 500");
+    }
+    let (api, rollout) = (context.client()?, &args.rollout);
+    let reason = ReasonRequest { reason: args.reason.clone() };
+    match done {
+        "paused" => api.pause(rollout, &reason)?,
+        "resumed" => api.resume(rollout, &reason)?,
+        _ => api.halt(rollout, &reason)?,
+    }
+    let view = api.rollout(rollout)?;
+    let text = format!("{done} {rollout}\n{}", view::full(&view));
+    Answer::new(view, text)
+}
+
+/// The default of `watch --every`.
+const EVERY: Elapsed = Elapsed::from_ms(1_000);

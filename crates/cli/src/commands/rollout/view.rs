@@ -1,0 +1,84 @@
+//! A rollout for people: its rings, windows, and the gate's reasons.
+
+use tidegate_domain::rollout::report::StepReport;
+use tidegate_wire::operator::RolloutView;
+
+use crate::output::{facts, instant, instant_or_dash, table};
+
+/// A rollout's places over all rings.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) places: u32,
+    pub(super) taken: u32,
+    pub(super) proven: u32,
+    pub(super) failed: u32,
+    pub(super) silent: u32,
+}
+
+impl Totals {
+    pub(super) fn of(report: &StepReport) -> Totals {
+        report.rings.iter().fold(Totals::default(), |sum, ring| Totals {
+            places: sum.places.saturating_add(ring.places),
+            taken: sum.taken.saturating_add(ring.taken),
+            proven: sum.proven.saturating_add(ring.proven),
+            failed: sum.failed.saturating_add(ring.failed),
+            silent: sum.silent.saturating_add(ring.silent),
+        })
+    }
+}
+
+/// Everything.
+pub(super) fn full(view: &RolloutView) -> String {
+    let about = facts(&[
+        ("rollout", format!("{} ({} {})", view.rollout, view.package, view.version)),
+        ("release", view.release.to_string()),
+        ("policy", format!("{}@{}", view.policy_name, view.policy)),
+        ("started", instant(view.started_at_ms)),
+        ("ended", instant_or_dash(view.ended_at_ms)),
+        ("first window", view.first_window.to_string()),
+        ("permit", format!("step {}", view.permit_step)),
+        ("P4", view.p4.clone()),
+    ]);
+    format!("{about}{}", progress(view))
+}
+
+/// What changes while it runs.
+pub(super) fn progress(view: &RolloutView) -> String {
+    let report = &view.report;
+    let mut rings = table(&["ring", "places", "opened", "taken", "proven", "failed", "silent"]);
+    for ring in &report.rings {
+        let open = report.ring.as_ref() == Some(&ring.name);
+        let name = if open { format!("> {}", ring.name) } else { format!("  {}", ring.name) };
+        let counts = [ring.places, ring.opened, ring.taken, ring.proven, ring.failed, ring.silent];
+        rings.add_row(std::iter::once(name).chain(counts.map(|count| count.to_string())));
+    }
+    let mut windows = table(&["window", "unproven", "at most"]);
+    for window in &report.windows {
+        windows.add_row([window.scope.to_string(), window.unproven.to_string(), window.bound.to_string()]);
+    }
+    let mut text = format!("{rings}\n{windows}\nphase     {}\n", report.phase);
+    for reason in &view.reasons {
+        text.push_str(&format!("gate      {reason}\n"));
+    }
+    text.push_str(&format!("evidence  e^{:.2} of e^{:.2} against the release\n", report.ln_evidence, report.ln_halt));
+    text
+}
+
+/// One line, for where nothing can be drawn over.
+pub(super) fn line(view: &RolloutView) -> String {
+    let totals = Totals::of(&view.report);
+    let ring = view.report.ring.as_ref().map_or("-", |ring| ring.as_str());
+    format!(
+        "{} {} {} ring={ring} step={} taken={} proven={}/{} failed={} silent={} {}",
+        instant(view.report.at_ms),
+        view.rollout,
+        view.report.phase,
+        view.permit_step,
+        totals.taken,
+        totals.proven,
+        totals.places,
+        totals.failed,
+        totals.silent,
+        view.reasons.join("; ")
+    )
+}

@@ -1,0 +1,14 @@
+//! The rollout's promises, tried from outside: random schedules against an independent count, planners that lie, and whole fleets
+//! that live through good and bad releases.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bounded_exposure;
+mod count;
+mod demonstration;
+mod dice;
+mod drawing;
+mod fleet;
+mod large_fleets;
+mod scenarios;
+mod schedule;
+mod shipped_policies;
