@@ -380,3 +380,6 @@ fn fold(state: &mut State, staged: Staged, entries: &mut Vec<NewEntry>) -> Resul
     }
     Ok(staged.answer)
 }
+
+#[cfg(test)]
+mod tests;
