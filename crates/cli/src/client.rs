@@ -19,7 +19,7 @@ use tidegate_wire::operator::{
 };
 use tidegate_wire::problem::Problem;
 use ureq::http::{Method, Request, Response, StatusCode, header};
-use ureq::tls::TlsConfig;
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
 pub(crate) use address::check_address;
