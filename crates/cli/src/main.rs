@@ -13,6 +13,8 @@ mod ordering;
 mod output;
 mod publishing;
 mod repository;
+mod rollout_display;
+mod rollout_view;
 mod settings;
 mod signing;
 mod staging;

@@ -10,7 +10,7 @@ mod package;
 mod policy;
 mod release;
 pub(crate) mod roles;
-pub(crate) mod rollout;
+mod rollout;
 mod status;
 mod store;
 mod trust;

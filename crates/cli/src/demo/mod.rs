@@ -105,7 +105,7 @@ fn play(args: &DemoArgs, json: bool, place: &Place) -> Result<Answer> {
         return Ok(Answer::shown(0));
     }
     drop(processes);
-    if json { Answer::new(summary.figures(), String::new()) } else { Answer::new(summary.figures(), summary.table()) }
+    Answer::new(summary.figures(), summary.table())
 }
 
 /// Waits until every exposed device is well again or is known to need hands, and counts.

@@ -8,7 +8,7 @@ use tidegate_domain::ids::{DeviceId, IncidentId, RolloutId};
 use tidegate_domain::incident::Incident;
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::fact::Fact;
-use tidegate_domain::rollout::{Identity, Phase, Rollout};
+use tidegate_domain::rollout::{Identity, Rollout};
 use tidegate_domain::roster::{Candidate, rosters};
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Addendum, FleetProven, Halt, Order, Permit};

@@ -22,7 +22,8 @@ pub(crate) async fn status(
     let (Some(fleet), Some((_, envelope, _))) = (state.fleet(), state.envelope()) else {
         return Err(Refused::unavailable("no_fleet", "this server has no fleet yet"));
     };
-    let open = state.incidents().values().filter(|incident| incident.state == tidegate_domain::incident::IncidentState::Open);
+    let open =
+        state.incidents().values().filter(|incident| incident.state == tidegate_domain::incident::IncidentState::Open);
     Ok(axum::Json(StatusView {
         fleet,
         version: env!("CARGO_PKG_VERSION").to_owned(),
