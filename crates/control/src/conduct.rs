@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
+use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::{Elapsed, WallTime};
 
 use crate::command::{Answer, Command, OnlineSigner, Refusal, Staged, Why, plan_step, stage};
@@ -14,6 +14,7 @@ use crate::contract::{
     Entry, Fence, LeaseAnswer, NewEntry, Reply, Request, Seq, StoreError, bounds::BATCH_BYTES_MAX,
     bounds::BATCH_ENTRIES_MAX, bounds::BODY_BYTES_MAX, bounds::READ_ENTRIES_MAX,
 };
+use crate::presence::Presence;
 use crate::state::State;
 
 /// How long a lease is asked for. It is renewed when a third is over.
@@ -26,15 +27,6 @@ const RETRY: Elapsed = Elapsed::from_s(1);
 const TURN_COMMANDS_MAX: usize = 512;
 /// How often metadata are looked at for refreshing.
 const REFRESH_EVERY: Elapsed = Elapsed::from_s(60);
-
-/// What is known of devices that is not recorded: idle check-ins write nothing.
-pub trait Presence {
-    /// Whether the device checked in within `[from, to)` and said that the package runs and is well.
-    fn well_during(&self, device: &DeviceId, package: &PackageName, from: WallTime, to: WallTime) -> bool;
-
-    /// Whether the device checked in at `since` or later.
-    fn heard_since(&self, device: &DeviceId, since: WallTime) -> bool;
-}
 
 /// The number that the shell gave a command, to find the asker again.
 pub type Ticket = u64;

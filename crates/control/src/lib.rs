@@ -9,4 +9,5 @@ pub mod conformance;
 pub mod contract;
 pub mod decision;
 pub mod model_store;
+pub mod presence;
 pub mod state;

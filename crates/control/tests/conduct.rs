@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use tidegate_control::command::{Answer, Command, OnlineKey, OnlineSigner, Refusal};
-use tidegate_control::conduct::{Conductor, Next, Presence, Ticket};
+use tidegate_control::conduct::{Conductor, Next, Ticket};
 use tidegate_control::contract::{Reply, Request, StoreEpoch, StoreError};
 use tidegate_control::model_store::ModelStore;
+use tidegate_control::presence::Presence;
 use tidegate_control::state::State;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName};

@@ -9,8 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
 use tidegate_control::command::{Answer, Command, OnlineSigner, Refusal, Why};
-use tidegate_control::conduct::{Conductor, Next, Presence, Ticket};
+use tidegate_control::conduct::{Conductor, Next, Ticket};
 use tidegate_control::contract::{Reply, Request, StoreError};
+use tidegate_control::presence::Presence;
 use tidegate_control::state::{Operator, State};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::OperatorName;

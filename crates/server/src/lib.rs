@@ -20,6 +20,7 @@ mod problem;
 mod random;
 mod rebuild;
 mod routes;
+mod scrape;
 mod serve;
 mod start;
 

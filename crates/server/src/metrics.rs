@@ -1,26 +1,8 @@
-//! Counters and gauges for Prometheus: atomics on the way, text when asked.
+//! What is counted on the way: atomics, so that counting never waits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-use tidegate_control::state::State as Known;
-
-use crate::app::App;
-use crate::problem::Refused;
-
-const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// How long a scrape waits for the state before it answers without the gauges that need it.
-const STATE_PATIENCE: Duration = Duration::from_secs(1);
-const PHASES: [&str; 4] = ["running", "paused", "halted", "completed"];
+use axum::http::StatusCode;
 
 /// What is counted.
 #[derive(Debug, Default)]
@@ -38,7 +20,7 @@ pub struct Metrics {
     /// Bytes of artifacts sent.
     pub artifact_bytes: AtomicU64,
     /// Answers by the first digit of their status, from 1 to 5.
-    answers: [AtomicU64; 5],
+    pub(crate) answers: [AtomicU64; 5],
 }
 
 impl Metrics {
@@ -54,70 +36,4 @@ impl Metrics {
 /// Counts one.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-/// `GET /metrics`
-pub(crate) async fn scrape(State(app): State<Arc<App>>) -> Result<Response, Refused> {
-    let mut registry = Registry::with_prefix("tidegate");
-    count_all(&mut registry, &app.metrics);
-    gauge(&mut registry, "ready", "1 while this server holds the lease and may write", u64::from(app.desk.is_ready()));
-    gauge(&mut registry, "halts_pending", "Halts that are not in the log yet", app.halts.pending().len() as u64);
-    let turns = Counter::<u64>::default();
-    turns.inc_by(app.desk.turns());
-    registry.register("conduct_turns", "Turns of the conduct loop", turns);
-    if let Ok(Ok(state)) = tokio::time::timeout(STATE_PATIENCE, app.desk.state()).await {
-        gauge_all(&mut registry, &state);
-    }
-    let mut text = String::new();
-    encode(&mut text, &registry).map_err(|e| Refused::internal(e.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
-}
-
-fn count_all(registry: &mut Registry, metrics: &Metrics) {
-    let all = [
-        ("check_ins", "Check-ins answered", &metrics.check_ins),
-        ("takes", "Go requests answered with a go", &metrics.takes),
-        ("takes_refused", "Go requests refused", &metrics.takes_refused),
-        ("reports", "Reports received", &metrics.reports),
-        ("enrolments", "Enrolments answered", &metrics.enrolments),
-        ("artifact_bytes", "Bytes of artifacts sent", &metrics.artifact_bytes),
-    ];
-    for (name, help, value) in all {
-        let counter = Counter::<u64>::default();
-        counter.inc_by(value.load(Ordering::Relaxed));
-        registry.register(name, help, counter);
-    }
-    let answers = Family::<Vec<(String, String)>, Counter>::default();
-    for (class, value) in (1..).zip(&metrics.answers) {
-        let label = vec![("class".to_owned(), format!("{class}xx"))];
-        answers.get_or_create(&label).inc_by(value.load(Ordering::Relaxed));
-    }
-    registry.register("answers", "Answers by class of status", answers);
-}
-
-fn gauge_all(registry: &mut Registry, state: &Known) {
-    gauge(registry, "store_seq", "Number of the last record", state.last().as_u64());
-    gauge(registry, "devices", "Enrolled devices", state.devices().len() as u64);
-    let open = state
-        .incidents()
-        .values()
-        .filter(|incident| incident.state == tidegate_domain::incident::IncidentState::Open)
-        .count();
-    gauge(registry, "incidents_open", "Incidents with devices that are not well again", open as u64);
-    let live = state.rollouts().values().filter_map(|course| course.rollout.scopes().all());
-    let unproven: u64 = live.map(|scope| u64::from(scope.unproven())).sum();
-    gauge(registry, "unproven", "Places opened, not lapsed and not proven, in all rollouts", unproven);
-    let rollouts = Family::<Vec<(String, String)>, Gauge>::default();
-    for phase in PHASES {
-        let in_phase = state.rollouts().values().filter(|course| course.rollout.phase().word() == phase).count();
-        let label = vec![("phase".to_owned(), phase.to_owned())];
-        rollouts.get_or_create(&label).set(i64::try_from(in_phase).unwrap_or(i64::MAX));
-    }
-    registry.register("rollouts", "Rollouts by phase", rollouts);
-}
-
-fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
-    let gauge = Gauge::<i64>::default();
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    registry.register(name, help, gauge);
 }

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::body::JSON_BYTES_MAX;
 use crate::problem::Refused;
-use crate::{device_api, metrics, openapi, operator_api};
+use crate::{device_api, openapi, operator_api, scrape};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -39,7 +39,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/openapi.json", get(document))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics::scrape))
+        .route("/metrics", get(scrape::scrape))
         .fallback(|| async { Refused::new(StatusCode::NOT_FOUND, "unknown_route", "there is no such route") })
         .method_not_allowed_fallback(|| async {
             Refused::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this route does not know this method")

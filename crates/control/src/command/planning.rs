@@ -12,8 +12,8 @@ use tidegate_trust::signed::{Body, Unverified};
 
 use super::rollouts::roster_root;
 use super::{Answer, OnlineKey, OnlineSigner, Refusal, Staged, Why, done, fleet_of, nothing};
-use crate::conduct::Presence;
 use crate::decision::{Decision, GateRecord};
+use crate::presence::Presence;
 use crate::state::{Course, State};
 
 /// Plans the next step of a rollout. Nothing to record: no entries.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, PackageName};
 use tidegate_trust::keys::{PublicKey, SignatureBytes};
 
 use super::*;
