@@ -1,8 +1,10 @@
 //! The operator API of a server, called one request at a time. Problem documents become errors of one line.
 //! Never follows a redirect (which could carry the token away) and never speaks plain HTTP beyond this host.
 
+mod address;
+mod error;
+
 use std::io::Read;
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,15 +18,21 @@ use tidegate_wire::operator::{
     PolicyRequest, PolicyView, ReasonRequest, RolloutView, StartRequest, StatusView, TokenAnswer,
 };
 use tidegate_wire::problem::Problem;
-use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::http::{Method, Request, Response, StatusCode, header};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, AsSendBody, Body, SendBody};
+
+pub(crate) use address::check_address;
+use address::root_certs;
+pub(crate) use error::ClientError;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const JSON: &str = "application/json";
+
+type Result<T> = std::result::Result<T, ClientError>;
 
 /// A server, and who we are there.
 #[derive(Clone)]
@@ -33,51 +41,6 @@ pub(crate) struct Client {
     base: String,
     token: Option<SecretString>,
 }
-
-/// Why a request came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
-    /// The server's address cannot be used.
-    #[error("server {address:?}: {problem}; right is https://HOST:PORT, or http://127.0.0.1:PORT on this host")]
-    Address {
-        /// The address.
-        address: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The file with certificates cannot be used.
-    #[error("CA file: {problem}; right is one or more certificates in PEM form")]
-    CaFile {
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// No answer came. Asking again may help.
-    #[error("no answer from {base}: {problem}; is the server up, and is this its address?")]
-    Unreachable {
-        /// The server.
-        base: String,
-        /// What happened.
-        problem: String,
-    },
-    /// The server refused.
-    #[error("{} ({}, {request})", .problem.detail, .problem.kind)]
-    Refused {
-        /// The request.
-        request: String,
-        /// The server's own words.
-        problem: Box<Problem>,
-    },
-    /// An answer that this version does not understand.
-    #[error("{request}: {problem}")]
-    Answer {
-        /// The request.
-        request: String,
-        /// What is wrong with the answer.
-        problem: String,
-    },
-}
-
-type Result<T> = std::result::Result<T, ClientError>;
 
 impl Client {
     /// A client of the server at `server`, with an operator's token where there is one. `ca_pem` replaces the usual authorities.
@@ -339,57 +302,6 @@ impl Client {
     }
 }
 
-impl ClientError {
-    /// Whether asking again later may help.
-    pub(crate) fn is_passing(&self) -> bool {
-        match self {
-            ClientError::Unreachable { .. } => true,
-            ClientError::Refused { problem, .. } => problem.status == 503 || problem.status == 429,
-            ClientError::Address { .. } | ClientError::CaFile { .. } | ClientError::Answer { .. } => false,
-        }
-    }
-}
-
-/// Refuses an address to which a token must not go. Says whether it is this host.
-///
-/// # Errors
-/// When it is no base URL, or plain HTTP to another host.
-pub(crate) fn check_address(server: &str) -> Result<bool> {
-    let refuse = |problem: &str| ClientError::Address {
-        address: server.chars().take(200).collect(),
-        problem: problem.to_owned(),
-    };
-    let uri: Uri = server.parse().map_err(|_| refuse("it is no URL"))?;
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if host.is_empty() || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(refuse("it names no host, or a user"));
-    }
-    if uri.path_and_query().is_some_and(|path| !path.as_str().is_empty() && path.as_str() != "/") {
-        return Err(refuse("it has a path"));
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(loopback),
-        Some("http") if loopback => Ok(true),
-        Some("http") => Err(refuse("plain HTTP would show the token to the network")),
-        _ => Err(refuse("its scheme is neither https nor http")),
-    }
-}
-
-fn root_certs(pem: &[u8]) -> Result<RootCerts> {
-    let refuse = |problem: String| ClientError::CaFile { problem };
-    let mut certificates = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|e| refuse(e.to_string()))? {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() {
-        return Err(refuse("it holds no certificate".to_owned()));
-    }
-    Ok(RootCerts::Specific(Arc::new(certificates)))
-}
-
 fn problem_of(status: StatusCode, bytes: &[u8]) -> Problem {
     serde_json::from_slice(bytes).unwrap_or_else(|_| {
         let detail = match status {
@@ -423,27 +335,6 @@ fn percent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_goes_over_plain_http_to_this_host_only() {
-        for right in ["http://127.0.0.1:7440", "http://[::1]:7440/", "http://localhost:1", "https://tidegate.example"] {
-            assert!(check_address(right).is_ok(), "{right}");
-        }
-        for wrong in [
-            "http://tidegate.example",
-            "http://127.0.0.1.example",
-            "ftp://127.0.0.1",
-            "127.0.0.1:7440",
-            "https://",
-            "https://user@host",
-            "https://host/api",
-            "",
-            "http://localhost@evil.example",
-        ] {
-            let error = check_address(wrong).unwrap_err();
-            assert!(error.to_string().contains("right is https://HOST:PORT"), "{wrong}: {error}");
-        }
-    }
 
     #[test]
     fn a_selector_survives_the_trip_through_a_query() {

@@ -14,6 +14,8 @@ mod output;
 mod publishing;
 mod rebuild;
 mod repository;
+mod rollout_display;
+mod rollout_view;
 mod settings;
 mod signing;
 mod staging;

@@ -23,6 +23,11 @@ impl Answer {
         Ok(Answer { json: serde_json::to_value(json)?, text: text.into(), exit: 0 })
     }
 
+    /// The same with exit code 1: what was asked for was done, and it says that something is wrong.
+    pub(crate) fn into_bad_news(self) -> Answer {
+        Answer { exit: 1, ..self }
+    }
+
     /// An answer that was shown already, as it came.
     pub(crate) fn shown(exit: u8) -> Answer {
         Answer { json: Value::Null, text: String::new(), exit }

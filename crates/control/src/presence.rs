@@ -1,4 +1,4 @@
-//! What commands and the conduct loop ask of whoever hears devices check in. Nothing of it is recorded.
+//! What planning may ask about devices that checked in. Nothing of it is recorded.
 
 use tidegate_domain::ids::{DeviceId, PackageName};
 use tidegate_domain::time::WallTime;

@@ -1,4 +1,4 @@
-//! What is counted on the way: atomics, so that counting never waits.
+//! What the server counts: atomics on the way, read when somebody asks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ pub struct Metrics {
     /// Bytes of artifacts sent.
     pub artifact_bytes: AtomicU64,
     /// Answers by the first digit of their status, from 1 to 5.
-    pub(crate) answers: [AtomicU64; 5],
+    answers: [AtomicU64; 5],
 }
 
 impl Metrics {
@@ -30,6 +30,11 @@ impl Metrics {
         if let Some(counter) = self.answers.get(class) {
             count(counter);
         }
+    }
+
+    /// Answers so far by the first digit of their status, from 1 to 5.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.answers.iter().map(|counter| counter.load(Ordering::Relaxed))
     }
 }
 

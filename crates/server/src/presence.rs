@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
-use tidegate_control::presence;
+use tidegate_control::presence as planning;
 use tidegate_domain::ids::{DeviceId, PackageName};
 use tidegate_domain::time::WallTime;
 use tidegate_wire::device::PackageStatus;
@@ -65,7 +65,7 @@ impl Default for Presence {
     }
 }
 
-impl presence::Presence for Presence {
+impl planning::Presence for Presence {
     fn well_during(&self, device: &DeviceId, package: &PackageName, from: WallTime, to: WallTime) -> bool {
         let well = |seen: &Seen| seen.packages.iter().any(|status| status.package == *package && status.healthy);
         let within = |at: WallTime| from <= at && at < to;

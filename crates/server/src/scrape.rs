@@ -1,4 +1,4 @@
-//! `/metrics`: counters and gauges as OpenMetrics text, made when asked. Names no device, no person.
+//! `GET /metrics`: counters and gauges for Prometheus, made when asked.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tidegate_control::state::State as Known;
+use tidegate_domain::incident::IncidentState;
 
 use crate::app::App;
 use crate::metrics::Metrics;
@@ -55,9 +56,9 @@ fn count_all(registry: &mut Registry, metrics: &Metrics) {
         registry.register(name, help, counter);
     }
     let answers = Family::<Vec<(String, String)>, Counter>::default();
-    for (class, value) in (1..).zip(&metrics.answers) {
+    for (class, value) in (1..).zip(metrics.answers()) {
         let label = vec![("class".to_owned(), format!("{class}xx"))];
-        answers.get_or_create(&label).inc_by(value.load(Ordering::Relaxed));
+        answers.get_or_create(&label).inc_by(value);
     }
     registry.register("answers", "Answers by class of status", answers);
 }
@@ -65,11 +66,7 @@ fn count_all(registry: &mut Registry, metrics: &Metrics) {
 fn gauge_all(registry: &mut Registry, state: &Known) {
     gauge(registry, "store_seq", "Number of the last record", state.last().as_u64());
     gauge(registry, "devices", "Enrolled devices", state.devices().len() as u64);
-    let open = state
-        .incidents()
-        .values()
-        .filter(|incident| incident.state == tidegate_domain::incident::IncidentState::Open)
-        .count();
+    let open = state.incidents().values().filter(|incident| incident.state == IncidentState::Open).count();
     gauge(registry, "incidents_open", "Incidents with devices that are not well again", open as u64);
     let live = state.rollouts().values().filter_map(|course| course.rollout.scopes().all());
     let unproven: u64 = live.map(|scope| u64::from(scope.unproven())).sum();

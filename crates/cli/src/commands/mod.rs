@@ -10,7 +10,7 @@ mod package;
 mod policy;
 mod release;
 pub(crate) mod roles;
-pub(crate) mod rollout;
+mod rollout;
 mod status;
 mod store;
 mod trust;
@@ -81,7 +81,7 @@ enum Command {
     /// Run the server
     #[command(after_help = crate::up::EXAMPLES)]
     Up(crate::up::UpArgs),
-    /// What the server has recorded
+    /// The server's records, without the server
     #[command(subcommand)]
     Store(store::StoreCommand),
     /// See the main job: a good release spreads, a bad one halts by itself, and what the world had instead

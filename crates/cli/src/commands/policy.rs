@@ -1,14 +1,19 @@
 //! `tidegate policy`: check, apply and show how packages may spread.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::envelope::Envelope;
-use tidegate_domain::ids::PolicyName;
+use tidegate_domain::ids::{PolicyName, RingName};
 use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
+use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck};
+use tidegate_domain::roster::{Candidate, rosters};
+use tidegate_domain::time::Elapsed;
 use tidegate_trust::keys::PublicKey;
 use tidegate_trust::records::PolicyRecord;
 use tidegate_wire::operator::{PolicyRequest, PolicyView};
@@ -24,9 +29,11 @@ use crate::signing::signed_record;
 const EXAMPLES: &str = "\
 A policy is a TOML file. Its name in orders is NAME@DIGEST, the digest being the SHA-256 of the
 file: `sha256sum` prints the same. A rollout pins it; a change applies to later rollouts only.
+`check` says how it would go, and ends with exit code 1 where it should not be used.
 
 Examples:
   tidegate policy check default.toml
+  tidegate policy check default.toml --devices 10000 --label lab=20 --label canary=500
   tidegate policy check default.toml --envelope envelope.toml
   tidegate policy apply default.toml --key order.key
   tidegate policy list
@@ -36,7 +43,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(crate) enum PolicyCommand {
-    /// Say what a policy means, without a server
+    /// Say what a policy means and how it would go
     #[command(after_help = EXAMPLES)]
     Check(CheckArgs),
     /// Sign a policy and make it known to the server
@@ -58,9 +65,36 @@ pub(crate) struct CheckArgs {
     /// The envelope to hold it against [default: the safe bounds]
     #[arg(long, value_name = "FILE", conflicts_with = "fleet")]
     envelope: Option<PathBuf>,
-    /// Hold it against the envelope of the fleet's server
+    /// Hold it against the envelope and the devices of the fleet's server
     #[arg(long)]
     fleet: bool,
+    /// Say how it would go on so many devices, evenly spread over the policy's strata
+    #[arg(long, value_name = "N", conflicts_with = "fleet", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    devices: Option<u32>,
+    /// So many of them carry a ring's label; repeatable [default: all are dealt out by the rings' shares]
+    #[arg(long = "label", value_name = "RING=N", requires = "devices")]
+    labels: Vec<Labelled>,
+    /// The downtime that releases are assumed to be allowed
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    downtime: Elapsed,
+}
+
+/// `RING=N`.
+#[derive(Debug, Clone)]
+struct Labelled {
+    ring: RingName,
+    devices: u32,
+}
+
+impl FromStr for Labelled {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Labelled, String> {
+        let right = "right is RING=N, for example lab=8";
+        let (ring, devices) = text.split_once('=').ok_or(right)?;
+        let ring = ring.parse().map_err(|e| format!("{e}"))?;
+        Ok(Labelled { ring, devices: devices.parse().map_err(|_| right.to_owned())? })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -93,19 +127,67 @@ fn check(context: &Context, args: &CheckArgs) -> Result<Answer> {
     };
     envelope.admits(&policy)?;
     let reference = PolicyReference { name: policy.name.clone(), digest: Policy::digest_of(&text) };
-    let shown = format!("{}{}", about(&policy, &reference, &envelope), rings(&policy));
-    Answer::new(
+    let forecast = estimate(context, args, &policy)?.map(|fleet| policy_check::check(&policy, Some(&envelope), &fleet));
+    let mut shown = format!("{}{}", about(&policy, &reference, &envelope), rings(&policy));
+    match &forecast {
+        Some(forecast) => shown.push_str(&format!("\n{}", foretold(forecast))),
+        None => shown.push_str("\nHow it would go: --devices N for an even fleet, --fleet for the server's devices"),
+    }
+    let problems: Vec<String> = forecast.iter().flat_map(|f| &f.problems).map(ToString::to_string).collect();
+    let answer = Answer::new(
         json!({
             "name": policy.name,
             "digest": reference.digest,
             "policy": reference.to_string(),
             "envelope": envelope.name,
-            "inside_envelope": true,
             "rings": policy.rings,
             "window": policy.window,
+            "forecast": forecast,
+            "problems": problems,
         }),
         shown,
-    )
+    )?;
+    Ok(if problems.is_empty() { answer } else { answer.into_bad_news() })
+}
+
+/// The fleet to try the policy on, if one was named.
+fn estimate(context: &Context, args: &CheckArgs, policy: &Policy) -> Result<Option<FleetEstimate>> {
+    if args.fleet {
+        let devices = context.client()?.devices(None)?;
+        let reached = devices.into_iter().filter(|device| policy.select.matches(&device.attributes));
+        let candidates = reached.map(|d| Candidate { device: d.device, ring: d.ring, attributes: d.attributes });
+        // Any seed will do: only how many stand where counts.
+        let rosters = rosters(policy, &Digest::of(b"forecast"), candidates.collect());
+        return Ok(Some(FleetEstimate::of_rosters(policy, &rosters, args.downtime)));
+    }
+    let Some(devices) = args.devices else { return Ok(None) };
+    let labelled: BTreeMap<RingName, u32> = args.labels.iter().map(|l| (l.ring.clone(), l.devices)).collect();
+    if let Some(unknown) = labelled.keys().find(|ring| !policy.rings.iter().any(|known| known.name == **ring)) {
+        bail!("--label {unknown}: the policy has no such ring; right is one of its own");
+    }
+    Ok(Some(FleetEstimate::evenly(policy, devices, &labelled, args.downtime)))
+}
+
+fn foretold(forecast: &PolicyCheck) -> String {
+    let mut shown = table(&["ring", "places", "windows", "clears", "smallest margin"]);
+    for ring in &forecast.rings {
+        shown.add_row([
+            ring.name.to_string(),
+            ring.places.to_string(),
+            ring.windows.to_string(),
+            ring.clears.map_or("-", |clears| if clears { "yes" } else { "no" }).to_owned(),
+            ring.delta_min.map_or_else(|| "-".to_owned(), |delta| delta.to_string()),
+        ]);
+    }
+    let failures = forecast.failures_to_halt.map_or_else(|| "no".to_owned(), |failures| failures.to_string());
+    let about = facts(&[
+        ("devices", forecast.devices.to_string()),
+        ("first window", format!("{} devices before any proof", forecast.first_window)),
+        ("halts at", format!("{failures} failures by evidence, {} that fill a window", forecast.failures_to_wedge)),
+        ("whole fleet", format!("in {}", forecast.time_to_whole_fleet)),
+    ]);
+    let problems: String = forecast.problems.iter().map(|problem| format!("\nPROBLEM  {problem}")).collect();
+    format!("{about}{shown}{problems}")
 }
 
 fn apply(context: &Context, args: &ApplyArgs) -> Result<Answer> {
@@ -190,9 +272,17 @@ fn about(policy: &Policy, reference: &PolicyReference, envelope: &Envelope) -> S
             ),
         ),
         ("proof", format!("healthy for {} and {} restarts", policy.prove.duration, policy.prove.restarts)),
-        ("strata", (policy.strata.listed.len() + 1).to_string()),
+        ("strata", strata(policy)),
         ("holdback", format!("{}%", policy.holdback.share * 100.0)),
     ])
+}
+
+fn strata(policy: &Policy) -> String {
+    let by: Vec<&str> = policy.strata.by.iter().map(|name| name.as_str()).collect();
+    match policy.strata.listed.len() {
+        0 if by.is_empty() => "all devices are one".to_owned(),
+        listed => format!("{listed} by {}, the rest in `other`", by.join(" and ")),
+    }
 }
 
 fn rings(policy: &Policy) -> String {

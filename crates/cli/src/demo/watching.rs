@@ -7,7 +7,7 @@ use tidegate_domain::ids::RolloutId;
 
 use super::fleet::Fleet;
 use super::processes::Processes;
-use crate::commands::rollout::watch::Shown;
+use crate::rollout_display::Shown;
 
 /// The longest that a rollout of the demo may take.
 const LIMIT: Duration = Duration::from_secs(150);

@@ -126,7 +126,9 @@ fn an_order_is_signed_only_if_it_says_what_was_asked() {
     let release = publish(&home, "1.0.0")["release"].clone();
     home.write("default.toml", POLICY);
     let policy = format!("default@{}", Digest::of(POLICY.as_bytes()));
-    assert_eq!(home.json(&["policy", "check", "default.toml", "--fleet"])["policy"], policy.as_str());
+    let check = home.run(&["policy", "check", "default.toml", "--fleet"]);
+    assert_eq!(check.status.code(), Some(1), "nobody has enrolled here");
+    assert!(text(&check.stdout).contains("PROBLEM  the fleet has no devices"), "{}", text(&check.stdout));
     assert_eq!(home.json(&["policy", "apply", "default.toml", "--key", "order"])["policy"], policy.as_str());
     assert!(home.text(&["policy", "show", "default"]).contains(POLICY));
     assert!(home.text(&["policy", "list"]).contains(&policy));

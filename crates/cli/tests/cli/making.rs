@@ -115,3 +115,21 @@ fn a_token_verifies_against_the_key_list_and_carries_its_key() {
     // Never over another, and never by a key that is for something else without devices refusing it.
     home.refusal(&[&args[..], &more[..]].concat(), 1);
 }
+
+#[test]
+fn a_policy_check_says_how_it_would_go_and_ends_badly_where_it_could_not() {
+    let home = Home::new();
+    let all = "name = \"p\"\nrings = [{ name = \"all\", soak = \"5min\" }]\n";
+    home.write("good.toml", all);
+    home.write("lab.toml", "name = \"p\"\n[[rings]]\nname = \"lab\"\nlab = true\nsoak = \"5min\"\n[[rings]]\nname = \"all\"\nsoak = \"0s\"\n");
+    let digest = Digest::of(all.as_bytes());
+    assert_eq!(home.json(&["policy", "check", "good.toml"])["policy"], format!("p@{digest}"));
+    let check = home.run(&["--json", "policy", "check", "lab.toml", "--devices", "10000"]);
+    assert_eq!(check.status.code(), Some(1), "a lab without devices shows nothing");
+    let answer: Value = serde_json::from_slice(&check.stdout).unwrap();
+    assert!(answer["problems"].to_string().contains("ring `lab` has no devices"), "{answer}");
+    let answer = home.run(&["--json", "policy", "check", "lab.toml", "--devices", "10000", "--label", "lab=20"]);
+    let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(answer["forecast"]["devices"], 10_000);
+    assert!(answer["forecast"]["first_window"].as_u64().unwrap() > 0, "{answer}");
+}

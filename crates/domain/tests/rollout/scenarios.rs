@@ -190,7 +190,7 @@ fn a_fault_of_one_stratum_harms_its_first_three() {
 }
 
 #[test]
-fn a_crash_long_after_the_proof_of_many_does_not_open_the_fallback_path_twice() {
+fn devices_that_crash_long_after_their_proof_are_well_again_once_they_have_returned() {
     let (policy, candidates) = plain("");
     let nature = Nature { crash_age: Some(Elapsed::from_s(20)), ..Nature::crashing(1.0) };
     let mut fleet = fleet(&policy, candidates, nature, 9);

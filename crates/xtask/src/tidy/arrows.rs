@@ -35,7 +35,6 @@ const IMPURE: &[&str] = &[
     "getrandom",
     "hyper",
     "hyper-util",
-    "jiff",
     "object_store",
     "rand",
     "rayon",

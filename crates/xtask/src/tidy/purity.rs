@@ -18,6 +18,8 @@ const BANNED: &[(&str, &str)] = &[
     ("std::time::Instant", "Elapsed as an argument"),
     ("Instant::now", "Elapsed as an argument"),
     ("SystemTime", "WallTime as an argument"),
+    ("Timestamp::now", "WallTime as an argument"),
+    ("Zoned::now", "WallTime as an argument"),
     ("async fn", "a plain function that returns effects"),
     ("async move", "a plain function that returns effects"),
     ("tokio::", "a plain function that returns effects"),

@@ -1,8 +1,7 @@
 //! `tidegate rollout`: start, watch, pause, resume, halt.
 
 mod start;
-mod view;
-pub(crate) mod watch;
+mod watch;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -12,6 +11,7 @@ use tidegate_wire::operator::ReasonRequest;
 
 use crate::context::Context;
 use crate::output::{Answer, instant, table};
+use crate::rollout_view;
 
 const EXAMPLES: &str = "\
 Starting needs a person's order key; pausing and halting need any operator, and take effect at once.
@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context, command: RolloutCommand) -> Result<Answer> 
         RolloutCommand::Watch(args) => watch::run(context, &args),
         RolloutCommand::Status { rollout } => {
             let view = context.client()?.rollout(&rollout)?;
-            let text = view::full(&view);
+            let text = rollout_view::full(&view);
             Answer::new(view, text)
         }
         RolloutCommand::List => list(context),
@@ -77,7 +77,7 @@ fn list(context: &Context) -> Result<Answer> {
     let rollouts = context.client()?.rollouts()?;
     let mut shown = table(&["rollout", "version", "policy", "phase", "ring", "proven", "failed", "silent", "started"]);
     for view in &rollouts {
-        let totals = view::Totals::of(&view.report);
+        let totals = rollout_view::Totals::of(&view.report);
         shown.add_row([
             view.rollout.to_string(),
             view.version.to_string(),
@@ -106,7 +106,7 @@ fn act(context: &Context, args: &ReasonArgs, done: &str) -> Result<Answer> {
         _ => api.halt(rollout, &reason)?,
     }
     let view = api.rollout(rollout)?;
-    let text = format!("{done} {rollout}\n{}", view::full(&view));
+    let text = format!("{done} {rollout}\n{}", rollout_view::full(&view));
     Answer::new(view, text)
 }
 

@@ -2,6 +2,8 @@
 //! whether each ring could ever pass. It runs the window rule and the gate's own statistics; it holds no shortcut formula but one
 //! for time, and its answers are forecasts.
 
+mod opening;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -12,11 +14,12 @@ use crate::evidence::{
     threshold,
 };
 use crate::ids::{RingName, StratumName};
-use crate::policy::{Policy, Strata};
+use crate::policy::Policy;
 use crate::rollout::reason::Signal;
-use crate::rollout::scope::{ScopeName, Scopes};
+use crate::rollout::scope::Scopes;
 use crate::roster::Place;
 use crate::time::Elapsed;
+use opening::Opening;
 
 /// The fleet that a policy is held against.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -348,95 +351,6 @@ fn time_to_whole_fleet(policy: &Policy, downtime: Elapsed, rings: &[RingCheck]) 
         total = total.plus(of_window.times(u64::from(check.windows)).plus(closing).max(ring.soak));
     }
     total
-}
-
-/// How a window opens a fleet when everything is proven in its turn.
-struct Opening {
-    first_window: u32,
-    /// By ring: how many windows fill it; none where one never does.
-    windows: Vec<Option<u32>>,
-}
-
-/// Windows after which a ring that barely opens is given up.
-const WINDOWS_MAX: u32 = 100_000;
-
-impl Opening {
-    fn of(policy: &Policy, places: &BTreeMap<StratumName, Vec<u32>>) -> Opening {
-        let strata: Vec<StratumName> = places.keys().cloned().collect();
-        let scopes = Scopes::new(policy, &strata);
-        let total: u32 = places.values().flatten().copied().fold(0, u32::saturating_add);
-        let share_max = ((policy.window.unproven_share_max * f64::from(total)).floor() as u32).max(1);
-        let mut opening = Opening { first_window: 0, windows: Vec::new() };
-        let mut proven = vec![0_u32; scopes.iter().count()];
-        for (index, ring) in policy.rings.iter().enumerate() {
-            let mut left: Vec<u32> = places.values().map(|rings| rings.get(index).copied().unwrap_or(0)).collect();
-            let mut windows = 0;
-            while left.iter().any(|left| *left > 0) && windows < WINDOWS_MAX {
-                let opened = open_window(policy, &scopes, &strata, &proven, share_max, &mut left);
-                let all = opened.first().copied().unwrap_or(0);
-                if all == 0 {
-                    break;
-                }
-                if opening.first_window == 0 {
-                    opening.first_window = all;
-                }
-                windows += 1;
-                for (proven, opened) in proven.iter_mut().zip(opened) {
-                    *proven = proven.saturating_add(opened);
-                }
-            }
-            if ring.lab {
-                proven.fill(0);
-            }
-            opening.windows.push(left.iter().all(|left| *left == 0).then_some(windows));
-        }
-        opening
-    }
-}
-
-/// Opens one window, one place a stratum in turn, `other` last. Gives what was opened in each scope.
-fn open_window(
-    policy: &Policy,
-    scopes: &Scopes,
-    strata: &[StratumName],
-    proven: &[u32],
-    share_max: u32,
-    left: &mut [u32],
-) -> Vec<u32> {
-    let mut opened = vec![0_u32; proven.len()];
-    let bound = |(scope, proven): (&crate::rollout::scope::Scope, &u32)| {
-        let bound = scope.initial.saturating_add(policy.window.growth.saturating_mul(*proven));
-        if scope.name == ScopeName::All { bound.min(share_max) } else { bound }
-    };
-    let bounds: Vec<u32> = scopes.iter().zip(proven).map(bound).collect();
-    loop {
-        let mut moved = false;
-        let listed_left =
-            strata.iter().zip(left.iter()).any(|(name, left)| *left > 0 && name.as_str() != Strata::OTHER);
-        for (stratum, name) in strata.iter().enumerate() {
-            let has = left.get(stratum).is_some_and(|left| *left > 0);
-            let waits = listed_left && name.as_str() == Strata::OTHER;
-            let of_it = scopes.of_stratum(stratum);
-            let room = |scope: &usize| {
-                opened.get(*scope).zip(bounds.get(*scope)).is_some_and(|(opened, bound)| opened < bound)
-            };
-            if !has || waits || !of_it.iter().all(room) {
-                continue;
-            }
-            moved = true;
-            for scope in of_it {
-                if let Some(opened) = opened.get_mut(*scope) {
-                    *opened += 1;
-                }
-            }
-            if let Some(left) = left.get_mut(stratum) {
-                *left -= 1;
-            }
-        }
-        if !moved {
-            return opened;
-        }
-    }
 }
 
 /// A policy's numbers were checked when it was parsed; 0, which a share cannot be, becomes the least there is.

@@ -7,16 +7,16 @@ use crate::output::{facts, instant, instant_or_dash, table};
 
 /// A rollout's places over all rings.
 #[derive(Debug, Default)]
-pub(super) struct Totals {
-    pub(super) places: u32,
-    pub(super) taken: u32,
-    pub(super) proven: u32,
-    pub(super) failed: u32,
-    pub(super) silent: u32,
+pub(crate) struct Totals {
+    pub(crate) places: u32,
+    pub(crate) taken: u32,
+    pub(crate) proven: u32,
+    pub(crate) failed: u32,
+    pub(crate) silent: u32,
 }
 
 impl Totals {
-    pub(super) fn of(report: &StepReport) -> Totals {
+    pub(crate) fn of(report: &StepReport) -> Totals {
         report.rings.iter().fold(Totals::default(), |sum, ring| Totals {
             places: sum.places.saturating_add(ring.places),
             taken: sum.taken.saturating_add(ring.taken),
@@ -28,7 +28,7 @@ impl Totals {
 }
 
 /// Everything.
-pub(super) fn full(view: &RolloutView) -> String {
+pub(crate) fn full(view: &RolloutView) -> String {
     let about = facts(&[
         ("rollout", format!("{} ({} {})", view.rollout, view.package, view.version)),
         ("release", view.release.to_string()),
@@ -43,7 +43,7 @@ pub(super) fn full(view: &RolloutView) -> String {
 }
 
 /// What changes while it runs.
-pub(super) fn progress(view: &RolloutView) -> String {
+pub(crate) fn progress(view: &RolloutView) -> String {
     let report = &view.report;
     let mut rings = table(&["ring", "places", "opened", "taken", "proven", "failed", "silent"]);
     for ring in &report.rings {
@@ -65,7 +65,7 @@ pub(super) fn progress(view: &RolloutView) -> String {
 }
 
 /// One line, for where nothing can be drawn over.
-pub(super) fn line(view: &RolloutView) -> String {
+pub(crate) fn line(view: &RolloutView) -> String {
     let totals = Totals::of(&view.report);
     let ring = view.report.ring.as_ref().map_or("-", |ring| ring.as_str());
     format!(
