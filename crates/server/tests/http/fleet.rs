@@ -76,6 +76,7 @@ name = "danger-test"
 prove_min = "100ms"
 soak_min = "0ms"
 clear_max = 0.99
+beta_max = 0.999
 unproven_share_max = 1.0
 "#;
 
