@@ -7,6 +7,7 @@ mod bad_input;
 mod fake_server;
 mod journey;
 mod making;
+mod nginx;
 mod settings;
 
 use std::path::{Path, PathBuf};
