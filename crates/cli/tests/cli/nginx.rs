@@ -269,9 +269,9 @@ impl Device {
         text(&fs::read(self.data.join("log")).unwrap_or_default())
     }
 
-    /// The id of nginx's first process; the same while nginx was not started anew.
-    fn nginx(&self) -> i32 {
-        fs::read_to_string(self.data.join("nginx.pid")).unwrap().trim().parse().unwrap()
+    /// The id of nginx's first process, the same while nginx was not started anew; none while it is being written.
+    fn nginx(&self) -> Option<i32> {
+        fs::read_to_string(self.data.join("nginx.pid")).ok()?.trim().parse().ok()
     }
 
     fn has_slot(&self, release: &str) -> bool {
@@ -329,7 +329,7 @@ fn a_site_that_nginx_refuses_halts_and_every_device_serves_the_page_from_before(
         // The fleet-proven record has arrived: from here on this is what the device returns to.
         until("the new fallback", || (pilot.shown(device.name)["fallback"] == *good).then_some(()));
     }
-    let before: Vec<i32> = pilot.of(&BROAD).map(Device::nginx).collect();
+    let before: Vec<_> = pilot.of(&BROAD).map(Device::nginx).collect();
 
     let (bad, over) = pilot.roll_out("1.2.0", BROKEN_SITE, "a page that nobody may see");
     assert_eq!(over["report"]["phase"], "halted", "{over}");
@@ -349,6 +349,14 @@ fn a_site_that_nginx_refuses_halts_and_every_device_serves_the_page_from_before(
         assert_eq!(device.has_slot(&bad), LAB.contains(&device.name), "{}", device.name);
         assert_eq!(device.log().contains("unknown directive \"loction\""), LAB.contains(&device.name));
     }
-    let after: Vec<i32> = pilot.of(&BROAD).map(Device::nginx).collect();
+    let after: Vec<_> = pilot.of(&BROAD).map(Device::nginx).collect();
     assert_eq!(before, after, "the nginx of a device that was never opened was not touched");
+
+    // nginx's first process dies alone; its workers live on and hold the port, so that nothing can be started beside them.
+    let device = pilot.of(&BROAD).next().unwrap();
+    let died = device.nginx().unwrap();
+    kill_process(Pid::from_raw(died).unwrap(), Signal::KILL).unwrap();
+    let again = within(LIMIT, || device.nginx().filter(|pid| *pid != died));
+    assert!(again.is_some(), "nginx was not started anew: {}", device.log());
+    device.serves(NEW);
 }
