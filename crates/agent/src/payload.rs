@@ -301,7 +301,9 @@ impl Payload {
     }
 
     fn see_end(&mut self, code: Option<i32>, ending: String, now: Instant, seen: &mut Vec<Seen>) {
-        let Some((_, since)) = self.child.take() else { return };
+        let Some((child, since)) = self.child.take() else { return };
+        // Its children, where it left some: they would hold its port against the next start.
+        os::kill(child.id());
         self.generation += 1;
         (self.up, self.awaiting) = (false, None);
         if code == Some(i32::from(guard::EXIT_NOTHING)) {

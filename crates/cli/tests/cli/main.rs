@@ -8,6 +8,7 @@ mod demo;
 mod fake_server;
 mod journey;
 mod making;
+mod nginx;
 mod settings;
 
 use std::path::{Path, PathBuf};
