@@ -12,7 +12,6 @@ mod fleet_setup;
 mod ordering;
 mod output;
 mod publishing;
-mod rebuild;
 mod repository;
 mod rollout_display;
 mod rollout_view;

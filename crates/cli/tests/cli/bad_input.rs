@@ -77,7 +77,7 @@ const WITHOUT_SERVER: &[Case] = &[
     (&["login", "http://tidegate.example", "--code", "c"], 1, &["tidegate.example", "https://HOST:PORT"]),
     (&["login", "http://127.0.0.1:1", "--code", ""], 1, &["--code", "tidegate up"]),
     (&["login", "http://127.0.0.1:1", "--code", "c"], 1, &["no answer from http://127.0.0.1:1"]),
-    (&["store", "rebuild", "--data", "full"], 1, &["tidegate.db", "--data"]),
+    (&["store", "rebuild", "--data", "full"], 1, &["tidegate.db", "there is no store"]),
     (&["up"], 1, &["--fleet is missing", "trust init"]),
     (&["up", "--fleet", "f", "--listen", "here"], 1, &["--listen here", "127.0.0.1:7440"]),
     (&["up", "--fleet", "f", "--tls-cert", "c"], 1, &["--tls-cert", "--tls-key"]),
