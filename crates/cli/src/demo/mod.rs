@@ -18,7 +18,7 @@ use clap::Args;
 
 use crate::output::Answer;
 use fleet::{DEVICES, Fleet};
-use processes::Processes;
+use processes::{Interrupted, Processes};
 use releases::{Content, Releases};
 use summary::{Outcome, Summary};
 
@@ -46,7 +46,8 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(args: &DemoArgs, json: bool) -> Result<Answer> {
     let place = Place::make(args)?;
     let outcome = play(args, json, &place);
-    if outcome.is_err() {
+    let interrupted = outcome.as_ref().is_err_and(|error| error.is::<Interrupted>());
+    if outcome.is_err() && !interrupted {
         eprintln!("The logs of all processes stay in {}", place.path.display());
     } else if place.temporary {
         let _ = std::fs::remove_dir_all(&place.path);

@@ -13,6 +13,11 @@ use anyhow::{Context as _, Result, bail};
 /// How long a process may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Somebody pressed Ctrl-C.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; everything that the demo started was stopped")]
+pub(super) struct Interrupted;
+
 /// All that the demo started.
 pub(super) struct Processes {
     program: PathBuf,
@@ -61,7 +66,7 @@ impl Processes {
     /// After Ctrl-C or SIGTERM.
     pub(super) fn check_interrupted(&self) -> Result<()> {
         if self.interrupted.load(Ordering::SeqCst) {
-            bail!("interrupted; everything that the demo started was stopped");
+            return Err(Interrupted.into());
         }
         Ok(())
     }
