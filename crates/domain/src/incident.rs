@@ -188,7 +188,8 @@ mod tests {
             expires_at_ms: NOW.after(Elapsed::from_s(3_600)),
             downtime: Elapsed::from_s(1),
         };
-        let mut rollout = Rollout::start(identity, policy, BTreeMap::from([("all".parse().unwrap(), places.to_vec())]));
+        let mut rollout =
+            Rollout::start(identity, policy, BTreeMap::from([("all".parse().unwrap(), places.to_vec())]), |_| true);
         let counts = vec![RowCount { stratum: "all".parse().unwrap(), addendum: 0, count: 3 }];
         rollout.apply(&Fact::PermitIssued { step: 1, counts, take_by_ms: NOW.after(Elapsed::from_s(60)) }, NOW);
         for id in ["a", "b", "c"] {

@@ -89,7 +89,7 @@ fn joiners(state: &State, course: &Course, present: &dyn Fn(&DeviceId) -> bool) 
         device: id.clone(),
         stratum: policy.stratum_of(&device.enrolment.attributes),
         ring: policy.ring_of_label(device.enrolment.ring.as_ref()),
-        evidence: device.enrolled_at_ms < published_at,
+        evidence: state.enrolled_before(id, published_at),
     };
     new.map(place).collect()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId, StratumName, Version};
 use tidegate_domain::policy::Policy;
+use tidegate_domain::policy_check::{self, FleetEstimate};
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::HaltReason;
@@ -20,7 +21,7 @@ use tidegate_trust::signed::Unverified;
 use super::planning::{sign_halt, unproven_elsewhere, unproven_everywhere_max};
 use super::{Answer, OnlineSigner, Refusal, Staged, Why, done, fleet_of, keys_of, not_signed, nothing};
 use crate::decision::Decision;
-use crate::state::{Course, State, identity_of};
+use crate::state::{Course, Release, State, identity_of};
 
 const REASON_CHARS_MAX: usize = 500;
 
@@ -81,6 +82,7 @@ pub fn draft(
         return Err(Refusal::new(Why::Conflict, "no_devices", detail));
     }
     let rosters = rosters(policy, &rank_seed, candidates);
+    can_pass(state, release, policy, &rosters)?;
     let order_seq = next_order_seq(state, &package);
     let order = Order {
         fleet: fleet_of(state)?,
@@ -97,21 +99,55 @@ pub fn draft(
         expires_at_ms: now.after(policy.pace.order_life),
         ext: Default::default(),
     };
-    let first_window = first_window(state, &order, &release.manifest, policy, rosters, now)?;
+    let first_window = first_window(state, &order, release, policy, rosters, now)?;
     Ok(Draft { order, absent, devices, first_window })
+}
+
+/// Refuses an order that no release could carry through: nobody in it is evidence, or the policy could not pass one of its
+/// rings on these devices whatever they report.
+fn can_pass(
+    state: &State,
+    release: &Release,
+    policy: &Policy,
+    rosters: &BTreeMap<StratumName, Vec<Place>>,
+) -> Result<(), Refusal> {
+    let is_evidence = |place: &&Place| state.enrolled_before(&place.device, release.published_at_ms);
+    let evidence: BTreeMap<StratumName, Vec<Place>> = rosters
+        .iter()
+        .map(|(stratum, places)| (stratum.clone(), places.iter().filter(is_evidence).cloned().collect()))
+        .collect();
+    if evidence.values().all(Vec::is_empty) {
+        let Manifest { package, version, .. } = &release.manifest;
+        let detail = format!(
+            "all eligible devices were enrolled after {package} {version} was published, and none of them can be evidence \
+             for it: publish the next version now that they are enrolled"
+        );
+        return Err(Refusal::new(Why::Conflict, "no_evidence", detail));
+    }
+    let estimate = FleetEstimate::of_rosters(policy, &evidence, release.manifest.downtime);
+    let check = policy_check::check(policy, None, &estimate);
+    match check.problems.iter().filter(|problem| problem.is_final()).map(ToString::to_string).collect::<Vec<_>>() {
+        problems if problems.is_empty() => Ok(()),
+        problems => {
+            let detail = format!("policy {} cannot pass on these devices: {}", policy.name, problems.join("; "));
+            Err(Refusal::new(Why::Conflict, "cannot_pass", detail))
+        }
+    }
 }
 
 /// What the planner would open first, if the rollout started now.
 fn first_window(
     state: &State,
     order: &Order,
-    manifest: &Manifest,
+    release: &Release,
     policy: &Policy,
     rosters: BTreeMap<StratumName, Vec<Place>>,
     now: WallTime,
 ) -> Result<u32, Refusal> {
     let draft = Unverified::draft(order).map_err(|e| not_signed(&e))?;
-    let rollout = Rollout::start(identity_of(order, draft.digest(), manifest, now), policy.clone(), rosters);
+    let identity = identity_of(order, draft.digest(), &release.manifest, now);
+    let is_evidence = |device: &DeviceId| state.enrolled_before(device, release.published_at_ms);
+    let rollout = Rollout::start(identity, policy.clone(), rosters, is_evidence);
     let moment = Moment {
         now,
         well_in_tick: &|_, _| false,

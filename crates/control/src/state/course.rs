@@ -51,7 +51,8 @@ impl State {
         let absent: BTreeSet<&DeviceId> = absent.iter().collect();
         let candidates = self.candidates(&policy, |device| !absent.contains(device));
         let rosters = rosters(&policy, &body.rank_seed, candidates);
-        let rollout = Rollout::start(identity, policy, rosters);
+        let published_at = release.published_at_ms;
+        let rollout = Rollout::start(identity, policy, rosters, |device| self.enrolled_before(device, published_at));
         self.by_order.insert(order.digest(), body.rollout.clone());
         let course = Course {
             rollout,
@@ -66,6 +67,11 @@ impl State {
         };
         self.rollouts.insert(body.rollout, course);
         Ok(())
+    }
+
+    /// Whether a device was enrolled before an instant. One enrolled after a release was published is no evidence for it.
+    pub(crate) fn enrolled_before(&self, device: &DeviceId, at: WallTime) -> bool {
+        self.devices.get(device).is_some_and(|device| device.enrolled_at_ms < at)
     }
 
     /// The enrolled devices that a policy selects and `present` lets through.

@@ -10,7 +10,8 @@ use super::share::Share;
 /// The e-process that clears one signal in scope *all*, cumulative over the rings after the lab.
 ///
 /// - **Null hypothesis**: in every block, the mean event probability of the treated is at least that of its
-///   control plus `delta`.
+///   control plus `delta`. In a block without control, the same of the control that it would have had: then that mean
+///   is at least `delta`, and the treated alone can contradict it.
 /// - **Filtration**: blocks in the order in which they opened; a block's sizes depend on earlier blocks only.
 /// - **Units**: `ln_e` is a natural logarithm without unit; under the null, the probability that it ever reaches
 ///   `ln(1/beta)` is at most `beta` (Ville).

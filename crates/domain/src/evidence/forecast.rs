@@ -87,6 +87,14 @@ pub fn clears(blocks: &[Exposure], delta: Share, beta: Share, base_rate: Share) 
     assumed_outcomes(blocks, base_rate).is_some_and(|outcomes| outcomes_clear(&outcomes, delta, beta))
 }
 
+/// Whether the blocks could clear `delta` at an error of `beta` at all: when every device, treated or control, is healthy.
+#[must_use]
+pub fn could_clear(blocks: &[Exposure], delta: Share, beta: Share) -> bool {
+    let flawless = |block: &Exposure| BlockCounts::new(block.treated, 0, block.control, 0).ok();
+    let outcomes: Option<Vec<BlockCounts>> = blocks.iter().map(flawless).collect();
+    outcomes.is_some_and(|outcomes| outcomes_clear(&outcomes, delta, beta))
+}
+
 /// The smallest `delta` that the blocks could clear, as in [`clears`], to two significant digits from 0.00010 to 0.99;
 /// `None` when they clear none of them.
 #[must_use]

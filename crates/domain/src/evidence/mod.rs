@@ -22,7 +22,8 @@
 //! 4. Nothing enters before its band is over, not even what is already known.
 //! 5. Blocks enter in the order in which they opened, and the size of a block may depend on earlier blocks only. That
 //!    order is the filtration of every process here.
-//! 6. A block without control says nothing: its e-value is 1.
+//! 6. A block without control says nothing against a release: its e-value is 1. For a release its treated can speak
+//!    alone: who fails less often than `delta` does not fail more often than any control by `delta`.
 //!
 //! Strata are never pooled into one block, and e-values that share controls are averaged with fixed weights
 //! ([`Weights`], [`ln_weighted_sum`]), never multiplied.
@@ -54,7 +55,7 @@ pub use combine::{LN_OF_NOTHING, PROCESSES_PER_SCOPE, Weights, lab_threshold, ln
 pub use control_ratio::{ControlRatio, control_count, treated_with_control_max};
 pub use counts::{BlockCounts, CountsError};
 pub use forecast::{
-    Exposure, FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, smallest_delta_that_clears,
+    Exposure, FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
 };
 pub use safe_proportions::HaltProcess;
 pub use share::{Share, ShareError};

@@ -7,6 +7,11 @@
 //! any failure probabilities with means pa and pb, an expectation of at most `exp(c ((pb - pa) - margin))`: each
 //! device's factor is linear in its probability, and `1 + z <= exp z`. c is positive where B lies above the edge and
 //! negative below it, so the expectation is at most 1 everywhere in the null.
+//!
+//! A block without control says nothing against a release: its treated may fail because everything does. It can speak
+//! for one. Whatever the missing control would have been, it fails with a probability of 0 or more, so treated that are
+//! worse by the margin fail with the margin or more: the edge's nearest point has x = 0, and each treated device's
+//! factor, falling in its probability and 1 at the margin, expects at most 1.
 
 use super::combine::ln_weighted_sum;
 use super::counts::BlockCounts;
@@ -34,15 +39,20 @@ pub(super) enum Null {
     AtLeast,
 }
 
-/// ln of the block's e-value for one guess; 0 where the guess lies in the null or a side of the block is empty.
-/// Finite for every block.
+/// ln of the block's e-value for one guess; 0 where the guess lies in the null, nobody was treated, or nobody was
+/// control and the null is [`Null::AtMost`]. Finite for every block.
 pub(super) fn ln_e_of_block(guess: Guess, null: Null, margin: f64, block: BlockCounts) -> f64 {
+    let alone = block.control() == 0;
     let outside = match null {
-        Null::AtMost => guess.treated > guess.control + margin,
+        Null::AtMost => !alone && guess.treated > guess.control + margin,
+        Null::AtLeast if alone => guess.treated < margin,
         Null::AtLeast => guess.treated < guess.control + margin,
     };
-    if !outside || block.control() == 0 || block.treated() == 0 {
+    if !outside || block.treated() == 0 {
         return 0.0;
+    }
+    if alone {
+        return side_ln(block.treated(), block.treated_events(), guess.treated, margin, 1.0 - margin);
     }
     let control_edge = nearest_control_rate(guess, null, margin, block);
     let treated_edge = control_edge + margin;
@@ -175,13 +185,25 @@ mod tests {
     }
 
     #[test]
-    fn a_block_with_an_empty_side_or_a_guess_in_the_null_says_nothing() {
+    fn a_block_with_an_empty_side_or_a_guess_in_the_null_says_nothing_against_a_release() {
         let guess = Guess { control: 1e-3, treated: 1e-1, weight: 1.0 };
         let block = |treated, control| BlockCounts::new(treated, treated, control, 0).unwrap();
         assert_eq!(ln_e_of_block(guess, Null::AtMost, 5e-4, block(9, 0)), 0.0);
         assert_eq!(ln_e_of_block(guess, Null::AtMost, 5e-4, block(0, 9)), 0.0);
+        assert_eq!(ln_e_of_block(guess, Null::AtLeast, 0.3, block(0, 9)), 0.0);
+        assert_eq!(ln_e_of_block(guess, Null::AtLeast, 0.05, block(9, 0)), 0.0);
         assert_eq!(ln_e_of_block(guess, Null::AtMost, 0.2, block(9, 9)), 0.0);
         assert_eq!(ln_e_of_block(guess, Null::AtLeast, 5e-4, block(9, 9)), 0.0);
         assert!(ln_e_of_block(guess, Null::AtMost, 5e-4, block(9, 9)) > 0.0);
+    }
+
+    #[test]
+    fn treated_without_control_speak_for_a_release_as_far_as_they_fail_less_than_the_margin() {
+        let guess = Guess { control: 1e-3, treated: 0.05, weight: 1.0 };
+        let ln_e = |events| ln_e_of_block(guess, Null::AtLeast, 0.3, BlockCounts::new(10, events, 0, 0).unwrap());
+        assert!((ln_e(0) - 10.0 * (0.95_f64 / 0.7).ln()).abs() < 1e-12);
+        assert!((ln_e(2) - ln_e(0) - 2.0 * ((0.05 / 0.3_f64).ln() - (0.95_f64 / 0.7).ln())).abs() < 1e-12);
+        let with_many = ln_e_of_block(guess, Null::AtLeast, 0.3, BlockCounts::new(10, 0, 1_000, 0).unwrap());
+        assert!((with_many - ln_e(0)).abs() < 0.1, "healthy control draws the edge to 0 too: {with_many}");
     }
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Envelope, OutsideEnvelope};
 use crate::evidence::{
-    ControlRatio, FleetShape, ForecastWindow, HaltForecast, Share, Weights, clears, smallest_delta_that_clears,
-    threshold,
+    ControlRatio, FleetShape, ForecastWindow, HaltForecast, Share, Weights, clears, could_clear,
+    smallest_delta_that_clears, threshold,
 };
 use crate::ids::{RingName, StratumName};
 use crate::policy::Policy;
@@ -59,7 +59,7 @@ pub struct RingCheck {
     pub places: u32,
     /// Windows that are opened one after another until it is full.
     pub windows: u32,
-    /// Whether a sound release would clear it; none for a lab, which has no control.
+    /// Whether a sound release would clear it; none for a lab, which is not cleared.
     pub clears: Option<bool>,
     /// The smallest margin that it could clear; none for a lab, or where it could clear none.
     pub delta_min: Option<f64>,
@@ -90,8 +90,12 @@ pub enum PolicyProblem {
         /// The ring.
         ring: RingName,
     },
-    /// The ring could never pass.
-    #[error("ring `{ring}`: {places} places cannot clear {signal} below {delta}; {}", nearest(*delta_min))]
+    /// A sound release with the usual failures would not pass the ring.
+    #[error(
+        "ring `{ring}`: {places} places cannot clear {signal} below {delta}{}; {}",
+        if *flawless { " once one device fails" } else { ", even if none fails" },
+        nearest(*delta_min)
+    )]
     CannotClear {
         /// The ring.
         ring: RingName,
@@ -101,6 +105,8 @@ pub enum PolicyProblem {
         signal: Signal,
         /// The policy's margin.
         delta: f64,
+        /// Whether it would clear if no device failed at all.
+        flawless: bool,
         /// The smallest margin that it could clear.
         delta_min: Option<f64>,
     },
@@ -138,6 +144,17 @@ fn nearest(delta_min: Option<f64>) -> String {
 }
 
 impl PolicyProblem {
+    /// Whether no release could ever pass: an order under such a policy is refused.
+    pub fn is_final(&self) -> bool {
+        match self {
+            PolicyProblem::OutsideEnvelope { .. } | PolicyProblem::NoDevices | PolicyProblem::NeverOpens { .. } => true,
+            PolicyProblem::CannotClear { flawless, .. } => !flawless,
+            PolicyProblem::EmptyRing { .. } | PolicyProblem::NeverHalts { .. } | PolicyProblem::NoControl { .. } => {
+                false
+            }
+        }
+    }
+
     /// The stable word.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -305,7 +322,8 @@ fn clearance(
         if !clears(&blocks, share(delta), beta, base_rate) {
             all_clear = false;
             let (ring, places) = (ring.name.clone(), check.places);
-            problems.push(PolicyProblem::CannotClear { ring, places, signal, delta, delta_min });
+            let flawless = could_clear(&blocks, share(delta), beta);
+            problems.push(PolicyProblem::CannotClear { ring, places, signal, delta, flawless, delta_min });
         }
     }
     check.clears = Some(all_clear);

@@ -125,4 +125,6 @@ pub enum Escalation {
     Stalled,
     /// The window is full of silent devices that are no more silent than control.
     OnlySilent,
+    /// Every device of the ring was heard out, and the evidence does not clear its margin: it never will.
+    CannotClear,
 }

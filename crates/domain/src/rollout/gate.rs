@@ -246,7 +246,7 @@ impl Rollout {
             if left_ms > 0 {
                 reasons.push(WaitReason::Soak { left_ms });
             }
-            self.add_clearance_waits(&mut reasons);
+            reasons.extend(self.clearance_waits());
         }
         if ring + 1 == self.rings.len() && self.order_left > 0 {
             reasons.push(WaitReason::LastPlaces { left: self.order_left });
@@ -268,23 +268,31 @@ impl Rollout {
         }
     }
 
-    fn add_clearance_waits(&self, reasons: &mut Vec<WaitReason>) {
+    fn clearance_waits(&self) -> impl Iterator<Item = WaitReason> {
         let ln_needed = -self.policy.gate.beta.ln();
-        let ln_e = self.gate.clearance(self.ring);
-        for (ln_e, signal) in ln_e.into_iter().flatten().zip([Signal::Hard, Signal::Silent]) {
-            if ln_e < ln_needed {
-                reasons.push(WaitReason::Clearance { signal, ln_e, ln_needed });
-            }
-        }
+        let signals = self.gate.clearance(self.ring).into_iter().flatten().zip([Signal::Hard, Signal::Silent]);
+        let short = signals.filter(move |(ln_e, _)| *ln_e < ln_needed);
+        short.map(move |(ln_e, signal)| WaitReason::Clearance { signal, ln_e, ln_needed })
     }
 
-    /// Whether a person is needed: a window full of silence, or nothing opened for two proof times.
+    /// Whether the open ring has shown all that it can: each of its places was taken or has lapsed, and no block is open.
+    fn is_heard_out(&self) -> bool {
+        let tally = self.rings.get(usize::from(self.ring)).filter(|tally| tally.places > 0);
+        tally.is_some_and(|tally| tally.opened >= tally.places && tally.taken + tally.lapsed >= tally.opened)
+            && self.blocks.is_empty()
+    }
+
+    /// Whether a person is needed: a window full of silence, evidence that is complete and does not clear the ring, or nothing
+    /// opened for two proof times.
     pub(super) fn escalation(&self, now: WallTime) -> Option<Escalation> {
         if self.phase != Phase::Running {
             return None;
         }
         if self.scopes.iter().any(|scope| matches!(self.spent(scope), (0, overdue, true) if overdue > 0)) {
             return Some(Escalation::OnlySilent);
+        }
+        if self.is_heard_out() && self.clearance_waits().next().is_some() {
+            return Some(Escalation::CannotClear);
         }
         let rings_soak = self.policy.rings.get(usize::from(self.ring)).map_or(Elapsed::ZERO, |ring| ring.soak);
         let patience = self.policy.prove.duration.times(2).plus(self.horizons().second).plus(rings_soak);

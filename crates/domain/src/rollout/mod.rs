@@ -169,8 +169,14 @@ pub struct RingTally {
 }
 
 impl Rollout {
-    /// A rollout at its start: nothing open. `rosters` are those that the order commits to.
-    pub fn start(identity: Identity, policy: Policy, rosters: BTreeMap<StratumName, Vec<Place>>) -> Rollout {
+    /// A rollout at its start: nothing open. `rosters` are those that the order commits to. `is_evidence` says of a device
+    /// whether it was enrolled before the release was published: no other is evidence for it.
+    pub fn start(
+        identity: Identity,
+        policy: Policy,
+        rosters: BTreeMap<StratumName, Vec<Place>>,
+        is_evidence: impl Fn(&DeviceId) -> bool,
+    ) -> Rollout {
         let strata: Vec<StratumName> = rosters.keys().cloned().collect();
         let rings = policy.rings.len();
         let scopes = Scopes::new(&policy, &strata);
@@ -198,7 +204,11 @@ impl Rollout {
             strata,
         };
         for (stratum, places) in rosters.into_values().enumerate() {
-            let places: Vec<PlaceState> = places.into_iter().map(|p| PlaceState::waiting(p.device, p.ring)).collect();
+            let waiting = |place: Place| {
+                let evidence = is_evidence(&place.device);
+                PlaceState { evidence, ..PlaceState::waiting(place.device, place.ring) }
+            };
+            let places: Vec<PlaceState> = places.into_iter().map(waiting).collect();
             let held_back = rollout.held_back(&places);
             rollout.add_row(stratum, 0, places, held_back);
         }

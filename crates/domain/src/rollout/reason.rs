@@ -198,6 +198,10 @@ impl fmt::Display for WaitReason {
             WaitReason::NeedsOperator { why } => match why {
                 Escalation::Stalled => f.write_str("needs a person: nothing opened for two proof times"),
                 Escalation::OnlySilent => f.write_str("needs a person: the window is full of silent devices"),
+                Escalation::CannotClear => f.write_str(
+                    "needs a person: every device of the ring was heard out and the evidence does not clear its margin; \
+                     halt it and publish a release that fails less, or one ordered under a policy with a larger margin",
+                ),
             },
             WaitReason::Paused { by } => write!(f, "paused by {by}"),
         }

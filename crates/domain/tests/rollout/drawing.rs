@@ -58,7 +58,7 @@ fn start() -> Rollout {
     let policy = Policy::parse(include_str!("../../../../policies/demo.toml")).unwrap();
     let digest = tidegate_domain::digest::Digest::of(b"seed");
     let rosters = rosters(&policy, &digest, demo_candidates());
-    Rollout::start(identity(NOW, Elapsed::from_s(3_600), Elapsed::from_s(1)), policy, rosters)
+    Rollout::start(identity(NOW, Elapsed::from_s(3_600), Elapsed::from_s(1)), policy, rosters, |_| true)
 }
 
 fn drawing() -> String {

@@ -164,8 +164,8 @@ impl Fleet {
         let index = devices.iter().enumerate().map(|(i, device)| (device.id.clone(), i)).collect();
         let start = WallTime::from_ms(START_MS);
         let identity = identity(start, policy.pace.order_life, downtime);
-        let rollout =
-            Rollout::start(identity, policy.clone(), rosters(policy, &Digest::of(&seed.to_be_bytes()), candidates));
+        let rosters = rosters(policy, &Digest::of(&seed.to_be_bytes()), candidates);
+        let rollout = Rollout::start(identity, policy.clone(), rosters, |_| true);
         let mut fleet = Fleet {
             rollout,
             now_ms: START_MS,

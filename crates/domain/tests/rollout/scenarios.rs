@@ -78,6 +78,45 @@ fn a_window_full_of_failed_and_silent_devices_is_exhausted_without_any_control()
     assert_eq!(fleet.harmed(), 3);
 }
 
+/// A dozen devices in four strata, too small for control, that may all take it at once.
+fn all_at_once(seed: u64, nature: Nature) -> Fleet {
+    let (mut policy, _) = plain("[strata]\nby = [\"os\"]\nlisted = [[\"a\"], [\"b\"], [\"c\"], [\"d\"]]");
+    (policy.window.initial_all, policy.window.initial_value, policy.window.initial_stratum) = (100, 100, 100);
+    policy.rings[0].proven_share_min = Some(0.5);
+    let candidates =
+        (0..12).map(|i| candidate(format!("d{i}"), &[("os", ["a", "b", "c", "d"][i % 4])], None)).collect();
+    fleet(&policy, candidates, nature, seed)
+}
+
+#[test]
+fn a_fleet_whose_places_all_open_at_once_passes_without_any_control() {
+    for seed in 0..50 {
+        let mut fleet = all_at_once(seed, Nature::good());
+        fleet.run_until_over(Elapsed::from_s(60));
+        let is_control =
+            |(_, fact): &(u64, Fact)| matches!(fact, Fact::BlockOpened { controls, .. } if !controls.is_empty());
+        assert!(!fleet.log.iter().any(is_control));
+        assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", fleet.story());
+        assert_eq!((fleet.proven(), fleet.calls), (12, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn evidence_that_is_complete_and_does_not_clear_calls_a_person_at_once_and_once() {
+    let mut called = 0;
+    for seed in 0..50 {
+        let mut fleet = all_at_once(seed, Nature::crashing(0.4));
+        fleet.run_for(Elapsed::from_s(12));
+        // A stratum whose three devices all fail is wedged and halts; few failures clear; what lies between needs a person.
+        let asks = escalations(&fleet) == [Escalation::CannotClear];
+        called += u32::from(asks);
+        assert_eq!(asks, fleet.rollout.phase() == &Phase::Running, "seed {seed}\n{}", fleet.story());
+        fleet.run_for(Elapsed::from_s(5));
+        assert!(fleet.calls <= 1, "seed {seed}");
+    }
+    assert!(called >= 10, "{called} of 50");
+}
+
 #[test]
 fn a_rollout_that_nobody_takes_calls_a_person_once() {
     let (policy, candidates) = plain("");

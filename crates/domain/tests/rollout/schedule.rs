@@ -154,11 +154,14 @@ impl Schedule {
         let policy = random_policy(&mut dice);
         let size = dice.between(6, 36) as usize;
         let candidates: Vec<Candidate> = (0..size).map(|index| candidate(&mut dice, index)).collect();
-        let devices = candidates.iter().map(|candidate| candidate.device.clone()).collect();
+        let devices: Vec<DeviceId> = candidates.iter().map(|candidate| candidate.device.clone()).collect();
         let now = WallTime::from_ms(1_000_000);
         let identity = identity(now, policy.pace.order_life, Elapsed::from_s(dice.between(1, 3)));
         let rosters = rosters(&policy, &Digest::of(&seed.to_be_bytes()), candidates);
-        let rollout = Rollout::start(identity, policy, rosters);
+        // In a third of the schedules some were enrolled after the release was published.
+        let late_share = if dice.chance(0.3) { 0.3 } else { 0.0 };
+        let late: BTreeSet<&DeviceId> = devices.iter().filter(|_| dice.chance(late_share)).collect();
+        let rollout = Rollout::start(identity, policy, rosters, |device| !late.contains(device));
         let calm = dice.chance(0.3);
         let health = if calm { 1.0 } else { *dice.pick(&[1.0, 0.97, 0.7, 0.2]) };
         Schedule {

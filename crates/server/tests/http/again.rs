@@ -29,18 +29,19 @@ fn repeated_requests_get_the_same_answer_and_have_no_second_effect() {
     let running = crate::fleet::Running::start(settings);
     let api = running.admin();
 
-    publishing(&mut fleet, &api);
-    let policy = json!({"policy": fleet.policy_record(FAST_POLICY)}).to_string();
-    twice(&api, "policy", || {
-        let reply = api.call(Method::POST, "/policies", policy.as_bytes());
-        (reply.status, reply.body)
-    });
     let mut players = twelve(&fleet, &running.base);
     assert!(players.iter_mut().all(Player::enrol));
     let devices = api.get("/devices");
     assert!(players.iter_mut().all(Player::enrol), "a lost answer is asked for again");
     assert_eq!(api.get("/devices"), devices, "nobody joined twice");
     assert_eq!(api.get("/status")["devices"], json!(12));
+
+    publishing(&mut fleet, &api);
+    let policy = json!({"policy": fleet.policy_record(FAST_POLICY)}).to_string();
+    twice(&api, "policy", || {
+        let reply = api.call(Method::POST, "/policies", policy.as_bytes());
+        (reply.status, reply.body)
+    });
     players.iter_mut().for_each(|player| drop(player.play().unwrap()));
 
     let order = fleet.order(&api, "1.0.0", &Digest::of(FAST_POLICY.as_bytes()));

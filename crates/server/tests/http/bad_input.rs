@@ -236,10 +236,10 @@ fn cases(stage: &Stage, row: &Row) -> Vec<Case> {
 }
 
 fn stage(fleet: &mut Fleet, base: &str, admin: Api) -> Stage {
-    fleet.publish(&admin, "1.0.0", "good");
-    fleet.apply_policy(&admin, FAST_POLICY);
     let mut device = twelve(fleet, base).remove(0);
     assert!(device.enrol());
+    fleet.publish(&admin, "1.0.0", "good");
+    fleet.apply_policy(&admin, FAST_POLICY);
     let roles = ["viewer", "publisher", "approver", "admin"];
     let roles = roles.map(|role| (role, admin.operator(role).token.unwrap())).to_vec();
     Stage { admin, roles, device }

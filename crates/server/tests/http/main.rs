@@ -6,6 +6,7 @@ mod bad_input;
 mod child;
 mod crash;
 mod document;
+mod evidence;
 mod fleet;
 mod halting;
 mod log;

@@ -117,11 +117,15 @@ fn shapes_that_no_policy_may_have_are_refused_and_stalled_windows_open_nothing()
 }
 
 #[test]
-fn without_control_nothing_clears_however_wide_the_numbers() {
+fn a_device_alone_clears_a_coarse_delta_at_most_however_wide_the_numbers() {
     let at_once = ForecastWindow { initial_all: u32::MAX, initial_stratum: u32::MAX, growth: u32::MAX };
     let alone = FleetShape::new(&[1], 0, 1).unwrap().blocks_through(0, at_once).unwrap();
     assert_eq!(alone, [Exposure { treated: 1, control: 0 }]);
     assert_eq!(smallest_delta_that_clears(&alone, share(0.01), share(1e-3)), None);
+    let few = [Exposure { treated: 3, control: 0 }; 3];
+    let found = smallest_delta_that_clears(&few, share(0.01), share(1e-3)).map(Share::get);
+    println!("nine devices without control clear {found:?}");
+    assert!(found.is_some_and(|delta| delta > 0.5));
     assert!(!clears(&[], share(0.9), share(0.01), share(1e-3)));
     let widest = FleetShape::new(&[u32::MAX], 0, 64).unwrap();
     assert!(widest.blocks_through(0, at_once).is_some_and(|blocks| blocks.len() < 10_000));
