@@ -1,5 +1,6 @@
 //! `tidegate up`: the server. Prints where it listens and a one-time login code, and runs until it is told to stop.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -126,7 +127,10 @@ fn start_logs(args: &UpArgs, configured: &UpSettings) -> Result<()> {
     });
     let format = args.log_format.or(configured.transpose()?).unwrap_or(LogFormat::Text);
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().try_init(),

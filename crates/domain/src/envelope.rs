@@ -122,18 +122,30 @@ pub enum EnvelopeError {
     },
 }
 
-/// One bound that a policy leaves.
+/// A policy that leaves an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("policy field `{field}` is {found}; the envelope `{envelope}` allows {allowed}")]
+#[error("outside the envelope `{envelope}`: {}", list(left))]
 pub struct OutsideEnvelope {
-    /// The policy's field.
-    pub field: &'static str,
-    /// What stands there.
-    pub found: String,
     /// The envelope's name.
     pub envelope: PolicyName,
-    /// What it allows.
+    /// The bounds that it leaves.
+    pub left: Vec<LeftBound>,
+}
+
+/// One bound that a policy leaves.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("policy field `{field}` is {found}, allowed is {allowed}")]
+pub struct LeftBound {
+    /// The policy's field.
+    pub field: String,
+    /// What stands there.
+    pub found: String,
+    /// What the envelope allows.
     pub allowed: String,
+}
+
+fn list(left: &[LeftBound]) -> String {
+    left.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Envelope {
@@ -199,8 +211,22 @@ impl Envelope {
     /// Holds a policy against the bounds.
     ///
     /// # Errors
-    /// Names the first bound that the policy leaves.
+    /// Names every bound that the policy leaves.
     pub fn admits(&self, policy: &Policy) -> Result<(), OutsideEnvelope> {
+        let mut left = Vec::new();
+        self.add_left(policy, &mut left);
+        policy.rings.iter().for_each(|ring| self.add_left_by_ring(policy, ring, &mut left));
+        for name in self.rings_required.iter().filter(|name| !policy.rings.iter().any(|ring| ring.name == **name)) {
+            left.push(LeftBound {
+                field: "rings".to_owned(),
+                found: "without it".to_owned(),
+                allowed: format!("only policies with the ring `{name}`"),
+            });
+        }
+        if left.is_empty() { Ok(()) } else { Err(OutsideEnvelope { envelope: self.name.clone(), left }) }
+    }
+
+    fn add_left(&self, policy: &Policy, left: &mut Vec<LeftBound>) {
         let (w, g) = (&policy.window, &policy.gate);
         let most = |field, found: u32, bound: u32| (field, found <= bound, found.to_string(), at_most(bound));
         let most_share = |field, found: f64, bound: f64| (field, found <= bound, found.to_string(), at_most(bound));
@@ -217,42 +243,27 @@ impl Envelope {
             most_share("gate.tolerate_silent", g.tolerate_silent, self.tolerate_max),
             ("gate.alpha", g.alpha >= self.alpha_min, g.alpha.to_string(), at_least(self.alpha_min)),
         ];
-        for (field, holds, found, allowed) in bounds {
-            if !holds {
-                return Err(OutsideEnvelope { field, found, envelope: self.name.clone(), allowed });
-            }
-        }
-        for ring in &policy.rings {
-            self.admits_ring(policy, ring)?;
-        }
-        let missing = self.rings_required.iter().find(|name| !policy.rings.iter().any(|ring| ring.name == **name));
-        match missing {
-            Some(name) => Err(OutsideEnvelope {
-                field: "rings",
-                found: "without it".to_owned(),
-                envelope: self.name.clone(),
-                allowed: format!("only policies with the ring `{name}`"),
-            }),
-            None => Ok(()),
+        for (field, _, found, allowed) in bounds.into_iter().filter(|(_, holds, ..)| !holds) {
+            left.push(LeftBound { field: field.to_owned(), found, allowed });
         }
     }
 
-    fn admits_ring(&self, policy: &Policy, ring: &crate::policy::Ring) -> Result<(), OutsideEnvelope> {
+    fn add_left_by_ring(&self, policy: &Policy, ring: &crate::policy::Ring, left: &mut Vec<LeftBound>) {
         let last = policy.rings.last().is_some_and(|last| last.name == ring.name);
-        let leaves =
-            |field, found: String, allowed| Err(OutsideEnvelope { field, found, envelope: self.name.clone(), allowed });
-        if !last && ring.soak < self.soak_min {
-            return leaves("rings.soak", ring.soak.to_string(), at_least(self.soak_min));
-        }
         let proven = ring.proven_share_min();
+        let clears = [("clear_hard", ring.clear_hard), ("clear_silent", ring.clear_silent)];
+        let mut leaves = |field: &str, found: String, allowed| {
+            left.push(LeftBound { field: format!("rings.{}.{field}", ring.name), found, allowed });
+        };
+        if !last && ring.soak < self.soak_min {
+            leaves("soak", ring.soak.to_string(), at_least(self.soak_min));
+        }
         if proven < self.proven_share_min {
-            return leaves("rings.proven_share_min", proven.to_string(), at_least(self.proven_share_min));
+            leaves("proven_share_min", proven.to_string(), at_least(self.proven_share_min));
         }
-        let clear = ring.clear_hard.max(ring.clear_silent);
-        if !ring.lab && clear > self.clear_max {
-            return leaves("rings.clear_hard, rings.clear_silent", clear.to_string(), at_most(self.clear_max));
+        for (field, delta) in clears.into_iter().filter(|(_, delta)| !ring.lab && *delta > self.clear_max) {
+            leaves(field, delta.to_string(), at_most(self.clear_max));
         }
-        Ok(())
     }
 }
 
@@ -313,12 +324,22 @@ mod tests {
             ("gate = { tolerate_hard = 0.9 }", "gate.tolerate_hard"),
             ("gate = { tolerate_silent = 0.9 }", "gate.tolerate_silent"),
             ("gate = { alpha = 1e-9 }", "gate.alpha"),
-            ("[[rings]]\nname = \"a\"\nsoak = \"1s\"\n[[rings]]\nname = \"b\"\nsoak = \"0s\"", "rings.soak"),
-            ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nproven_share_min = 0.1", "rings.proven_share_min"),
-            ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nclear_hard = 0.5", "rings.clear_hard, rings.clear_silent"),
+            ("[[rings]]\nname = \"a\"\nsoak = \"1s\"\n[[rings]]\nname = \"b\"\nsoak = \"0s\"", "rings.a.soak"),
+            ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nproven_share_min = 0.1", "rings.a.proven_share_min"),
+            ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nclear_hard = 0.5", "rings.a.clear_hard"),
         ] {
-            assert_eq!(safe.admits(&policy(rest)).unwrap_err().field, field, "{rest}");
+            let left = safe.admits(&policy(rest)).unwrap_err().left;
+            assert_eq!(left.iter().map(|bound| bound.field.as_str()).collect::<Vec<_>>(), [field], "{rest}");
         }
+    }
+
+    #[test]
+    fn every_bound_that_is_left_is_named_at_once() {
+        let safe = Envelope::parse("name = \"safe\"").unwrap();
+        let wide = policy("window = { growth = 4 }\nprove = { for = \"1s\" }");
+        let error = safe.admits(&wide).unwrap_err().to_string();
+        assert!(error.contains("`window.growth` is 4, allowed is at most 3"), "{error}");
+        assert!(error.contains("`prove.for` is 1s, allowed is at least 2min"), "{error}");
     }
 
     #[test]
@@ -327,7 +348,7 @@ mod tests {
         let error = envelope.admits(&policy("")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "policy field `rings` is without it; the envelope `safe` allows only policies with the ring `lab`"
+            "outside the envelope `safe`: policy field `rings` is without it, allowed is only policies with the ring `lab`"
         );
     }
 

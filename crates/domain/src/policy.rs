@@ -161,6 +161,13 @@ fn default_delta_silent() -> f64 {
     0.02
 }
 
+impl WindowRule {
+    /// How many of so many eligible devices may be unproven at once; never none.
+    pub fn share_of(&self, devices: u32) -> u32 {
+        ((self.unproven_share_max * f64::from(devices)).floor() as u32).max(1)
+    }
+}
+
 impl Default for WindowRule {
     fn default() -> WindowRule {
         WindowRule { initial_all: 10, initial_value: 6, initial_stratum: 3, growth: 2, unproven_share_max: 0.25 }

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 /// Runs the role that the first argument names, if it names one.
 pub(crate) fn dispatch() -> Option<ExitCode> {
     let role = env::args_os().nth(1)?;
-    let arguments = || env::args_os().skip(1);
+    // Their help speaks of the command that was typed.
+    let name = OsString::from(format!("tidegate {}", role.display()));
+    let mut arguments = std::iter::once(name).chain(env::args_os().skip(2));
     let run: fn(&mut dyn Iterator<Item = OsString>) -> ExitCode = match role.as_os_str() {
         role if role == OsStr::new("agent") => agent,
         role if role == OsStr::new("guard") => |arguments| tidegate_agent::guard::main_with_args(arguments),
@@ -16,7 +18,7 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
         role if role == OsStr::new("naive-updater") => |arguments| tidegate_naive_updater::main_with_args(arguments),
         _ => return None,
     };
-    Some(run(&mut arguments()))
+    Some(run(&mut arguments))
 }
 
 /// The agent runs its guard as a role of the same program.

@@ -13,7 +13,7 @@ use tidegate_domain::rollout::planner::{Moment, plan};
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::rollout::{Phase, Rollout};
 use tidegate_domain::roster::{Place, merkle, rosters};
-use tidegate_domain::time::WallTime;
+use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::keys::Scope;
 use tidegate_trust::records::{Order, PolicyRecord, RosterRoot};
 use tidegate_trust::signed::Unverified;
@@ -36,6 +36,8 @@ pub struct DraftRequest {
     pub policy: Digest,
     /// 32 fresh random bytes: nobody could know them when the release was signed.
     pub rank_seed: Digest,
+    /// How often devices check in that no rollout concerns: a place must be open for longer, or it lapses unheard of.
+    pub idle_check_in: Elapsed,
 }
 
 /// An order without signature.
@@ -61,7 +63,7 @@ pub fn draft(
     request: DraftRequest,
     eligible: &dyn Fn(&DeviceId, &Policy) -> bool,
 ) -> Result<Draft, Refusal> {
-    let DraftRequest { package, version, policy: policy_digest, rank_seed } = request;
+    let DraftRequest { package, version, policy: policy_digest, rank_seed, idle_check_in } = request;
     let release = state.release(&package, &version).ok_or_else(|| {
         Refusal::new(
             Why::Unknown,
@@ -74,6 +76,15 @@ pub fn draft(
     })?;
     may_start(state, &package, &version, &applied.policy)?;
     let policy = &applied.policy;
+    if policy.pace.take_within < idle_check_in.times(2) {
+        let detail = format!(
+            "policy field `pace.take_within` is {}: places would lapse before their devices hear of them, since idle ones check in \
+             every {idle_check_in}; at least {} would do, or a server that lets them check in more often",
+            policy.pace.take_within,
+            idle_check_in.times(2)
+        );
+        return Err(Refusal::new(Why::Conflict, "cannot_pass", detail));
+    }
     let absent: Vec<DeviceId> = state.devices().keys().filter(|device| !eligible(device, policy)).cloned().collect();
     let candidates = state.candidates(policy, |device| eligible(device, policy));
     let devices = candidates.len();

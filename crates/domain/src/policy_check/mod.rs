@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::{Envelope, OutsideEnvelope};
+use crate::envelope::{Envelope, LeftBound, OutsideEnvelope};
 use crate::evidence::{
     ControlRatio, FleetShape, ForecastWindow, HaltForecast, Share, Weights, clears, could_clear,
     smallest_delta_that_clears, threshold,
@@ -169,13 +169,6 @@ impl PolicyProblem {
     }
 }
 
-impl From<OutsideEnvelope> for PolicyProblem {
-    fn from(outside: OutsideEnvelope) -> PolicyProblem {
-        let OutsideEnvelope { field, found, envelope, allowed } = outside;
-        PolicyProblem::OutsideEnvelope { field: field.to_owned(), found, envelope: envelope.to_string(), allowed }
-    }
-}
-
 impl FleetEstimate {
     /// The fleet as its rosters would stand.
     pub fn of_rosters(
@@ -241,8 +234,13 @@ impl FleetEstimate {
 /// Says what a policy would do on a fleet, and what speaks against using it there.
 pub fn check(policy: &Policy, envelope: Option<&Envelope>, fleet: &FleetEstimate) -> PolicyCheck {
     let mut problems: Vec<PolicyProblem> = Vec::new();
-    if let Some(Err(outside)) = envelope.map(|envelope| envelope.admits(policy)) {
-        problems.push(outside.into());
+    if let Some(Err(OutsideEnvelope { envelope, left })) = envelope.map(|envelope| envelope.admits(policy)) {
+        problems.extend(left.into_iter().map(|LeftBound { field, found, allowed }| PolicyProblem::OutsideEnvelope {
+            field,
+            found,
+            envelope: envelope.to_string(),
+            allowed,
+        }));
     }
     let devices = fleet.total();
     if devices == 0 {
@@ -329,11 +327,15 @@ fn clearance(
     check.clears = Some(all_clear);
 }
 
-/// The fewest failures that fill some scope's first window, and never fewer than two.
+/// The fewest failures that fill some scope's first window. Places that a ring holds, but not its window, are filled by no fewer
+/// than two.
 fn failures_to_wedge(policy: &Policy, places: &BTreeMap<StratumName, Vec<u32>>) -> u32 {
+    let window = &policy.window;
+    let all = window.initial_all.min(window.share_of(places.values().flatten().copied().fold(0, u32::saturating_add)));
     let first = |rings: &Vec<u32>| rings.iter().copied().find(|size| *size > 0);
     let smallest = places.values().filter_map(first).min().unwrap_or(0);
-    policy.window.initial_stratum.min(policy.window.initial_value).min(policy.window.initial_all).min(smallest).max(2)
+    let narrowest = window.initial_stratum.min(window.initial_value).min(all);
+    narrowest.min(smallest.max(2))
 }
 
 /// Runs F2 with the control that the largest stratum leaves for its first block.

@@ -23,7 +23,7 @@ impl Opening {
         let strata: Vec<StratumName> = places.keys().cloned().collect();
         let scopes = Scopes::new(policy, &strata);
         let total: u32 = places.values().flatten().copied().fold(0, u32::saturating_add);
-        let share_max = ((policy.window.unproven_share_max * f64::from(total)).floor() as u32).max(1);
+        let share_max = policy.window.share_of(total);
         let mut opening = Opening { first_window: 0, windows: Vec::new() };
         let mut proven = vec![0_u32; scopes.iter().count()];
         for (index, ring) in policy.rings.iter().enumerate() {

@@ -194,7 +194,7 @@ impl Rollout {
     fn wedged(&self, scope: &Scope) -> Option<HaltReason> {
         let lab = self.is_lab(self.ring);
         let held = self.places_in_open_rings(scope, lab);
-        let places = scope.bound(self.policy.window.growth, lab).min(held).max(2);
+        let places = scope.bound(&self.policy.window, lab).min(held).max(2);
         let failed = scope.tally(lab).failed;
         (failed >= places).then(|| HaltReason::Wedged { scope: scope.name.clone(), failed, places })
     }
@@ -209,7 +209,7 @@ impl Rollout {
         let lab = self.is_lab(self.ring);
         let (failed, overdue) = (scope.lab.failed + scope.main.failed, scope.lab.overdue + scope.main.overdue);
         let unproven = scope.unproven();
-        let full = unproven >= scope.bound(self.policy.window.growth, lab);
+        let full = unproven >= scope.bound(&self.policy.window, lab);
         (failed, overdue, full && failed + overdue >= unproven)
     }
 
@@ -225,11 +225,19 @@ impl Rollout {
         if let Phase::Paused { by } = &self.phase {
             reasons.push(WaitReason::Paused { by: by.clone() });
         }
-        if let Some(why) = self.escalation(now) {
-            reasons.push(WaitReason::NeedsOperator { why });
+        self.add_ring_waits(now, &mut reasons);
+        // A ring that has come through after all needs nobody, however long it took.
+        let blocks = |why: &Escalation| *why != Escalation::Stalled || !reasons.is_empty();
+        if let Some(why) = self.escalation(now).filter(blocks) {
+            reasons.insert(0, WaitReason::NeedsOperator { why });
         }
+        reasons
+    }
+
+    /// What the open ring still lacks.
+    fn add_ring_waits(&self, now: WallTime, reasons: &mut Vec<WaitReason>) {
         let ring = usize::from(self.ring);
-        let (Some(rule), Some(tally)) = (self.policy.rings.get(ring), self.rings.get(ring)) else { return reasons };
+        let (Some(rule), Some(tally)) = (self.policy.rings.get(ring), self.rings.get(ring)) else { return };
         let (places, proven) =
             (tally.places.saturating_sub(tally.late), tally.proven.saturating_sub(tally.proven_late));
         let needed = (rule.proven_share_min() * f64::from(places)).ceil() as u32;
@@ -237,7 +245,7 @@ impl Rollout {
             reasons.push(WaitReason::Proofs { proven, needed });
         }
         if !rule.lab {
-            self.add_stratum_waits(rule.proven_share_min(), &mut reasons);
+            self.add_stratum_waits(rule.proven_share_min(), reasons);
         }
         if tally.places > 0 {
             let open_for =
@@ -251,7 +259,6 @@ impl Rollout {
         if ring + 1 == self.rings.len() && self.order_left > 0 {
             reasons.push(WaitReason::LastPlaces { left: self.order_left });
         }
-        reasons
     }
 
     /// In each stratum of the open ring, `proven_min_per_stratum` devices must be proven, or the ring's share of those that took it.

@@ -324,13 +324,7 @@ impl<'a> Opening<'a> {
 
     fn has_room(&self, index: usize, lab: bool) -> bool {
         let (Some(scope), Some(added)) = (self.rollout.scopes.get(index), self.added.get(index)) else { return false };
-        let window = &self.rollout.policy.window;
-        let mut bound = scope.bound(window.growth, lab);
-        if index == 0 {
-            let places: u32 = scope.places.iter().sum();
-            bound = bound.min(((window.unproven_share_max * f64::from(places)).floor() as u32).max(1));
-        }
-        scope.unproven().saturating_add(*added) < bound
+        scope.unproven().saturating_add(*added) < scope.bound(&self.rollout.policy.window, lab)
     }
 
     fn counts(&self) -> Vec<RowCount> {

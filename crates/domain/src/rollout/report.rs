@@ -73,7 +73,7 @@ impl StepReport {
         let windows = rollout.scopes.iter().map(|scope| WindowReport {
             scope: scope.name.clone(),
             unproven: scope.unproven(),
-            bound: scope.bound(rollout.policy.window.growth, lab),
+            bound: scope.bound(&rollout.policy.window, lab),
         });
         let rule = &rollout.policy.gate;
         let lab_share = if rollout.is_lab(0) { rule.lab_share } else { 0.0 };

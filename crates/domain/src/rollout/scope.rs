@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttributeName, StratumName};
-use crate::policy::{Policy, Strata};
+use crate::policy::{Policy, Strata, WindowRule};
 
 /// What a scope covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,10 +95,12 @@ impl Scope {
         self.lab.unproven().saturating_add(self.main.unproven())
     }
 
-    /// How many places may be unproven while a ring of this sort is open.
-    pub fn bound(&self, growth: u32, lab: bool) -> u32 {
+    /// How many places may be unproven while a ring of this sort is open: F8, and of all devices never more than the policy's share.
+    pub fn bound(&self, window: &WindowRule, lab: bool) -> u32 {
         let tally = self.tally(lab);
-        self.initial.saturating_add(growth.saturating_mul(tally.proven.saturating_sub(tally.proven_late)))
+        let proven = tally.proven.saturating_sub(tally.proven_late);
+        let bound = self.initial.saturating_add(window.growth.saturating_mul(proven));
+        if self.name == ScopeName::All { bound.min(window.share_of(self.places.iter().sum())) } else { bound }
     }
 
     /// Places that took the release and are not proven, in all rings: what the go path counts by itself.

@@ -90,7 +90,7 @@ impl Rollout {
         let lab = self.is_lab(place.ring);
         for index in self.scopes.of_stratum(usize::from(row.stratum)) {
             let Some(scope) = self.scopes.get(*index) else { continue };
-            let (taken_unproven, bound) = (scope.taken_unproven(), scope.bound(self.policy.window.growth, lab));
+            let (taken_unproven, bound) = (scope.taken_unproven(), scope.bound(&self.policy.window, lab));
             if taken_unproven >= bound {
                 return Err(GoRefusal::WindowFull { scope: scope.name.clone(), taken_unproven, bound });
             }

@@ -192,10 +192,11 @@ impl Fleet {
     }
 
     /// These devices check in but never ask to go: disk full, say.
-    pub(crate) fn keep_from_taking(&mut self, devices: Vec<DeviceId>) {
+    /// Whether these devices leave every offer alone from now on.
+    pub(crate) fn let_take_nothing(&mut self, devices: &[DeviceId], nothing: bool) {
         for device in devices {
-            let index = self.index[&device];
-            self.devices[index].takes_nothing = true;
+            let index = self.index[device];
+            self.devices[index].takes_nothing = nothing;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_domain::observation::{FailureReason, Observation};
-use tidegate_domain::policy::Policy;
+use tidegate_domain::policy::{Policy, WindowRule};
 use tidegate_domain::rollout::fact::{Escalation, Fact};
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::rollout::reason::{Verdict, WaitReason};
@@ -122,7 +122,7 @@ fn a_rollout_that_nobody_takes_calls_a_person_once() {
     let (policy, candidates) = plain("");
     let devices: Vec<_> = candidates.iter().map(|candidate| candidate.device.clone()).collect();
     let mut fleet = fleet(&policy, candidates, Nature::good(), 4);
-    fleet.keep_from_taking(devices);
+    fleet.let_take_nothing(&devices, true);
     fleet.run_for(Elapsed::from_s(600));
     assert_eq!(escalations(&fleet), [Escalation::Stalled], "{}", fleet.story());
     assert_eq!(fleet.calls, 1);
@@ -131,6 +131,31 @@ fn a_rollout_that_nobody_takes_calls_a_person_once() {
     fleet.apply(Fact::Resumed { by: "ada".parse().unwrap() });
     fleet.run_for(Elapsed::from_s(600));
     assert_eq!(fleet.calls, 2, "after a person has looked it may call again");
+}
+
+#[test]
+fn a_ring_that_comes_through_after_a_stall_passes_without_a_person() {
+    let (policy, candidates) = plain("");
+    let devices: Vec<_> = candidates.iter().map(|candidate| candidate.device.clone()).collect();
+    let mut fleet = fleet(&policy, candidates, Nature::good(), 8);
+    fleet.let_take_nothing(&devices, true);
+    fleet.run_for(Elapsed::from_s(600));
+    assert_eq!(escalations(&fleet), [Escalation::Stalled], "{}", fleet.story());
+    fleet.let_take_nothing(&devices, false);
+    fleet.run_until_over(Elapsed::from_s(1_200));
+    assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "{}", fleet.story());
+    assert!(fleet.proven() >= 54, "nine in ten are enough");
+}
+
+#[test]
+fn a_window_that_its_share_makes_narrow_halts_when_it_is_full_of_failures() {
+    let (mut policy, mut candidates) = plain("");
+    policy.window.unproven_share_max = 0.25;
+    candidates.truncate(7);
+    let mut fleet = fleet(&policy, candidates, Nature::crashing(1.0), 9);
+    fleet.run_until_over(Elapsed::from_s(60));
+    assert!(halted_for(&fleet, "window_exhausted"), "{}", fleet.story());
+    assert_eq!(fleet.harmed(), 1, "a quarter of seven is one");
 }
 
 #[test]
@@ -190,7 +215,7 @@ fn a_failure_after_the_proof_takes_nothing_from_the_window_and_counts_as_failed(
     fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 3_600_000 });
     let scope = fleet.rollout.scopes().all().unwrap();
     assert_eq!(scope.main, before.main);
-    assert_eq!(scope.bound(2, false), before.bound(2, false));
+    assert_eq!(scope.bound(&policy.window, false), before.bound(&policy.window, false));
     assert_eq!(fleet.rollout.rings().next().unwrap().1.failed, 1);
     assert!(fleet.rollout.taken().any(|(id, taken)| *id == device && taken.proven && taken.failed.is_some()));
 }
@@ -208,7 +233,9 @@ fn devices_enrolled_after_the_release_widen_no_window_and_stand_as_no_control() 
     assert_eq!(fleet.proven(), 90);
     let all = fleet.rollout.scopes().all().unwrap();
     assert_eq!((all.main.proven, all.main.proven_late), (90, 30));
-    assert_eq!(all.bound(2, false), 10 + 2 * 60);
+    // Growth 1, or the bound would be that of the share.
+    let window = WindowRule { growth: 1, ..policy.window };
+    assert_eq!(all.bound(&window, false), 10 + 60);
     let is_late = |place: &&tidegate_domain::rollout::place::PlaceState| place.device.as_str().starts_with("late");
     assert!(fleet.rollout.rows().iter().flat_map(|row| &row.places).filter(is_late).all(|place| !place.was_control));
 }

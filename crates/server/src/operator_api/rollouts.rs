@@ -40,7 +40,8 @@ pub(crate) async fn draft(
         let state = app.desk.state().await?;
         let at = now();
         let eligible = |device: &DeviceId, policy: &Policy| is_eligible(&app, &state, device, &package, policy, at);
-        let wanted = Wanted { package: package.clone(), version, policy, rank_seed };
+        let idle_check_in = app.idle_check_in;
+        let wanted = Wanted { package: package.clone(), version, policy, rank_seed, idle_check_in };
         make_draft(&state, at, wanted, &eligible)?
     };
     let order = Unverified::draft(&made.order).map_err(|e| Refused::internal(e.to_string()))?;
