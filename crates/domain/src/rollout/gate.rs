@@ -222,8 +222,8 @@ impl Rollout {
 
     fn wait_reasons(&self, now: WallTime) -> Vec<WaitReason> {
         let mut reasons = Vec::new();
-        if let Phase::Paused { by } = &self.phase {
-            reasons.push(WaitReason::Paused { by: by.clone() });
+        if let Phase::Paused { by, reason } = &self.phase {
+            reasons.push(WaitReason::Paused { by: by.clone(), reason: reason.clone() });
         }
         if let Some(why) = self.escalation(now) {
             reasons.push(WaitReason::NeedsOperator { why });

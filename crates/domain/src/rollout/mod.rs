@@ -41,6 +41,9 @@ pub enum Phase {
     Paused {
         /// Who.
         by: OperatorName,
+        /// In their words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// Stopped for good; no go is given.
     Halted {

@@ -89,6 +89,9 @@ pub enum WaitReason {
     Paused {
         /// Who.
         by: OperatorName,
+        /// In their words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
 }
 
@@ -199,7 +202,8 @@ impl fmt::Display for WaitReason {
                 Escalation::Stalled => f.write_str("needs a person: nothing opened for two proof times"),
                 Escalation::OnlySilent => f.write_str("needs a person: the window is full of silent devices"),
             },
-            WaitReason::Paused { by } => write!(f, "paused by {by}"),
+            WaitReason::Paused { by, reason } if reason.is_empty() => write!(f, "paused by {by}"),
+            WaitReason::Paused { by, reason } => write!(f, "paused by {by}: {reason}"),
         }
     }
 }

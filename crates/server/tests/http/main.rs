@@ -14,3 +14,4 @@ mod main_job;
 mod manners;
 mod played;
 mod rebuilding;
+mod signed_halt;
