@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
+use tidegate_control::command::PersonsHalt;
 use tidegate_server::drill::PARK_VARIABLE;
 use tidegate_wire::device::{CheckInAnswer, Offer};
 use ureq::http::Method;
@@ -136,6 +137,22 @@ fn a_halt_works_with_the_disk_full() {
     running.stop();
     assert_halted_in_the_log(&fleet, &viewer, staged);
     drop(disk);
+}
+
+#[test]
+fn no_go_is_given_once_a_halt_stands_beside_the_log() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let (viewer, staged) = opened(&mut fleet, &running);
+    let halt = PersonsHalt { by: "ada".parse().unwrap(), reason: "smoke".to_owned(), record: None };
+    // As it is between the halt file and the log; the log could still take whatever comes.
+    let app = running.server.as_ref().unwrap().app();
+    app.halts.halt(&"sensor-content.1".parse().unwrap(), halt).unwrap();
+    let reply = staged.player.post("/go", &staged.ask).unwrap();
+    assert_eq!((reply.status, reply.kind().as_str()), (409, "rollout_not_running"), "{reply:?}");
+    until("the halt is in the log", || (viewer.get(ROLLOUT)["report"]["phase"] == "halted").then_some(()));
+    running.stop();
+    assert!(!whole_log(&fleet.data()).iter().any(|entry| entry.content.kind == "take"), "nobody took it");
 }
 
 #[test]
