@@ -14,8 +14,9 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_wire::device::TrustBundle;
 use tidegate_wire::operator::{
-    DeviceView, DraftAnswer, DraftRequest, IncidentView, LoginRequest, OperatorRequest, OperatorView, PackageView,
-    PolicyRequest, PolicyView, ReasonRequest, RolloutView, StartRequest, StatusView, TokenAnswer,
+    DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, IncidentView, LoginRequest, OperatorRequest,
+    OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView, SignedHaltRequest, StartRequest,
+    StatusView, TokenAnswer,
 };
 use tidegate_wire::problem::Problem;
 use ureq::http::{Method, Request, Response, StatusCode, header};
@@ -204,6 +205,16 @@ impl Client {
     /// Halts a rollout.
     pub(crate) fn halt(&self, rollout: &RolloutId, reason: &ReasonRequest) -> Result<()> {
         self.tell(&format!("/rollouts/{rollout}/halt"), reason)
+    }
+
+    /// What a signed halt of a rollout must name. Needs no login.
+    pub(crate) fn halt_target(&self, rollout: &RolloutId) -> Result<HaltTarget> {
+        self.get(&format!("/halts/{rollout}"))
+    }
+
+    /// Halts by a signed record. Needs no login.
+    pub(crate) fn signed_halt(&self, request: &SignedHaltRequest) -> Result<HaltAnswer> {
+        self.ask(Method::POST, "/halts", Some(request))
     }
 
     /// The devices that a selector means; all without one.

@@ -33,6 +33,14 @@ impl Context {
         Ok(Client::new(server, Some(token), self.settings.ca_pem()?.as_deref())?)
     }
 
+    /// A client of the server that is set, for what needs no login.
+    ///
+    /// # Errors
+    /// When the server is not known or not usable.
+    pub(crate) fn client_without_login(&self) -> Result<Client> {
+        Ok(Client::new(self.settings.server()?, None, self.settings.ca_pem()?.as_deref())?)
+    }
+
     /// The digest of root 1.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ pub(crate) fn full(view: &RolloutView) -> String {
         ("rollout", format!("{} ({} {})", view.rollout, view.package, view.version)),
         ("release", view.release.to_string()),
         ("policy", format!("{}@{}", view.policy_name, view.policy)),
+        ("order", view.order.to_string()),
         ("started", instant(view.started_at_ms)),
         ("ended", instant_or_dash(view.ended_at_ms)),
         ("first window", view.first_window.to_string()),

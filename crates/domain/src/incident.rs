@@ -1,12 +1,11 @@
 //! An incident: what a halt leaves behind until every device that took the release is well again.
 //!
-//! It is a view of the halted rollout, computed anew from it at each look; only its opening, its reasons and the moment of its
+//! It is a view of the halted rollout, computed anew from it at each look, from its tallies; only its opening, its reasons and the moment of its
 //! restoration are its own. It never goes back from restored, and it changes nothing.
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DeviceId, IncidentId, PackageName, RolloutId, Version};
-use crate::rollout::place::Taken;
+use crate::ids::{IncidentId, PackageName, RolloutId, Version};
 use crate::rollout::reason::HaltReason;
 use crate::rollout::{Phase, Rollout};
 use crate::time::WallTime;
@@ -64,23 +63,6 @@ pub struct Restoration {
     pub needs_hands: u32,
 }
 
-/// One device that took the release, in the words of the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExposedDevice {
-    /// The device.
-    pub device: DeviceId,
-    /// When it took the release.
-    pub taken_at_ms: WallTime,
-    /// Failed, or fell silent.
-    pub harmed: bool,
-    /// Well now.
-    pub well: bool,
-    /// Back on its fallback.
-    pub returned: bool,
-    /// Somebody must come.
-    pub needs_hands: bool,
-}
-
 impl IncidentState {
     /// The stable word.
     pub fn word(&self) -> &'static str {
@@ -123,37 +105,19 @@ impl Incident {
         }
         before != (self.state, self.devices)
     }
-
-    /// Every device that took the release, in the order of the rosters.
-    pub fn exposed(rollout: &Rollout) -> impl Iterator<Item = ExposedDevice> + '_ {
-        rollout.taken().map(|(device, taken)| ExposedDevice {
-            device: device.clone(),
-            taken_at_ms: taken.at_ms,
-            harmed: is_harmed(taken),
-            well: taken.well,
-            returned: taken.returned,
-            needs_hands: taken.needs_hands,
-        })
-    }
 }
 
 impl Restoration {
-    /// Counts the devices of a rollout.
+    /// The devices of a rollout, from its tallies: whatever was counted there is not counted again. O(rings).
     pub fn of(rollout: &Rollout) -> Restoration {
-        let mut counts = Restoration::default();
-        for (_, taken) in rollout.taken() {
-            counts.exposed += 1;
-            counts.harmed += u32::from(is_harmed(taken));
-            counts.restored += u32::from(taken.well);
-            counts.back_without_hands += u32::from(taken.returned && !taken.needs_hands);
-            counts.needs_hands += u32::from(taken.needs_hands);
-        }
-        counts
+        rollout.rings().fold(Restoration::default(), |sum, (_, ring)| Restoration {
+            exposed: sum.exposed + ring.taken,
+            harmed: sum.harmed + ring.failed + ring.silent,
+            restored: sum.restored + ring.well,
+            back_without_hands: sum.back_without_hands + ring.back,
+            needs_hands: sum.needs_hands + ring.needs_hands,
+        })
     }
-}
-
-fn is_harmed(taken: &Taken) -> bool {
-    taken.failed.is_some() || taken.overdue
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use object_store::ObjectStore;
-use tidegate_control::command::{Command, Draft};
+use tidegate_control::command::{Command, Draft, PersonsHalt};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{OperatorName, RolloutId};
+use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_wire::device::TrustBundle;
 
@@ -96,8 +96,8 @@ impl App {
     ///
     /// # Errors
     /// Before the server has a fleet.
-    pub async fn trust_bundle(&self) -> Result<TrustBundle, Refused> {
-        let state = self.desk.state().await?;
+    pub fn trust_bundle(&self) -> Result<TrustBundle, Refused> {
+        let state = self.desk.state()?;
         let (Some((key_list, _)), Some((envelope, _, _))) = (state.key_list(), state.envelope()) else {
             return Err(Refused::unavailable("no_fleet", "this server has no fleet yet"));
         };
@@ -128,10 +128,10 @@ impl App {
     ///
     /// # Errors
     /// When neither halt file nor log can be written; the halt then stands in this process only.
-    pub async fn halt(&self, rollout: &RolloutId, by: OperatorName, reason: String) -> anyhow::Result<bool> {
-        let in_file = self.halts.halt(rollout, by.clone(), &reason);
-        let command = Command::Halt { rollout: rollout.clone(), by, reason };
+    pub async fn halt(&self, rollout: &RolloutId, halt: PersonsHalt) -> anyhow::Result<bool> {
+        let in_file = self.halts.halt(rollout, halt.clone());
         let patience = HALT_PATIENCE.min(Duration::from_millis(self.request_timeout.as_ms() / 2));
+        let command = Command::Halt { rollout: rollout.clone(), halt };
         let in_log = tokio::time::timeout(patience, self.desk.ask(command)).await;
         match in_log {
             Ok(Ok(_)) => {
@@ -145,8 +145,7 @@ impl App {
     /// Brings halts that stand only in the halt file into the log. Called again and again.
     pub async fn settle_halts(&self) {
         for (rollout, halt) in self.halts.pending() {
-            let command = Command::Halt { rollout: rollout.clone(), by: halt.by, reason: halt.reason };
-            match self.desk.ask(command).await {
+            match self.desk.ask(Command::Halt { rollout: rollout.clone(), halt }).await {
                 Ok(_) => self.halts.settled(&rollout),
                 // A rollout that the log does not know, or that is over, has nothing left to halt.
                 Err(refusal) if refusal.kind == "unknown_rollout" => self.halts.settled(&rollout),

@@ -1,23 +1,23 @@
 //! The thread that runs the conduct loop: it alone changes the state, and it alone writes.
 //!
-//! It holds the state's lock from the moment a turn is staged until it is durable, so nobody ever reads what was not recorded.
-//! Waiting for that lock never blocks a thread that serves requests: a conduct loop that is stuck must not be in a halt's way.
+//! It works on a state of its own, which runs ahead of what is recorded while a turn is under way. Everybody else reads a second one,
+//! to which entries are added only when they are durable. So nobody ever reads what was not recorded, and nobody waits for a disk:
+//! a conduct loop that is stuck is in nobody's way.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::time::Duration;
 
 use tidegate_control::command::{Answer, Command, OnlineSigner, Refusal, Why};
 use tidegate_control::conduct::{Conductor, Next, Ticket};
-use tidegate_control::contract::{Reply, Request, StoreError};
+use tidegate_control::contract::{Entry, NewEntry, Reply, Request, StoreError};
 use tidegate_control::presence::Presence;
 use tidegate_control::state::{Operator, State};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::OperatorName;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_store::SqliteStore;
-use tokio::sync::{RwLockReadGuard, oneshot};
+use tokio::sync::oneshot;
 
 use crate::clock::now;
 use crate::drill;
@@ -30,24 +30,20 @@ type Waiting = (Command, oneshot::Sender<Result<Answer, Refusal>>);
 /// Where commands are handed in and the state is read.
 #[derive(Clone)]
 pub struct Desk {
-    state: Arc<tokio::sync::RwLock<State>>,
+    recorded: Arc<RwLock<State>>,
     queue: mpsc::SyncSender<Waiting>,
     standing: Arc<Standing>,
-    operators: Operators,
 }
 
-/// What can be read of the conduct loop while it holds the state.
+/// What can be read of the conduct loop.
 #[derive(Debug, Default)]
 struct Standing {
     /// May write.
     ready: AtomicBool,
-    /// The state is all that is recorded. Changes only under the state's write lock.
+    /// The recorded state was read once, whole. Set under its write lock.
     loaded: AtomicBool,
     turns: AtomicU64,
 }
-
-/// A copy of the operators that can be read while the state is locked, so that a halt needs nothing of the conduct loop.
-type Operators = Arc<RwLock<BTreeMap<OperatorName, Operator>>>;
 
 /// What the conduct loop needs from its server.
 pub(crate) struct Surroundings {
@@ -69,20 +65,19 @@ impl Desk {
         runtime: tokio::runtime::Handle,
         surroundings: Surroundings,
     ) -> std::io::Result<(Desk, std::thread::JoinHandle<anyhow::Result<()>>)> {
-        let state = Arc::new(tokio::sync::RwLock::new(State::default()));
+        let recorded = Arc::new(RwLock::new(State::default()));
         let (queue, commands) = mpsc::sync_channel(QUEUE_MAX);
         let standing = Arc::new(Standing::default());
-        let operators = Operators::default();
-        let desk = Desk { state: state.clone(), queue, standing: standing.clone(), operators: operators.clone() };
+        let desk = Desk { recorded: recorded.clone(), queue, standing: standing.clone() };
         let conductor = Conductor::new(surroundings.holder.clone(), surroundings.step_every);
         let mut shell = Shell {
             runtime,
             surroundings,
             conductor,
-            state,
+            ahead: State::default(),
+            recorded,
             commands,
             standing,
-            operators,
             waiting: Vec::new(),
             tickets: 0,
         };
@@ -101,28 +96,22 @@ impl Desk {
         wait.await.map_err(|_| gone())?
     }
 
-    /// The state, as recorded. Waits for the turn that is under way to be durable.
+    /// The state, as recorded. Held for as long as it is read, and never across a wait.
     ///
     /// # Errors
     /// While the server is still reading what is recorded.
-    pub async fn state(&self) -> Result<RwLockReadGuard<'_, State>, Refusal> {
-        let state = self.state.read().await;
+    pub fn state(&self) -> Result<RwLockReadGuard<'_, State>, Refusal> {
+        let state = self.recorded.read().unwrap_or_else(PoisonError::into_inner);
         if self.standing.loaded.load(Ordering::Acquire) {
             return Ok(state);
         }
         Err(Refusal::new(Why::Unavailable, "not_ready", "the server is reading what is recorded: try again soon"))
     }
 
-    /// The state, where it can be read at once and is complete. For whoever may not wait.
-    pub fn state_now(&self) -> Option<RwLockReadGuard<'_, State>> {
-        let state = self.state.try_read().ok()?;
-        self.standing.loaded.load(Ordering::Acquire).then_some(state)
-    }
-
-    /// Who holds a bearer token, by the token's hash. Does not wait for the conduct loop.
+    /// Who holds a bearer token, by the token's hash.
     pub fn operator_of(&self, token: &Digest) -> Option<(OperatorName, Operator)> {
-        let operators = self.operators.read().unwrap_or_else(PoisonError::into_inner);
-        operators.iter().find(|(_, who)| same(&who.token, token)).map(|(name, who)| (name.clone(), who.clone()))
+        let state = self.recorded.read().unwrap_or_else(PoisonError::into_inner);
+        state.operators().iter().find(|(_, who)| same(&who.token, token)).map(|(name, who)| (name.clone(), who.clone()))
     }
 
     /// Whether this server holds the lease and knows everything that is recorded.
@@ -145,10 +134,12 @@ struct Shell {
     runtime: tokio::runtime::Handle,
     surroundings: Surroundings,
     conductor: Conductor,
-    state: Arc<tokio::sync::RwLock<State>>,
+    /// What the conductor works on.
+    ahead: State,
+    /// What everybody else reads.
+    recorded: Arc<RwLock<State>>,
     commands: mpsc::Receiver<Waiting>,
     standing: Arc<Standing>,
-    operators: Operators,
     waiting: Vec<(Ticket, oneshot::Sender<Result<Answer, Refusal>>)>,
     tickets: Ticket,
 }
@@ -170,23 +161,20 @@ impl Shell {
 
     /// Works until there is nothing to do but rest; says until when.
     fn one_turn(&mut self) -> anyhow::Result<WallTime> {
-        let state = self.state.clone();
         loop {
-            let mut state = state.blocking_write();
-            let keys = self.surroundings.keys.clone();
-            let presence = self.surroundings.presence.clone();
-            let next = self.conductor.next(&mut state, keys.as_ref(), presence.as_ref(), now());
+            let (keys, presence) = (self.surroundings.keys.clone(), self.surroundings.presence.clone());
+            let next = self.conductor.next(&mut self.ahead, keys.as_ref(), presence.as_ref(), now());
             self.tell_standing();
             match next {
                 Next::Ask(request) => {
+                    let appended = entries_of(&request);
                     let reply = self.ask_store(request);
-                    let told = self.conductor.told(&mut state, now(), reply);
+                    let told = self.conductor.told(&mut self.ahead, now(), reply);
                     self.tell_standing();
                     told?;
-                    self.publish_operators(&state);
+                    self.show(&appended)?;
                 }
                 Next::Answer(answers) => {
-                    drop(state);
                     drill::reach(drill::Point::BeforeAnswer);
                     answers.into_iter().for_each(|(ticket, answer)| self.answer(ticket, answer));
                 }
@@ -206,24 +194,33 @@ impl Shell {
         reply
     }
 
-    /// Called with the state's write lock held.
     fn tell_standing(&self) {
-        self.standing.loaded.store(self.conductor.is_loaded(), Ordering::Release);
         self.standing.ready.store(self.conductor.is_ready(), Ordering::Release);
     }
 
-    /// Called when everything in the state is recorded.
-    fn publish_operators(&self, state: &State) {
-        // Not while the state is being loaded: a halt must not be locked out by a store that is slow to come back.
+    /// Brings the state that is read up to what is recorded. What was appended is added to it; what was read back, in the place of
+    /// a state that was thrown away or behind what another server wrote, is copied.
+    fn show(&self, appended: &[Entry]) -> anyhow::Result<()> {
+        // Where it is not whole, the state ahead was thrown away: what is read stays what was recorded before.
         if !self.conductor.is_loaded() {
-            return;
+            return Ok(());
         }
-        let known = self.operators.read().unwrap_or_else(PoisonError::into_inner);
-        if *known == *state.operators() {
-            return;
+        let read = || self.recorded.read().unwrap_or_else(PoisonError::into_inner);
+        let write = || self.recorded.write().unwrap_or_else(PoisonError::into_inner);
+        let last = read().last();
+        if appended.first().is_some_and(|first| first.seq == last.plus(1)) {
+            let mut recorded = write();
+            for entry in appended {
+                recorded.apply(entry)?;
+            }
+        } else if last != self.ahead.last() || !self.standing.loaded.load(Ordering::Acquire) {
+            let copy = self.ahead.clone();
+            let mut recorded = write();
+            let old = std::mem::replace(&mut *recorded, copy);
+            self.standing.loaded.store(true, Ordering::Release);
+            drop((recorded, old));
         }
-        drop(known);
-        self.operators.write().unwrap_or_else(PoisonError::into_inner).clone_from(state.operators());
+        Ok(())
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Result<Answer, Refusal>) {
@@ -260,4 +257,11 @@ impl Shell {
         self.waiting.push((self.tickets, asker));
         self.conductor.submit(self.tickets, command);
     }
+}
+
+/// What an append adds, with its numbers.
+fn entries_of(request: &Request) -> Vec<Entry> {
+    let Request::Append { expected, entries, .. } = request else { return Vec::new() };
+    let numbered = |(after, content): (u64, &NewEntry)| Entry { seq: expected.plus(after), content: content.clone() };
+    (1..).zip(entries).map(numbered).collect()
 }

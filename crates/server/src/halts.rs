@@ -11,26 +11,18 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use tidegate_domain::ids::{OperatorName, RolloutId};
+use tidegate_control::command::PersonsHalt;
+use tidegate_domain::ids::RolloutId;
 
 use crate::drill;
 
 const SLOT_BYTES: usize = 1_024;
 const SLOTS: usize = 256;
 
-/// A halt that may not be in the log yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingHalt {
-    /// Who.
-    pub by: OperatorName,
-    /// In their words; cut so that it fits its slot.
-    pub reason: String,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Slot {
     rollout: RolloutId,
-    halt: PendingHalt,
+    halt: PersonsHalt,
 }
 
 /// The rollouts that are halted whatever the log says.
@@ -43,7 +35,7 @@ pub struct Halts {
 struct Inner {
     file: File,
     slots: Vec<Option<RolloutId>>,
-    pending: BTreeMap<RolloutId, PendingHalt>,
+    pending: BTreeMap<RolloutId, PersonsHalt>,
 }
 
 impl Halts {
@@ -79,16 +71,14 @@ impl Halts {
     ///
     /// # Errors
     /// When the slot cannot be written or all are taken by halts that never reached the log. The halt stands in memory even then.
-    pub fn halt(&self, rollout: &RolloutId, by: OperatorName, reason: &str) -> anyhow::Result<()> {
+    pub fn halt(&self, rollout: &RolloutId, halt: PersonsHalt) -> anyhow::Result<()> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.slots.iter().flatten().any(|known| known == rollout) {
             return Ok(());
         }
-        let halt = PendingHalt { by, reason: reason.chars().take(150).collect() };
         inner.pending.insert(rollout.clone(), halt.clone());
         let free = inner.slots.iter().position(Option::is_none).context("the halt file is full")?;
-        let mut bytes = serde_json::to_vec(&Slot { rollout: rollout.clone(), halt })?;
-        bytes.resize(SLOT_BYTES, b' ');
+        let bytes = slot_bytes(Slot { rollout: rollout.clone(), halt })?;
         inner.write_slot(free, &bytes)?;
         if let Some(slot) = inner.slots.get_mut(free) {
             *slot = Some(rollout.clone());
@@ -103,7 +93,7 @@ impl Halts {
     }
 
     /// The halts that may not be in the log yet.
-    pub fn pending(&self) -> BTreeMap<RolloutId, PendingHalt> {
+    pub fn pending(&self) -> BTreeMap<RolloutId, PersonsHalt> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).pending.clone()
     }
 
@@ -124,6 +114,22 @@ impl Halts {
     }
 }
 
+/// A halt as it fits into its slot: with the signed record where there is room for it, with as much of the reason as there is room for.
+fn slot_bytes(mut slot: Slot) -> anyhow::Result<Vec<u8>> {
+    loop {
+        let mut bytes = serde_json::to_vec(&slot)?;
+        if bytes.len() <= SLOT_BYTES {
+            bytes.resize(SLOT_BYTES, b' ');
+            return Ok(bytes);
+        }
+        let chars = slot.halt.reason.chars().count();
+        anyhow::ensure!(slot.halt.record.is_some() || chars > 0, "the halt does not fit into its slot");
+        if slot.halt.record.take().is_none() {
+            slot.halt.reason = slot.halt.reason.chars().take(chars / 2).collect();
+        }
+    }
+}
+
 impl Inner {
     fn write_slot(&mut self, slot: usize, bytes: &[u8]) -> anyhow::Result<()> {
         self.file.seek(SeekFrom::Start((slot * SLOT_BYTES) as u64))?;
@@ -137,14 +143,30 @@ impl Inner {
 mod tests {
     use super::*;
 
+    fn by(name: &str, reason: &str) -> PersonsHalt {
+        PersonsHalt { by: name.parse().unwrap(), reason: reason.to_owned(), record: None }
+    }
+
+    #[test]
+    fn a_halt_with_the_longest_reason_still_fits_its_slot() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("halts");
+        let rollout: RolloutId = "sensor-content.1".parse().unwrap();
+        let halts = Halts::open(&path).unwrap();
+        halts.halt(&rollout, by("ann", &"\u{1}".repeat(500))).unwrap();
+        drop(halts);
+        let pending = Halts::open(&path).unwrap().pending();
+        assert!(pending[&rollout].reason.starts_with('\u{1}'), "it was read back, shortened");
+    }
+
     #[test]
     fn a_halt_survives_a_restart_until_it_is_settled() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("halts");
         let rollout: RolloutId = "sensor-content.1".parse().unwrap();
         let halts = Halts::open(&path).unwrap();
-        halts.halt(&rollout, "ann".parse().unwrap(), "looks bad").unwrap();
-        halts.halt(&rollout, "bob".parse().unwrap(), "again").unwrap();
+        halts.halt(&rollout, by("ann", "looks bad")).unwrap();
+        halts.halt(&rollout, by("bob", "again")).unwrap();
         drop(halts);
         let halts = Halts::open(&path).unwrap();
         assert!(halts.holds(&rollout));

@@ -54,8 +54,10 @@ impl std::fmt::Debug for AnswerKey {
     }
 }
 
+/// Lower-case digits, without a formatter: this runs for every answer to a device.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, PolicyName, RingName, RolloutId, Version};
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::time::WallTime;
-use tidegate_trust::records::{Order, PolicyRecord};
+use tidegate_trust::records::{Halt, Order, PolicyRecord};
 use tidegate_trust::signed::Unverified;
 
 /// What an operator may do. Each role may do what the ones before it may.
@@ -203,6 +203,31 @@ pub struct ReasonRequest {
     pub reason: String,
 }
 
+/// What a signed halt must name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HaltTarget {
+    /// The rollout.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub rollout: RolloutId,
+    /// The fleet.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub fleet: Digest,
+    /// The order that started the rollout.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub order: Digest,
+}
+
+/// Halts a rollout without a login: the signature is the authority.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SignedHaltRequest {
+    /// The halt, signed by a key of scope `halt`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub halt: Unverified<Halt>,
+}
+
 /// A rollout is halted: no device gets a go for it any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -236,6 +261,9 @@ pub struct RolloutView {
     /// The policy's name.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub policy_name: PolicyName,
+    /// The order: digest of its body.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub order: Digest,
     /// When the order was accepted.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub started_at_ms: WallTime,

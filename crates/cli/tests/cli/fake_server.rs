@@ -36,6 +36,7 @@ struct State {
     rollout_views: Vec<Value>,
     /// Changes an order's draft before it goes out.
     draft_change: Option<(String, Value)>,
+    /// Signed orders and halts, as they came.
     started: Vec<Value>,
 }
 
@@ -153,6 +154,17 @@ impl State {
                 serde_json::from_slice::<Value>(&request.body).is_ok_and(|body| body["code"] == FakeServer::CODE);
             let token = json!({"operator": "admin", "role": "admin", "token": FakeServer::TOKEN});
             return if right { ok(&token) } else { missing("such code") };
+        }
+        match (request.method.as_str(), parts.as_slice()) {
+            ("GET", ["halts", rollout]) => {
+                return ok(&json!({"rollout": rollout, "fleet": self.fleet(), "order": Digest::of(b"o")}));
+            }
+            ("POST", ["halts"]) => {
+                assert_eq!(request.token, "", "a signed halt needs no login");
+                self.started.push(serde_json::from_slice(&request.body).unwrap());
+                return ok(&json!({"rollout": "content.1", "recorded": true}));
+            }
+            _ => {}
         }
         if request.token != FakeServer::TOKEN {
             return problem(401, "unauthorised", "unauthorised: this token is not known");

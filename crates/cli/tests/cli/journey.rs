@@ -4,6 +4,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 use tidegate_domain::digest::Digest;
+use tidegate_domain::time::Elapsed;
+use tidegate_trust::keys::Scope;
+use tidegate_trust::records::{Halt, KeyList};
+use tidegate_trust::signed::Unverified;
 
 use crate::fake_server::FakeServer;
 use crate::{Home, mode, text};
@@ -167,6 +171,34 @@ fn a_watched_rollout_ends_with_its_own_exit_code() {
 }
 
 #[test]
+fn a_halt_key_halts_without_a_login() {
+    let home = Home::new();
+    let fleet = home.init(&[]);
+    let server = FakeServer::start(&home.path("fleet/server"));
+    let home = home.with("TIDEGATE_KEY_DIR", "fleet/offline").with("TIDEGATE_FLEET", &fleet);
+    let halt = ["rollout", "halt", "content.1", "--reason", "wrong build", "--key", "halt"];
+    let url = server.url();
+    let sent = [&halt[..], &["--server", &url]].concat();
+    assert_eq!(home.json(&sent), json!({"rollout": "content.1", "recorded": true}));
+    let record = server.started()[0]["halt"].clone();
+    assert_eq!(record["body"]["order"], json!(Digest::of(b"o")));
+    assert_eq!((&record["body"]["fleet"], &record["body"]["reasons"]), (&json!(fleet), &json!(["wrong build"])));
+    let list: Unverified<KeyList> =
+        serde_json::from_slice(&fs::read(home.path("fleet/server/fleet/key-list.json")).unwrap()).unwrap();
+    let (list, record) = (list.danger_unchecked_body().unwrap(), serde_json::from_value::<Unverified<Halt>>(record));
+    list.verify(record.unwrap(), &[Scope::Halt], list.issued_at_ms.after(Elapsed::from_s(60))).unwrap();
+
+    // With the server out of reach: into a file, by the order's digest.
+    let order = Digest::of(b"o").to_string();
+    let away = [&halt[..], &["--order", &order, "--out", "halt.json"]].concat();
+    home.json(&away);
+    let kept: Value = serde_json::from_slice(&fs::read(home.path("halt.json")).unwrap()).unwrap();
+    assert_eq!(kept["halt"]["body"]["order"], json!(order));
+    assert!(home.refusal(&away, 1).contains("not overwritten"));
+    assert!(home.refusal(&[&sent[..], &["--fleet-digest", &order]].concat(), 1).contains("nothing was signed"));
+}
+
+#[test]
 fn lists_are_tables_for_people_and_json_for_programs() {
     let (home, _server, _) = fleet();
     for args in
@@ -181,7 +213,7 @@ fn lists_are_tables_for_people_and_json_for_programs() {
 fn rollout(phase: &str, proven: u32) -> Value {
     json!({
         "rollout": "content.1", "package": "content", "version": "1.0.0", "release": Digest::of(b"r"),
-        "policy": Digest::of(b"p"), "policy_name": "default", "started_at_ms": 1, "first_take_at_ms": null,
+        "policy": Digest::of(b"p"), "policy_name": "default", "order": Digest::of(b"o"), "started_at_ms": 1, "first_take_at_ms": null,
         "ended_at_ms": null, "first_window": 3, "permit_step": 1, "p4": "not in force", "reasons": ["soaking"],
         "report": {
             "rollout": "content.1", "at_ms": 1, "phase": phase, "ring": "all", "verdict": {"verdict": "pass"},

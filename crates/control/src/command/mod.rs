@@ -7,11 +7,13 @@ mod people;
 mod planning;
 mod publishing;
 mod rollouts;
+mod stopping;
 mod testimony;
 
 pub use planning::plan_step;
 pub use publishing::{Delegation, SNAPSHOT_LIFE, TIMESTAMP_LIFE, delegations, unpublished};
 pub use rollouts::{Draft, DraftRequest, draft};
+pub use stopping::{PersonsHalt, accept_halt};
 
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId};
@@ -88,6 +90,8 @@ pub enum Command {
         rollout: RolloutId,
         /// Who.
         by: OperatorName,
+        /// In their words.
+        reason: String,
     },
     /// Lets a paused rollout go on.
     Resume {
@@ -95,15 +99,15 @@ pub enum Command {
         rollout: RolloutId,
         /// Who.
         by: OperatorName,
+        /// In their words.
+        reason: String,
     },
     /// Stops a rollout for good.
     Halt {
         /// The rollout.
         rollout: RolloutId,
-        /// Who.
-        by: OperatorName,
-        /// In their words.
-        reason: String,
+        /// Who says so, and why.
+        halt: PersonsHalt,
     },
     /// A device joins. `bearer` is the hash of the token that it will be given.
     Enrol {
@@ -246,9 +250,9 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         Command::RemoveOperator(operator) => people::remove_operator(state, now, operator),
         Command::ApplyPolicy(record) => rollouts::apply_policy(state, now, record),
         Command::Start { order, draft } => rollouts::start(state, now, *order, *draft),
-        Command::Pause { rollout, by } => rollouts::pause(state, now, &rollout, by),
-        Command::Resume { rollout, by } => rollouts::resume(state, now, &rollout, by),
-        Command::Halt { rollout, by, reason } => rollouts::halt(state, keys, now, &rollout, by, reason),
+        Command::Pause { rollout, by, reason } => stopping::pause(state, now, &rollout, by, &reason),
+        Command::Resume { rollout, by, reason } => stopping::resume(state, now, &rollout, by, &reason),
+        Command::Halt { rollout, halt } => stopping::halt(state, keys, now, &rollout, halt),
         Command::Enrol { request, bearer } => enrolment::enrol(state, now, *request, bearer),
         Command::Take { device, request } => testimony::take(state, now, &device, request),
         Command::Hear { device, reports } => testimony::hear(state, now, &device, &reports),

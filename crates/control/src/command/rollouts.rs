@@ -1,16 +1,14 @@
-//! Policies and orders: what a person signs, and how a rollout is stopped and let go on.
+//! Policies and orders: what a person signs.
 
 use std::collections::BTreeMap;
 
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId, StratumName, Version};
+use tidegate_domain::ids::{DeviceId, PackageName, RolloutId, StratumName, Version};
 use tidegate_domain::policy::Policy;
 use tidegate_domain::policy_check::{self, FleetEstimate};
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::fact::Fact;
-use tidegate_domain::rollout::gate::HaltReason;
 use tidegate_domain::rollout::planner::{Moment, plan};
-use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::rollout::{Phase, Rollout};
 use tidegate_domain::roster::{Place, merkle, rosters};
 use tidegate_domain::time::{Elapsed, WallTime};
@@ -18,12 +16,10 @@ use tidegate_trust::keys::Scope;
 use tidegate_trust::records::{Order, PolicyRecord, RosterRoot};
 use tidegate_trust::signed::Unverified;
 
-use super::planning::{sign_halt, unproven_elsewhere, unproven_everywhere_max};
-use super::{Answer, OnlineSigner, Refusal, Staged, Why, done, fleet_of, keys_of, not_signed, nothing};
+use super::planning::{unproven_elsewhere, unproven_everywhere_max};
+use super::{Answer, Refusal, Staged, Why, done, fleet_of, keys_of, not_signed, nothing};
 use crate::decision::Decision;
 use crate::state::{Course, Release, State, identity_of};
-
-const REASON_CHARS_MAX: usize = 500;
 
 /// What a draft is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,66 +246,4 @@ pub(super) fn start(state: &State, now: WallTime, order: Unverified<Order>, draf
     let id = body.rollout.clone();
     let (_, order) = verified.into_parts();
     done(now, vec![Decision::Started { order, absent: draft.absent }], Answer::Started(id))
-}
-
-pub(super) fn pause(state: &State, now: WallTime, id: &RolloutId, by: OperatorName) -> Result<Staged, Refusal> {
-    let rollout = &course(state, id)?.rollout;
-    match rollout.phase() {
-        Phase::Paused { .. } => nothing(Answer::Done),
-        Phase::Running => step(rollout, now, Fact::Paused { by }, Vec::new()),
-        over @ (Phase::Halted { .. } | Phase::Completed { .. }) => Err(is_over(id, over)),
-    }
-}
-
-pub(super) fn resume(state: &State, now: WallTime, id: &RolloutId, by: OperatorName) -> Result<Staged, Refusal> {
-    let rollout = &course(state, id)?.rollout;
-    match rollout.phase() {
-        // Resuming a running one tells the watchdog that a person has looked.
-        Phase::Running | Phase::Paused { .. } => step(rollout, now, Fact::Resumed { by }, Vec::new()),
-        over @ (Phase::Halted { .. } | Phase::Completed { .. }) => Err(is_over(id, over)),
-    }
-}
-
-pub(super) fn halt(
-    state: &State,
-    keys: &dyn OnlineSigner,
-    now: WallTime,
-    id: &RolloutId,
-    by: OperatorName,
-    reason: String,
-) -> Result<Staged, Refusal> {
-    let course = course(state, id)?;
-    if matches!(course.rollout.phase(), Phase::Halted { .. }) {
-        return nothing(Answer::Done);
-    }
-    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-    let reasons = vec![HaltReason::ByPerson { by, reason }];
-    let record = sign_halt(state, keys, now, course, &reasons)?;
-    step(&course.rollout, now, Fact::Halted { reasons }, vec![record])
-}
-
-fn course<'a>(state: &'a State, id: &RolloutId) -> Result<&'a Course, Refusal> {
-    let unknown = || Refusal::new(Why::Unknown, "unknown_rollout", format!("there is no rollout {id}"));
-    state.rollouts().get(id).ok_or_else(unknown)
-}
-
-fn is_over(id: &RolloutId, phase: &Phase) -> Refusal {
-    Refusal::new(Why::Conflict, "rollout_over", format!("rollout {id} is {}: publish a new release", phase.word()))
-}
-
-fn step(
-    rollout: &Rollout,
-    now: WallTime,
-    fact: Fact,
-    records: Vec<crate::decision::GateRecord>,
-) -> Result<Staged, Refusal> {
-    let mut after = rollout.clone();
-    after.apply(&fact, now);
-    let decision = Decision::Step {
-        rollout: rollout.identity().rollout.clone(),
-        facts: vec![fact],
-        records,
-        report: Box::new(StepReport::of(&after, now)),
-    };
-    done(now, vec![decision], Answer::Done)
 }

@@ -1,6 +1,7 @@
 //! Rollouts with the records that were signed for them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
@@ -9,7 +10,8 @@ use tidegate_domain::incident::Incident;
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::{Identity, Rollout};
-use tidegate_domain::roster::{Candidate, rosters};
+use tidegate_domain::roster::merkle::Tree;
+use tidegate_domain::roster::{Candidate, Place, ProvenPlace, leaf, rosters};
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Addendum, FleetProven, Halt, Order, Permit};
 use tidegate_trust::signed::Unverified;
@@ -38,6 +40,9 @@ pub struct Course {
     pub first_take_at_ms: Option<WallTime>,
     /// Places that were open before any proof.
     pub first_window: u32,
+    /// The Merkle trees over the rows' places, made anew when a state is read back. Copies of a state share them.
+    #[serde(skip)]
+    trees: Vec<Arc<Tree>>,
 }
 
 impl State {
@@ -54,7 +59,7 @@ impl State {
         let published_at = release.published_at_ms;
         let rollout = Rollout::start(identity, policy, rosters, |device| self.enrolled_before(device, published_at));
         self.by_order.insert(order.digest(), body.rollout.clone());
-        let course = Course {
+        let mut course = Course {
             rollout,
             order,
             order_body: body.clone(),
@@ -64,7 +69,9 @@ impl State {
             fleet_proven: None,
             first_take_at_ms: None,
             first_window: 0,
+            trees: Vec::new(),
         };
+        course.grow_trees();
         self.rollouts.insert(body.rollout, course);
         Ok(())
     }
@@ -105,12 +112,15 @@ impl State {
         for fact in facts {
             course.rollout.apply(fact, at);
         }
+        course.grow_trees();
         let all = course.rollout.scopes().all();
         if all.is_some_and(|scope| scope.lab.proven + scope.main.proven == 0) {
             course.first_window = all.map_or(0, |scope| scope.lab.opened + scope.main.opened);
         }
         if let Some(incident) = Incident::open(&course.rollout, at) {
-            self.incidents.entry(IncidentId::of(id)).or_insert(incident);
+            // A band that ends after the halt can still make a device silent.
+            let opened = self.incidents.entry(IncidentId::of(id)).or_insert(incident);
+            opened.observe(&course.rollout, at);
             let (package, release) = (course.order_body.package.clone(), course.order_body.release);
             self.mark_halted(&package, &release, id);
         }
@@ -126,6 +136,32 @@ impl Course {
     /// The addendum of a number.
     pub fn addendum(&self, number: u32) -> Option<&Unverified<Addendum>> {
         self.addenda.get((number as usize).checked_sub(1)?)
+    }
+
+    /// Where a device stands, with the proof that the root of its roster commits to it. O(log n).
+    pub fn proven_place(&self, device: &DeviceId) -> Option<ProvenPlace> {
+        let (at, row, place) = self.rollout.place_of(device)?;
+        let stratum = self.rollout.stratum(row.stratum)?;
+        let leaf_at = |index: usize| row.places.get(index).map(|place| leaf(&place.device, stratum, place.ring));
+        let proof = self.trees.get(at.row as usize)?.proof(at.index as usize, leaf_at)?;
+        let place = Place { device: device.clone(), stratum: stratum.clone(), ring: place.ring };
+        Some(ProvenPlace { place, addendum: row.addendum, index: at.index, proof })
+    }
+
+    /// Rebuilds what is not stored. Call after reading a course back.
+    pub(super) fn reindex(&mut self) {
+        self.rollout.reindex();
+        self.trees.clear();
+        self.grow_trees();
+    }
+
+    /// Makes the trees of the rows that have none yet: places never change once their row is there.
+    fn grow_trees(&mut self) {
+        for row in self.rollout.rows().iter().skip(self.trees.len()) {
+            let Some(stratum) = self.rollout.stratum(row.stratum) else { return };
+            let leaves = row.places.iter().map(|place| leaf(&place.device, stratum, place.ring));
+            self.trees.push(Arc::new(Tree::new(leaves)));
+        }
     }
 }
 

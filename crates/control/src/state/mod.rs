@@ -29,7 +29,7 @@ use crate::contract::{Entry, Seq, Snapshot, Table};
 use crate::decision::{Decision, REPORT, TAKE};
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 1;
+pub const SNAPSHOT_FORMAT: u32 = 2;
 
 /// Everything that the server knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -155,7 +155,7 @@ impl State {
         if state.last != snapshot.seq {
             return Err(FoldError::Snapshot(format!("says {}, holds {}", snapshot.seq, state.last)));
         }
-        state.rollouts.values_mut().for_each(|course| course.rollout.reindex());
+        state.rollouts.values_mut().for_each(Course::reindex);
         Ok(Some(state))
     }
 

@@ -27,7 +27,7 @@ impl Rollout {
             Fact::RingPassed { ring } => self.ring_passed(*ring),
             Fact::Completed => self.complete(at),
             Fact::Halted { reasons } => self.halt(reasons, at),
-            Fact::Paused { by } => self.pause(by),
+            Fact::Paused { by, reason } => self.pause(by, reason),
             Fact::Resumed { .. } => self.resume(at),
             Fact::Escalated { why } => self.escalated = Some(*why),
         }
@@ -51,9 +51,9 @@ impl Rollout {
         }
     }
 
-    fn pause(&mut self, by: &crate::ids::OperatorName) {
+    fn pause(&mut self, by: &crate::ids::OperatorName, reason: &str) {
         if self.phase == Phase::Running {
-            self.phase = Phase::Paused { by: by.clone() };
+            self.phase = Phase::Paused { by: by.clone(), reason: reason.to_owned() };
         }
     }
 

@@ -80,11 +80,17 @@ pub enum Fact {
     Paused {
         /// Who.
         by: OperatorName,
+        /// In their words; empty in records made before it was kept.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// A person let it go on.
     Resumed {
         /// Who.
         by: OperatorName,
+        /// In their words; empty in records made before it was kept.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// The planner asked for a person.
     Escalated {

@@ -222,8 +222,8 @@ impl Rollout {
 
     fn wait_reasons(&self, now: WallTime) -> Vec<WaitReason> {
         let mut reasons = Vec::new();
-        if let Phase::Paused { by } = &self.phase {
-            reasons.push(WaitReason::Paused { by: by.clone() });
+        if let Phase::Paused { by, reason } = &self.phase {
+            reasons.push(WaitReason::Paused { by: by.clone(), reason: reason.clone() });
         }
         self.add_ring_waits(now, &mut reasons);
         // A ring that has come through after all needs nobody, however long it took.

@@ -66,6 +66,9 @@ impl Rollout {
         let newly_failed = after.failed && !before.failed;
         let failed_unproven = u32::from(newly_failed && !after.proven);
         let overdue = i32::from(after.overdue) - i32::from(before.overdue);
+        let well = i32::from(after.well) - i32::from(before.well);
+        let back = i32::from(after.back) - i32::from(before.back);
+        let needs_hands = i32::from(after.needs_hands) - i32::from(before.needs_hands);
         let lab = self.is_lab(ring);
         self.scopes.count(usize::from(stratum), lab, |tally| {
             tally.proven += proven;
@@ -78,6 +81,9 @@ impl Rollout {
             tally.proven_late += proven_late;
             tally.failed += u32::from(newly_failed);
             tally.silent = tally.silent.saturating_add_signed(overdue);
+            tally.well = tally.well.saturating_add_signed(well);
+            tally.back = tally.back.saturating_add_signed(back);
+            tally.needs_hands = tally.needs_hands.saturating_add_signed(needs_hands);
         }
         if proven > proven_late {
             count_by_stratum(&mut self.strata_proven, stratum, ring);
@@ -110,6 +116,9 @@ struct Standing {
     failed: bool,
     overdue: bool,
     settled: bool,
+    well: bool,
+    back: bool,
+    needs_hands: bool,
 }
 
 impl Standing {
@@ -119,6 +128,9 @@ impl Standing {
             failed: taken.failed.is_some(),
             overdue: taken.overdue,
             settled: !taken.pending(),
+            well: taken.well,
+            back: taken.returned && !taken.needs_hands,
+            needs_hands: taken.needs_hands,
         }
     }
 }

@@ -41,6 +41,9 @@ pub enum Phase {
     Paused {
         /// Who.
         by: OperatorName,
+        /// In their words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// Stopped for good; no go is given.
     Halted {
@@ -166,6 +169,12 @@ pub struct RingTally {
     pub failed: u32,
     /// Past a deadline without a healthy report, and not failed.
     pub silent: u32,
+    /// Of the taken, those whose last word was a good one: healthy, proven, or back on their fallback.
+    pub well: u32,
+    /// Back on their fallback, and nobody had to come.
+    pub back: u32,
+    /// Say that neither release nor fallback runs.
+    pub needs_hands: u32,
 }
 
 impl Rollout {

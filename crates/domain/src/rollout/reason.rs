@@ -89,6 +89,9 @@ pub enum WaitReason {
     Paused {
         /// Who.
         by: OperatorName,
+        /// In their words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
 }
 
@@ -203,7 +206,8 @@ impl fmt::Display for WaitReason {
                      halt it and publish a release that fails less, or one ordered under a policy with a larger margin",
                 ),
             },
-            WaitReason::Paused { by } => write!(f, "paused by {by}"),
+            WaitReason::Paused { by, reason } if reason.is_empty() => write!(f, "paused by {by}"),
+            WaitReason::Paused { by, reason } => write!(f, "paused by {by}: {reason}"),
         }
     }
 }

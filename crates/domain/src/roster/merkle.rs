@@ -7,47 +7,96 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 const DEPTH_MAX: usize = 32;
+/// Leaves whose common node is the lowest that a [`Tree`] keeps; a power of two.
+const GROUP: usize = 16;
 
 /// The siblings from a leaf up to the root, nearest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Proof(Vec<Digest>);
 
+/// A tree that keeps its inner nodes, so that a proof costs O(log n) and not a walk over all leaves.
+///
+/// It keeps the roots of groups of 16 leaves and what stands above them: 4 bytes a leaf. What stands below is hashed anew for a proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    size: usize,
+    /// The groups' roots, then each level above; the last one is the root alone.
+    levels: Vec<Vec<Digest>>,
+}
+
+impl Tree {
+    /// The tree over these leaf hashes.
+    pub fn new(leaves: impl IntoIterator<Item = Digest>) -> Tree {
+        let mut leaves = leaves.into_iter();
+        let (mut size, mut groups) = (0, Vec::new());
+        loop {
+            let group: Vec<Digest> = leaves.by_ref().take(GROUP).collect();
+            size += group.len();
+            let Some(root) = reduced(group, |_| {}) else { break };
+            groups.push(root);
+        }
+        let mut levels = Vec::new();
+        reduced(groups, |level| levels.push(level.to_vec()));
+        Tree { size, levels }
+    }
+
+    /// The root. That of no leaves is the digest of nothing.
+    pub fn root(&self) -> Digest {
+        self.levels.last().and_then(|top| top.first()).copied().unwrap_or_else(|| Digest::of(b""))
+    }
+
+    /// The proof for the leaf at `index`; none where there is no such leaf. `leaf` gives the hash of any leaf again.
+    pub fn proof(&self, index: usize, leaf: impl Fn(usize) -> Option<Digest>) -> Option<Proof> {
+        if index >= self.size {
+            return None;
+        }
+        let mut siblings = Vec::new();
+        let first = index - index % GROUP;
+        let group: Vec<Digest> = (first..self.size.min(first + GROUP)).map(leaf).collect::<Option<_>>()?;
+        let mut at = index - first;
+        reduced(group, |level| climb(level, &mut at, &mut siblings));
+        at = index / GROUP;
+        self.levels.iter().for_each(|level| climb(level, &mut at, &mut siblings));
+        Some(Proof(siblings))
+    }
+}
+
 /// The root over these leaf hashes. The root of no leaves is the digest of nothing.
 pub fn root(leaves: &[Digest]) -> Digest {
-    match leaves {
-        [] => Digest::of(b""),
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            node(&root(left), &root(right))
-        }
-    }
+    Tree::new(leaves.iter().copied()).root()
 }
 
-/// The proof for the leaf at `index`; none where there is no such leaf.
+/// The proof for the leaf at `index` of a tree that is asked once; none where there is no such leaf.
 pub fn proof(leaves: &[Digest], index: usize) -> Option<Proof> {
-    if index >= leaves.len() {
-        return None;
-    }
-    let mut siblings = Vec::new();
-    climb(leaves, index, &mut siblings);
-    Some(Proof(siblings))
+    Tree::new(leaves.iter().copied()).proof(index, |at| leaves.get(at).copied())
 }
 
-fn climb(leaves: &[Digest], index: usize, siblings: &mut Vec<Digest>) {
-    if leaves.len() < 2 {
-        return;
+/// Hashes a level to its root, shows each level on the way, and gives the root; none for no nodes.
+///
+/// A node without a sibling moves up as it is: the same shape as RFC 6962 describes from the root down.
+fn reduced(mut level: Vec<Digest>, mut show: impl FnMut(&[Digest])) -> Option<Digest> {
+    loop {
+        show(&level);
+        if level.len() < 2 {
+            return level.first().copied();
+        }
+        level = level.chunks(2).filter_map(parent).collect();
     }
-    let middle = split(leaves.len());
-    let (left, right) = leaves.split_at(middle);
-    if index < middle {
-        climb(left, index, siblings);
-        siblings.push(root(right));
-    } else {
-        climb(right, index - middle, siblings);
-        siblings.push(root(left));
+}
+
+fn parent(pair: &[Digest]) -> Option<Digest> {
+    match pair {
+        [left, right] => Some(node(left, right)),
+        [alone] => Some(*alone),
+        _ => None,
     }
+}
+
+/// One level up: notes the sibling of the node at `at`, where it has one.
+fn climb(level: &[Digest], at: &mut usize, siblings: &mut Vec<Digest>) {
+    siblings.extend(level.get(*at ^ 1));
+    *at /= 2;
 }
 
 impl Proof {
@@ -93,11 +142,24 @@ mod tests {
         (0..n).map(|i| Digest::of(&i.to_be_bytes())).collect()
     }
 
+    /// RFC 6962 section 2.1, word for word: the left half has the largest power of two of leaves below n.
+    fn rfc_6962(leaves: &[Digest]) -> Digest {
+        match leaves {
+            [] => Digest::of(b""),
+            [leaf] => *leaf,
+            _ => {
+                let (left, right) = leaves.split_at(split(leaves.len()));
+                node(&rfc_6962(left), &rfc_6962(right))
+            }
+        }
+    }
+
     #[test]
     fn every_place_is_shown_at_its_index_and_at_no_other() {
-        for n in 1..=33 {
+        for n in (1..=50).chain([63, 64, 65, 257]) {
             let leaves = leaves(n);
-            let top = root(&leaves);
+            let top = rfc_6962(&leaves);
+            assert_eq!(root(&leaves), top, "{n} leaves");
             for i in 0..n {
                 let proof = proof(&leaves, i as usize).unwrap();
                 for j in 0..n {
@@ -115,5 +177,7 @@ mod tests {
         assert!(!path.shows(&top, &leaves[5], 4, 9));
         assert!(!path.shows(&top, &leaves[4], 4, 3));
         assert!(proof(&leaves, 9).is_none());
+        assert_eq!(root(&[]), rfc_6962(&[]));
+        assert!(proof(&[], 0).is_none());
     }
 }

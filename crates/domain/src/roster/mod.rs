@@ -55,9 +55,13 @@ pub struct ProvenPlace {
 impl Place {
     /// The leaf's hash: SHA-256 of a 0 byte, the stratum, a 0 byte, the ring, and the device id.
     pub fn leaf(&self) -> Digest {
-        let stratum = self.stratum.as_str().as_bytes();
-        Digest::of_parts([&[0_u8][..], stratum, &[0], &[self.ring], self.device.as_str().as_bytes()])
+        leaf(&self.device, &self.stratum, self.ring)
     }
+}
+
+/// A place's leaf, from its parts.
+pub fn leaf(device: &DeviceId, stratum: &StratumName, ring: u8) -> Digest {
+    Digest::of_parts([&[0_u8][..], stratum.as_str().as_bytes(), &[0], &[ring], device.as_str().as_bytes()])
 }
 
 /// A device's rank: SHA-256 of the seed and the device id.

@@ -29,8 +29,8 @@ fn facts() -> Vec<Fact> {
         Fact::RingPassed { ring: 0 },
         Fact::Completed,
         Fact::Halted { reasons: vec![HaltReason::ByPerson { by: by(), reason: "smoke".to_owned() }] },
-        Fact::Paused { by: by() },
-        Fact::Resumed { by: by() },
+        Fact::Paused { by: by(), reason: String::new() },
+        Fact::Resumed { by: by(), reason: String::new() },
         Fact::Escalated { why: Escalation::Stalled },
     ]
 }

@@ -128,7 +128,7 @@ fn a_rollout_that_nobody_takes_calls_a_person_once() {
     assert_eq!(fleet.calls, 1);
     assert_eq!(fleet.rollout.taken().count(), 0);
     assert!(fleet.rollout.rows().len() > 10, "lapsed places come back by addendum, again and again");
-    fleet.apply(Fact::Resumed { by: "ada".parse().unwrap() });
+    fleet.apply(Fact::Resumed { by: "ada".parse().unwrap(), reason: String::new() });
     fleet.run_for(Elapsed::from_s(600));
     assert_eq!(fleet.calls, 2, "after a person has looked it may call again");
 }

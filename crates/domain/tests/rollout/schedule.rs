@@ -295,8 +295,8 @@ impl Schedule {
         let by = "ada".parse().unwrap();
         let fact = match self.dice.below(60) {
             0 => Fact::Halted { reasons: vec![HaltReason::ByPerson { by, reason: "enough".to_owned() }] },
-            1..10 => Fact::Paused { by },
-            _ => Fact::Resumed { by },
+            1..10 => Fact::Paused { by, reason: String::new() },
+            _ => Fact::Resumed { by, reason: String::new() },
         };
         self.apply(fact)
     }

@@ -36,7 +36,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Refused::unauthorised("header `authorization`: expected `Bearer TOKEN`"))?;
         let key = AnswerKey::of_token(token);
-        let known = app.desk.state().await?.device(&device).map(|known| known.bearer);
+        let known = app.desk.state()?.device(&device).map(|known| known.bearer);
         if !known.is_some_and(|bearer| same(&bearer, &Digest::from_bytes(*key.as_bytes()))) {
             return Err(Refused::unauthorised(format!(
                 "device {device}: unknown, or its token is not this one: enrol again"

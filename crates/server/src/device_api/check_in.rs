@@ -32,7 +32,7 @@ pub(crate) async fn check_in(
     }
     count(&app.metrics.check_ins);
     let at = now();
-    let answer = answer(&app, &*app.desk.state().await?, &caller.device, &said, at);
+    let answer = answer(&app, &*app.desk.state()?, &caller.device, &said, at);
     app.presence.checked_in(&caller.device, said.packages, at);
     caller.answer(&answer)
 }

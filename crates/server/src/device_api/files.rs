@@ -35,12 +35,12 @@ impl FromStr for ArtifactName {
 #[utoipa::path(get, path = "/metadata/{name}", tag = "device", params(("name" = String, Path)),
     responses((status = OK, body = Object, content_type = "application/json")))]
 pub(crate) async fn metadata(State(app): State<Arc<App>>, Named(name): Named<String>) -> Result<Response, Refused> {
-    metadata_file(&app, &name).await
+    metadata_file(&app, &name)
 }
 
 /// A metadata file as an answer.
-pub(crate) async fn metadata_file(app: &App, name: &str) -> Result<Response, Refused> {
-    let file = app.desk.state().await?.metadata(name).map(str::to_owned);
+pub(crate) fn metadata_file(app: &App, name: &str) -> Result<Response, Refused> {
+    let file = app.desk.state()?.metadata(name).map(str::to_owned);
     let file = file.ok_or_else(|| Refused::unknown("metadata", name.chars().take(100).collect::<String>()))?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], file).into_response())
 }
@@ -48,7 +48,7 @@ pub(crate) async fn metadata_file(app: &App, name: &str) -> Result<Response, Ref
 /// Key list and envelope, as root signed them.
 #[utoipa::path(get, path = "/trust", tag = "device", responses((status = OK, body = TrustBundle)))]
 pub(crate) async fn trust(State(app): State<Arc<App>>) -> Result<axum::Json<TrustBundle>, Refused> {
-    app.trust_bundle().await.map(axum::Json)
+    app.trust_bundle().map(axum::Json)
 }
 
 /// Bytes named by their digest; one range of `Range` is honoured, and `If-Range` is always right.

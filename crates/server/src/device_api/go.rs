@@ -29,7 +29,7 @@ pub(crate) async fn go(
     Json(request): Json<Unverified<GoRequest>>,
 ) -> Result<Response, Refused> {
     let asked = request.danger_unchecked_body().map_err(|e| Refused::invalid(e.kind(), e.to_string()))?;
-    if let Some(known) = rollout_of(&app, &asked.order).await? {
+    if let Some(known) = rollout_of(&app, &asked.order)? {
         refuse_halted(&app, &known)?;
     }
     let command = Command::Take { device: caller.device.clone(), request };
@@ -39,7 +39,7 @@ pub(crate) async fn go(
     };
     drill::reach(drill::Point::BeforeGo);
     refuse_halted(&app, &rollout)?;
-    if !is_running(&app, &rollout).await? {
+    if !is_running(&app, &rollout)? {
         count(&app.metrics.takes_refused);
         return Err(not_running());
     }
@@ -47,12 +47,12 @@ pub(crate) async fn go(
     caller.answer(&signed(&app, asked)?)
 }
 
-async fn rollout_of(app: &App, order: &Digest) -> Result<Option<RolloutId>, Refused> {
-    Ok(app.desk.state().await?.rollout_of_order(order).map(|course| course.order_body.rollout.clone()))
+fn rollout_of(app: &App, order: &Digest) -> Result<Option<RolloutId>, Refused> {
+    Ok(app.desk.state()?.rollout_of_order(order).map(|course| course.order_body.rollout.clone()))
 }
 
-async fn is_running(app: &App, rollout: &RolloutId) -> Result<bool, Refused> {
-    let state = app.desk.state().await?;
+fn is_running(app: &App, rollout: &RolloutId) -> Result<bool, Refused> {
+    let state = app.desk.state()?;
     let phase = state.rollouts().get(rollout).map(|course| course.rollout.phase());
     Ok(matches!(phase, Some(Phase::Running | Phase::Paused { .. } | Phase::Completed { .. })))
 }

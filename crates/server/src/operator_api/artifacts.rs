@@ -52,12 +52,12 @@ pub(crate) async fn put(
         return Err(too_large(&app));
     }
     if known {
-        let found = hash_only(&app, request.into_body()).await?;
+        let found = receive(&app, request.into_body(), None).await?;
         return if found == digest { Ok(StatusCode::OK) } else { Err(wrong_digest(&digest, &found)) };
     }
     let temporary = ObjectPath::from(format!("upload/{}", random::token()?));
     let mut upload = app.artifacts.put_multipart(&temporary).await.map_err(|e| Refused::artifact_store(&e))?;
-    let found = match receive(&app, request.into_body(), upload.as_mut()).await {
+    let found = match receive(&app, request.into_body(), Some(upload.as_mut())).await {
         Ok(found) => found,
         Err(refused) => {
             // What stays behind in spite of this is swept at the next start.
@@ -83,10 +83,12 @@ async fn size_of(app: &App, digest: &Digest) -> Result<Option<u64>, Refused> {
     }
 }
 
-async fn receive(app: &App, body: Body, upload: &mut dyn MultipartUpload) -> Result<Digest, Refused> {
+/// Reads a body to its end and hashes it. It is kept where there is an upload for it; one that is not needed must still be what its name
+/// says: otherwise the sender would believe what is not so.
+async fn receive(app: &App, body: Body, mut upload: Option<&mut dyn MultipartUpload>) -> Result<Digest, Refused> {
     let mut hasher = Sha256::new();
     let mut received = 0_u64;
-    let mut part = Vec::with_capacity(PART_BYTES);
+    let mut part = Vec::new();
     let mut body = body.into_data_stream();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|e| Refused::invalid("body_unreadable", format!("body: {e}")))?;
@@ -95,33 +97,20 @@ async fn receive(app: &App, body: Body, upload: &mut dyn MultipartUpload) -> Res
             return Err(too_large(app));
         }
         hasher.update(&chunk);
+        let Some(upload) = &mut upload else { continue };
         part.extend_from_slice(&chunk);
         if part.len() >= PART_BYTES {
-            put_part(upload, std::mem::replace(&mut part, Vec::with_capacity(PART_BYTES))).await?;
+            put_part(&mut **upload, std::mem::take(&mut part)).await?;
         }
     }
-    put_part(upload, part).await?;
+    if let Some(upload) = upload {
+        put_part(upload, part).await?;
+    }
     Ok(Digest::from_bytes(hasher.finalize().into()))
 }
 
 async fn put_part(upload: &mut dyn MultipartUpload, part: Vec<u8>) -> Result<(), Refused> {
     upload.put_part(PutPayload::from(part)).await.map_err(|e| Refused::artifact_store(&e))
-}
-
-/// An upload that is not needed must still be what its name says: otherwise the sender would believe what is not so.
-async fn hash_only(app: &App, body: Body) -> Result<Digest, Refused> {
-    let mut hasher = Sha256::new();
-    let mut received = 0_u64;
-    let mut body = body.into_data_stream();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|e| Refused::invalid("body_unreadable", format!("body: {e}")))?;
-        received = received.saturating_add(chunk.len() as u64);
-        if received > app.artifact_bytes_max {
-            return Err(too_large(app));
-        }
-        hasher.update(&chunk);
-    }
-    Ok(Digest::from_bytes(hasher.finalize().into()))
 }
 
 fn too_large(app: &App) -> Refused {

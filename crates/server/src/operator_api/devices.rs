@@ -44,7 +44,7 @@ pub(crate) async fn list(
         Some(text) => text.parse().map_err(|e| Refused::invalid("selector", format!("query field `select`: {e}")))?,
         None => Selector::default(),
     };
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let meant = state.devices().iter().filter(|(_, device)| select.matches(&device.enrolment.attributes));
     let all = meant.map(|(id, device)| (id.to_string(), (id, device)));
     Page::new(limit, after).answer(all, |(id, device)| view(&app, id, device))
@@ -58,7 +58,7 @@ pub(crate) async fn one(
     _person: Person<Viewer>,
     Named(id): Named<DeviceId>,
 ) -> Result<axum::Json<DeviceView>, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let device = state.device(&id).ok_or_else(|| Refused::unknown("device", &id))?;
     Ok(axum::Json(view(&app, &id, device)))
 }

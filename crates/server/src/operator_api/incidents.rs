@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use tidegate_control::state::State as Known;
 use tidegate_domain::ids::{DeviceId, IncidentId};
 use tidegate_domain::incident::{Incident, IncidentState};
 use tidegate_domain::rollout::place::Taken;
@@ -24,9 +23,9 @@ pub(crate) async fn list(
     _person: Person<Viewer>,
     Asked(page): Asked<Page>,
 ) -> Result<Response, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let all = state.incidents().iter().map(|(id, incident)| (id.to_string(), incident));
-    page.answer(all, |incident| IncidentView { devices: Vec::new(), ..view(&state, incident) })
+    page.answer(all, view)
 }
 
 /// An incident with every device that took the release.
@@ -37,14 +36,15 @@ pub(crate) async fn one(
     _person: Person<Viewer>,
     Named(id): Named<IncidentId>,
 ) -> Result<axum::Json<IncidentView>, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let incident = state.incidents().get(&id).ok_or_else(|| Refused::unknown("incident", &id))?;
-    Ok(axum::Json(view(&state, incident)))
+    let courses = state.rollouts().get(&incident.rollout).into_iter();
+    let devices = courses.flat_map(|course| course.rollout.taken()).map(|(device, taken)| exposed(device, taken));
+    Ok(axum::Json(IncidentView { devices: devices.collect(), ..view(incident) }))
 }
 
-fn view(state: &Known, incident: &Incident) -> IncidentView {
-    let course = state.rollouts().get(&incident.rollout);
-    let taken: Vec<(&DeviceId, &Taken)> = course.into_iter().flat_map(|course| course.rollout.taken()).collect();
+/// An incident without its devices.
+fn view(incident: &Incident) -> IncidentView {
     let counts = incident.devices;
     IncidentView {
         incident: incident.id.clone(),
@@ -61,7 +61,7 @@ fn view(state: &Known, incident: &Incident) -> IncidentView {
         restored: counts.restored,
         back_without_hands: counts.back_without_hands,
         need_hands: counts.needs_hands,
-        devices: taken.iter().map(|(device, taken)| exposed(device, taken)).collect(),
+        devices: Vec::new(),
     }
 }
 

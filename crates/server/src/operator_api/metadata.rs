@@ -29,7 +29,7 @@ pub(crate) async fn metadata(
     _person: Person<Viewer>,
     Named(name): Named<String>,
 ) -> Result<Response, Refused> {
-    metadata_file(&app, &name).await
+    metadata_file(&app, &name)
 }
 
 /// A new root, signed by the thresholds of the root before it and of its own.
@@ -65,7 +65,7 @@ pub(crate) async fn put_package(
     Named(package): Named<PackageName>,
     Raw(bytes): Raw,
 ) -> Result<StatusCode, Refused> {
-    let new = unpublished(&*app.desk.state().await?, &package, &bytes)?;
+    let new = unpublished(&*app.desk.state()?, &package, &bytes)?;
     if new.len() > NEW_RELEASES_MAX {
         let detail = format!("the role adds {} releases, at most {NEW_RELEASES_MAX} at once", new.len());
         return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_releases", detail));

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod devices;
+mod halts;
 mod incidents;
 mod login;
 mod metadata;
@@ -45,7 +46,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rollouts::one))
         .routes(routes!(rollouts::pause))
         .routes(routes!(rollouts::resume))
-        .routes(routes!(rollouts::halt))
+        .routes(routes!(halts::halt))
+        .routes(routes!(halts::target))
+        .routes(routes!(halts::signed))
         .routes(routes!(devices::list))
         .routes(routes!(devices::one))
         .routes(routes!(incidents::list))

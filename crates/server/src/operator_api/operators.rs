@@ -27,7 +27,7 @@ pub(crate) async fn list(
     _person: Person<Admin>,
     Asked(page): Asked<Page>,
 ) -> Result<Response, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let all = state.operators().iter().map(|(name, operator)| (name.to_string(), (name, operator)));
     page.answer(all, |(name, who)| OperatorView { operator: name.clone(), role: role_view(who.role) })
 }

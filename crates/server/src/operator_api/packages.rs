@@ -23,7 +23,7 @@ pub(crate) async fn list(
     _person: Person<Viewer>,
     Asked(page): Asked<Page>,
 ) -> Result<Response, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let all = delegations(&state)?;
     page.answer(all.into_iter().map(|package| (package.package.to_string(), package)), |p| view(&state, p))
 }
@@ -36,7 +36,7 @@ pub(crate) async fn one(
     _person: Person<Viewer>,
     Named(package): Named<PackageName>,
 ) -> Result<axum::Json<PackageView>, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let known = delegations(&state)?.into_iter().find(|known| known.package == package);
     let known = known.ok_or_else(|| Refused::unknown("package", &package))?;
     Ok(axum::Json(view(&state, known)))

@@ -25,7 +25,7 @@ pub(crate) async fn list(
     _person: Person<Viewer>,
     Asked(page): Asked<Page>,
 ) -> Result<Response, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let all = state.policies().keys().map(|digest| (digest.to_string(), digest));
     page.answer(all, |digest| view(&state, digest).map(|policy| PolicyView { text: None, ..policy }))
 }
@@ -38,7 +38,7 @@ pub(crate) async fn one(
     _person: Person<Viewer>,
     Named(digest): Named<Digest>,
 ) -> Result<axum::Json<PolicyView>, Refused> {
-    found(&app, &digest).await.map(axum::Json)
+    found(&app, &digest).map(axum::Json)
 }
 
 /// Applies a policy that an order key signed. It counts for rollouts that are started from now on.
@@ -51,11 +51,11 @@ pub(crate) async fn apply(
 ) -> Result<(StatusCode, axum::Json<PolicyView>), Refused> {
     let body = policy.danger_unchecked_body().map_err(|e| Refused::invalid(e.kind(), e.to_string()))?;
     app.desk.ask(Command::ApplyPolicy(policy)).await?;
-    Ok((StatusCode::CREATED, axum::Json(found(&app, &body.policy_digest()).await?)))
+    Ok((StatusCode::CREATED, axum::Json(found(&app, &body.policy_digest())?)))
 }
 
-async fn found(app: &App, digest: &Digest) -> Result<PolicyView, Refused> {
-    let state = app.desk.state().await?;
+fn found(app: &App, digest: &Digest) -> Result<PolicyView, Refused> {
+    let state = app.desk.state()?;
     view(&state, digest).ok_or_else(|| Refused::unknown("policy", digest))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use tidegate_control::command::{Answer, Command, DraftRequest as Wanted, draft as make_draft};
 use tidegate_control::state::{Course, State as Known};
 use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
@@ -13,7 +13,7 @@ use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::signed::Unverified;
-use tidegate_wire::operator::{DraftAnswer, DraftRequest, HaltAnswer, ReasonRequest, RolloutView, StartRequest};
+use tidegate_wire::operator::{DraftAnswer, DraftRequest, ReasonRequest, RolloutView, StartRequest};
 
 use super::page::Page;
 use super::person::{Approver, Person, Viewer};
@@ -37,7 +37,7 @@ pub(crate) async fn draft(
 ) -> Result<axum::Json<DraftAnswer>, Refused> {
     let rank_seed = random::seed()?;
     let made = {
-        let state = app.desk.state().await?;
+        let state = app.desk.state()?;
         let at = now();
         let eligible = |device: &DeviceId, policy: &Policy| is_eligible(&app, &state, device, &package, policy, at);
         let idle_check_in = app.idle_check_in;
@@ -80,7 +80,7 @@ pub(crate) async fn start(
 ) -> Result<(StatusCode, axum::Json<RolloutView>), Refused> {
     let digest = order.digest();
     // An order that has started already needs no draft: a repeated request gets the same answer.
-    let started = app.desk.state().await?.rollout_of_order(&digest).map(|course| course.order_body.rollout.clone());
+    let started = app.desk.state()?.rollout_of_order(&digest).map(|course| course.order_body.rollout.clone());
     let id = match (started, app.draft(&digest)) {
         (Some(id), None) => id,
         (_, Some(draft)) => {
@@ -95,7 +95,7 @@ pub(crate) async fn start(
             return Err(Refused::new(StatusCode::CONFLICT, "not_the_draft", detail));
         }
     };
-    Ok((StatusCode::CREATED, axum::Json(found(&app, &id).await?)))
+    Ok((StatusCode::CREATED, axum::Json(found(&app, &id)?)))
 }
 
 /// All rollouts.
@@ -106,7 +106,7 @@ pub(crate) async fn list(
     _person: Person<Viewer>,
     Asked(page): Asked<Page>,
 ) -> Result<Response, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let at = now();
     page.answer(state.rollouts().iter().map(|(id, course)| (id.to_string(), course)), |course| view(course, at))
 }
@@ -119,7 +119,7 @@ pub(crate) async fn one(
     _person: Person<Viewer>,
     Named(rollout): Named<RolloutId>,
 ) -> Result<axum::Json<RolloutView>, Refused> {
-    found(&app, &rollout).await.map(axum::Json)
+    found(&app, &rollout).map(axum::Json)
 }
 
 /// Stops the opening for a while. Needs the least role: closing is cheap.
@@ -132,9 +132,8 @@ pub(crate) async fn pause(
     Json(request): Json<ReasonRequest>,
 ) -> Result<axum::Json<RolloutView>, Refused> {
     let reason = reason(request)?;
-    tracing::info!(%rollout, by = %person.name, reason, "pause");
-    app.desk.ask(Command::Pause { rollout: rollout.clone(), by: person.name }).await?;
-    found(&app, &rollout).await.map(axum::Json)
+    app.desk.ask(Command::Pause { rollout: rollout.clone(), by: person.name, reason }).await?;
+    found(&app, &rollout).map(axum::Json)
 }
 
 /// Lets a paused rollout go on.
@@ -147,36 +146,11 @@ pub(crate) async fn resume(
     Json(request): Json<ReasonRequest>,
 ) -> Result<axum::Json<RolloutView>, Refused> {
     let reason = reason(request)?;
-    tracing::info!(%rollout, by = %person.name, reason, "resume");
-    app.desk.ask(Command::Resume { rollout: rollout.clone(), by: person.name }).await?;
-    found(&app, &rollout).await.map(axum::Json)
+    app.desk.ask(Command::Resume { rollout: rollout.clone(), by: person.name, reason }).await?;
+    found(&app, &rollout).map(axum::Json)
 }
 
-/// Stops a rollout for good. Needs the least role and neither the conduct loop nor room on the disk: where the log cannot be
-/// written now, the halt stands in the halt file and the answer is 202.
-#[utoipa::path(post, path = "/rollouts/{rollout}/halt", tag = "rollouts", params(("rollout" = String, Path)),
-    request_body = ReasonRequest,
-    responses((status = OK, body = HaltAnswer), (status = ACCEPTED, body = HaltAnswer)))]
-pub(crate) async fn halt(
-    State(app): State<Arc<App>>,
-    person: Person<Viewer>,
-    Named(rollout): Named<RolloutId>,
-    Json(request): Json<ReasonRequest>,
-) -> Result<Response, Refused> {
-    let reason = reason(request)?;
-    // While the state cannot be read at once, whatever id is given is believed: halting too much is cheap.
-    let unknown = app.desk.state_now().is_some_and(|state| !state.rollouts().contains_key(&rollout));
-    if unknown {
-        return Err(Refused::unknown("rollout", &rollout));
-    }
-    let recorded = app.halt(&rollout, person.name, reason).await.map_err(|error| {
-        Refused::unavailable("halt_not_kept", format!("halted in this process, but kept nowhere: {error:#}"))
-    })?;
-    let status = if recorded { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, axum::Json(HaltAnswer { rollout, recorded })).into_response())
-}
-
-fn reason(request: ReasonRequest) -> Result<String, Refused> {
+pub(super) fn reason(request: ReasonRequest) -> Result<String, Refused> {
     let reason = request.reason.trim().to_owned();
     let chars = reason.chars().count();
     if !(1..=REASON_CHARS_MAX).contains(&chars) {
@@ -186,8 +160,8 @@ fn reason(request: ReasonRequest) -> Result<String, Refused> {
     Ok(reason)
 }
 
-async fn found(app: &App, id: &RolloutId) -> Result<RolloutView, Refused> {
-    let state = app.desk.state().await?;
+fn found(app: &App, id: &RolloutId) -> Result<RolloutView, Refused> {
+    let state = app.desk.state()?;
     state.rollouts().get(id).map(|course| view(course, now())).ok_or_else(|| Refused::unknown("rollout", id))
 }
 
@@ -205,6 +179,7 @@ fn view(course: &Course, at: WallTime) -> RolloutView {
         version: identity.version.clone(),
         release: identity.release,
         policy: identity.policy,
+        order: identity.order,
         policy_name: rollout.policy().name.clone(),
         started_at_ms: identity.started_at_ms,
         first_take_at_ms: course.first_take_at_ms,

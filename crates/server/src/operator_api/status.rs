@@ -18,7 +18,7 @@ pub(crate) async fn status(
     State(app): State<Arc<App>>,
     _person: Person<Viewer>,
 ) -> Result<axum::Json<StatusView>, Refused> {
-    let state = app.desk.state().await?;
+    let state = app.desk.state()?;
     let (Some(fleet), Some((_, envelope, _))) = (state.fleet(), state.envelope()) else {
         return Err(Refused::unavailable("no_fleet", "this server has no fleet yet"));
     };

@@ -20,7 +20,7 @@ pub(crate) async fn trust(
     State(app): State<Arc<App>>,
     _person: Person<Viewer>,
 ) -> Result<axum::Json<TrustBundle>, Refused> {
-    app.trust_bundle().await.map(axum::Json)
+    app.trust_bundle().map(axum::Json)
 }
 
 /// A new key list, signed by the threshold of root's keys; its version is the next one.

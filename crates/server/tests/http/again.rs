@@ -129,6 +129,10 @@ fn stopping(api: &Api) {
     for verb in ["pause", "pause", "halt", "halt"] {
         let reply = api.post(&format!("/rollouts/sensor-content.1/{verb}"), &reason);
         assert_eq!(reply.status, 200, "{verb}: {reply:?}");
+        if verb == "pause" {
+            let reasons = reply.json()["reasons"].to_string();
+            assert!(reasons.contains("paused by admin: looks bad"), "{reasons}");
+        }
     }
     assert_eq!(api.get("/incidents").as_array().unwrap().len(), 1, "one halt, one incident");
     let reply = api.post("/rollouts/sensor-content.1/resume", &reason);

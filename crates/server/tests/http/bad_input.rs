@@ -95,6 +95,8 @@ const ROWS: &[Row] = &[
     named("POST /api/v1/rollouts/{rollout}/pause", VIEWER, Takes::Json, "nothing.1", "unknown_rollout"),
     named("POST /api/v1/rollouts/{rollout}/resume", APPROVER, Takes::Json, "nothing.1", "unknown_rollout"),
     named("POST /api/v1/rollouts/{rollout}/halt", VIEWER, Takes::Json, "nothing.1", "unknown_rollout"),
+    named("GET /api/v1/halts/{rollout}", Who::Anybody, Takes::Nothing, "nothing.1", "unknown_rollout"),
+    row("POST /api/v1/halts", Who::Anybody, Takes::Json),
     list("GET /api/v1/devices", VIEWER),
     named("GET /api/v1/devices/{device}", VIEWER, Takes::Nothing, "nobody", "unknown_device"),
     list("GET /api/v1/incidents", VIEWER),

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tidegate_domain::time::Elapsed;
@@ -34,6 +35,8 @@ fn serves_until_killed() {
 /// A server process. Killed when dropped.
 pub(crate) struct Process {
     child: Child,
+    /// What it still says; closed when it has ended.
+    said: mpsc::Receiver<String>,
     /// Where it listens; none where it ended before it could say so.
     pub(crate) base: Option<String>,
     pub(crate) login_code: String,
@@ -50,13 +53,16 @@ impl Process {
         }
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        let line = out.lines().map_while(Result::ok).find_map(|line| {
+        let (say, said) = mpsc::channel();
+        // Reads to the end, which comes when the process does; then the channel closes.
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| say.send(line)));
+        let line = said.iter().find_map(|line| {
             let (_, said) = line.split_once("serving ")?;
             let (address, code) = said.split_once(' ')?;
             Some((format!("http://{address}"), code.to_owned()))
         });
         let (base, login_code) = line.map_or((None, String::new()), |(base, code)| (Some(base), code));
-        Process { child, base, login_code }
+        Process { child, said, base, login_code }
     }
 
     /// Whether it has ended.
@@ -66,14 +72,17 @@ impl Process {
 
     /// Whether it ends by itself within this time.
     pub(crate) fn ends_within(&mut self, patience: Duration) -> bool {
-        let begun = Instant::now();
-        while begun.elapsed() < patience {
-            if self.is_over() {
-                return true;
+        let until = Instant::now() + patience;
+        loop {
+            match self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => return false,
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    self.child.wait().unwrap();
+                    return true;
+                }
             }
-            std::thread::sleep(Duration::from_millis(2));
         }
-        false
     }
 }
 

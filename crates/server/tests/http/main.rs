@@ -15,3 +15,4 @@ mod main_job;
 mod manners;
 mod played;
 mod rebuilding;
+mod signed_halt;

@@ -1,8 +1,17 @@
 //! P6: what is known is a fold of what is recorded; folding it again gives the same.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Api, Fleet, until};
 use crate::log::{runtime, whole_log};
 use crate::played::{FAST_POLICY, Player, twelve};
+
+/// Plays until the log is a good deal longer.
+fn play_on(api: &Api, players: &mut [Player]) {
+    let before = api.seq();
+    until("the rollout goes on", || {
+        players.iter_mut().for_each(|player| drop(player.play()));
+        (api.seq() > before + 20).then_some(())
+    });
+}
 
 #[test]
 fn a_rebuild_gives_the_identical_state() {
@@ -18,20 +27,14 @@ fn a_rebuild_gives_the_identical_state() {
     let data = fleet.data();
     let rebuild = || runtime().block_on(tidegate_server::rebuild(&data));
     assert!(rebuild().unwrap_err().to_string().contains("another server uses it"));
-    for _ in 0..10 {
-        players.iter_mut().for_each(|player| drop(player.play()));
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    play_on(&api, &mut players);
     running.stop();
 
     let first = rebuild().unwrap();
     assert_eq!((first.snapshot_at, first.identical), (None, true));
     let running = fleet.start();
     players.iter_mut().for_each(|player| player.moved_to(&running.base));
-    for _ in 0..10 {
-        players.iter_mut().for_each(|player| drop(player.play()));
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    play_on(&api.at(&running.base), &mut players);
     running.stop();
     let second = rebuild().unwrap();
     assert_eq!(

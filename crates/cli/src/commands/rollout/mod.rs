@@ -1,5 +1,6 @@
 //! `tidegate rollout`: start, watch, pause, resume, halt.
 
+mod halt;
 mod start;
 mod watch;
 
@@ -9,12 +10,14 @@ use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::Elapsed;
 use tidegate_wire::operator::ReasonRequest;
 
+use crate::client::{Client, ClientError};
 use crate::context::Context;
 use crate::output::{Answer, instant, table};
 use crate::rollout_view;
 
 const EXAMPLES: &str = "\
-Starting needs a person's order key; pausing and halting need any operator, and take effect at once.
+Starting needs a person's order key; pausing and halting need any operator, and take effect at once. Whoever
+holds a halt key may halt without being logged in.
 Resuming opens again what was paused; what was halted stays halted.
 
 Examples:
@@ -22,7 +25,8 @@ Examples:
   tidegate rollout watch content.1              exit code 0 when completed, 3 when halted
   tidegate rollout status content.1
   tidegate rollout pause content.1 --reason \"looking at site fra\"
-  tidegate rollout halt content.1 --reason \"wrong build\"";
+  tidegate rollout halt content.1 --reason \"wrong build\"
+  tidegate rollout halt content.1 --reason \"wrong build\" --key halt.key";
 
 /// Start, watch and stop rollouts
 #[derive(Debug, Subcommand)]
@@ -44,8 +48,8 @@ pub(crate) enum RolloutCommand {
     Pause(ReasonArgs),
     /// Open again what was paused
     Resume(ReasonArgs),
-    /// End the rollout's opening for good
-    Halt(ReasonArgs),
+    /// End the rollout's opening for good; with `--key` without a login
+    Halt(halt::HaltArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,9 +71,9 @@ pub(super) fn run(context: &Context, command: RolloutCommand) -> Result<Answer> 
             Answer::new(view, text)
         }
         RolloutCommand::List => list(context),
-        RolloutCommand::Pause(args) => act(context, &args, "paused"),
-        RolloutCommand::Resume(args) => act(context, &args, "resumed"),
-        RolloutCommand::Halt(args) => act(context, &args, "halted"),
+        RolloutCommand::Pause(args) => act(context, &args, Client::pause, "paused"),
+        RolloutCommand::Resume(args) => act(context, &args, Client::resume, "resumed"),
+        RolloutCommand::Halt(args) => halt::run(context, &args),
     }
 }
 
@@ -93,18 +97,16 @@ fn list(context: &Context) -> Result<Answer> {
     Answer::new(rollouts, shown.to_string())
 }
 
-fn act(context: &Context, args: &ReasonArgs, done: &str) -> Result<Answer> {
+type Verb = fn(&Client, &RolloutId, &ReasonRequest) -> std::result::Result<(), ClientError>;
+
+/// What an operator does to a rollout, with a reason for the account.
+fn act(context: &Context, args: &ReasonArgs, verb: Verb, done: &str) -> Result<Answer> {
     let chars = args.reason.chars().count();
     if !(1..=500).contains(&chars) {
         bail!("--reason has {chars} characters; right is 1 to 500");
     }
     let (api, rollout) = (context.client()?, &args.rollout);
-    let reason = ReasonRequest { reason: args.reason.clone() };
-    match done {
-        "paused" => api.pause(rollout, &reason)?,
-        "resumed" => api.resume(rollout, &reason)?,
-        _ => api.halt(rollout, &reason)?,
-    }
+    verb(&api, rollout, &ReasonRequest { reason: args.reason.clone() })?;
     let view = api.rollout(rollout)?;
     let text = format!("{done} {rollout}\n{}", rollout_view::full(&view));
     Answer::new(view, text)
