@@ -32,6 +32,7 @@ fuzz_target!(
     init: {
         let slot = r#"{"rollout":"sensor-content.1","halt":{"by":"ann","reason":"looks bad"}}"#;
         seed("one", slot);
+        seed("reason", "\u{1}".repeat(300));
         seed("two", format!("{slot:<1024}{slot:<1024}"));
         seed("three", format!("{slot:<1024}{:<1024}{:<1024}", "", slot.replace(".1", ".2")));
     },
@@ -44,8 +45,9 @@ fuzz_target!(
         let halts = Halts::open(path).unwrap();
         let before = halts.pending();
         assert!(before.len() <= 256);
-        let new: RolloutId = "never-seen.1".parse().unwrap();
-        let written = halts.halt(&new, "ann".parse().unwrap(), "\u{1}\"é").is_ok();
+        let new: RolloutId = format!("{}.1", "never-seen".repeat(6)).parse().unwrap();
+        let reason = String::from_utf8_lossy(data);
+        let written = halts.halt(&new, "a".repeat(64).parse().unwrap(), &reason).is_ok();
         assert!(halts.holds(&new), "a halt stands, whatever the file says");
         drop(halts);
         let halts = Halts::open(path).unwrap();

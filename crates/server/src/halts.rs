@@ -17,6 +17,7 @@ use crate::drill;
 
 const SLOT_BYTES: usize = 1_024;
 const SLOTS: usize = 256;
+const REASON_CHARS_MAX: usize = 150;
 
 /// A halt that may not be in the log yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ impl Halts {
         if inner.slots.iter().flatten().any(|known| known == rollout) {
             return Ok(());
         }
-        let halt = PendingHalt { by, reason: reason.chars().take(150).collect() };
+        let Slot { halt, .. } = Slot::that_fits(rollout, &by, reason)?;
         inner.pending.insert(rollout.clone(), halt.clone());
         let free = inner.slots.iter().position(Option::is_none).context("the halt file is full")?;
         let mut bytes = serde_json::to_vec(&Slot { rollout: rollout.clone(), halt })?;
@@ -124,6 +125,21 @@ impl Halts {
     }
 }
 
+impl Slot {
+    /// The reason is cut so that the slot holds the whole halt, whatever has to be escaped in it.
+    fn that_fits(rollout: &RolloutId, by: &OperatorName, reason: &str) -> serde_json::Result<Slot> {
+        let mut chars = REASON_CHARS_MAX;
+        loop {
+            let halt = PendingHalt { by: by.clone(), reason: reason.chars().take(chars).collect() };
+            let slot = Slot { rollout: rollout.clone(), halt };
+            if chars == 0 || serde_json::to_vec(&slot)?.len() <= SLOT_BYTES {
+                return Ok(slot);
+            }
+            chars /= 2;
+        }
+    }
+}
+
 impl Inner {
     fn write_slot(&mut self, slot: usize, bytes: &[u8]) -> anyhow::Result<()> {
         self.file.seek(SeekFrom::Start((slot * SLOT_BYTES) as u64))?;
@@ -136,6 +152,15 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_halt_whose_reason_is_all_escapes_survives_a_restart_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("halts");
+        let rollout: RolloutId = format!("{}.1", "x".repeat(64)).parse().unwrap();
+        Halts::open(&path).unwrap().halt(&rollout, "a".repeat(64).parse().unwrap(), &"\u{1}".repeat(500)).unwrap();
+        assert!(Halts::open(&path).unwrap().holds(&rollout));
+    }
 
     #[test]
     fn a_halt_survives_a_restart_until_it_is_settled() {
