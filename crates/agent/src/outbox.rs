@@ -60,14 +60,19 @@ impl Outbox {
                 self.waiting.insert(number, report);
             }
         }
-        let numbers: Option<NumbersFile> = durable::read_json(&self.dir.join("numbers.json"))?;
+        let numbers: Result<Option<NumbersFile>, DiskError> = durable::read_json(&self.dir.join("numbers.json"));
         let after_waiting = self.waiting.keys().next_back().map_or(1, |last| last.saturating_add(1));
-        self.next = numbers.map_or(1, |file| file.unused_from).max(after_waiting);
+        self.next = match &numbers {
+            Ok(numbers) => numbers.as_ref().map_or(1, |file| file.unused_from),
+            // Nobody knows which numbers were used.
+            Err(_) => now_ms,
+        };
+        self.next = self.next.max(after_waiting);
         if let Err(error) = self.set_aside() {
             self.next = self.next.max(now_ms);
             return Err(error);
         }
-        Ok(())
+        numbers.map(|_| ())
     }
 
     fn set_aside(&mut self) -> Result<(), DiskError> {
@@ -138,5 +143,20 @@ impl Outbox {
 
     fn path(&self, number: u64) -> PathBuf {
         self.dir.join(format!("report-{number:020}.json"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_used_twice_when_the_numbers_are_garbled() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |now_ms| Outbox::open(dir.path().to_owned(), now_ms).next_number();
+        assert_eq!(open(5), 1);
+        fs::write(dir.path().join("numbers.json"), "{").unwrap();
+        assert_eq!(open(1_000_000), 1_000_000);
+        assert!(open(5) > 1_000_000);
     }
 }

@@ -254,6 +254,9 @@ impl Manifest {
                 );
             }
         }
+        if let Some(path) = file_that_is_a_folder(&paths) {
+            return wrong("files", format!("`{path}` is a file, and other files stand below it"));
+        }
         if self.downtime.as_ms() == 0 || self.downtime > Elapsed::from_s(86_400) {
             return wrong("downtime", format!("{}: expected more than 0 and at most 1d", self.downtime));
         }
@@ -282,6 +285,13 @@ impl Manifest {
     pub fn target_path(package: &PackageName, version: &Version) -> String {
         format!("{package}/{version}.json")
     }
+}
+
+/// A path below which other paths stand: it would have to be a file and a folder at once.
+fn file_that_is_a_folder(paths: &BTreeSet<String>) -> Option<&str> {
+    let folders = |path: &str| path.match_indices('/').map(|(at, _)| at).collect::<Vec<_>>();
+    let above = paths.iter().flat_map(|path| folders(path).into_iter().filter_map(|at| path.get(..at)));
+    above.filter(|folder| paths.contains(*folder)).min()
 }
 
 impl Probe {
@@ -342,6 +352,23 @@ mod tests {
             value["files"][0]["path"] = serde_json::json!(path);
             assert!(parse(&value).is_err(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_would_have_to_be_a_folder_too_is_refused() {
+        for (file, below) in [("a", "a/b"), ("a/b", "A/B/c/d")] {
+            let mut value = manifest();
+            let mut twin = value["files"][0].clone();
+            value["files"][0]["path"] = serde_json::json!(file);
+            twin["path"] = serde_json::json!(below);
+            value["files"].as_array_mut().unwrap().push(twin);
+            assert!(matches!(parse(&value), Err(ManifestError::Field { field: "files", .. })), "{file} {below}");
+        }
+        let mut value = manifest();
+        let mut sibling = value["files"][0].clone();
+        sibling["path"] = serde_json::json!("templates.json.d/x");
+        value["files"].as_array_mut().unwrap().push(sibling);
+        assert!(parse(&value).is_ok());
     }
 
     #[test]

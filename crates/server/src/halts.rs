@@ -151,10 +151,8 @@ mod tests {
     fn a_halt_with_the_longest_reason_still_fits_its_slot() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("halts");
-        let rollout: RolloutId = "sensor-content.1".parse().unwrap();
-        let halts = Halts::open(&path).unwrap();
-        halts.halt(&rollout, by("ann", &"\u{1}".repeat(500))).unwrap();
-        drop(halts);
+        let rollout: RolloutId = format!("{}.1", "x".repeat(64)).parse().unwrap();
+        Halts::open(&path).unwrap().halt(&rollout, by(&"a".repeat(64), &"\u{1}".repeat(500))).unwrap();
         let pending = Halts::open(&path).unwrap().pending();
         assert!(pending[&rollout].reason.starts_with('\u{1}'), "it was read back, shortened");
     }

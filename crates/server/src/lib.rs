@@ -23,6 +23,7 @@ mod routes;
 mod scrape;
 mod serve;
 mod start;
+mod unstalled;
 
 pub use keys::ServerKeys;
 pub use rebuild::{RebuildReport, rebuild};

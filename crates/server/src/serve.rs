@@ -19,8 +19,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::unstalled::Unstalled;
+
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer waits for a peer that does not read it.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const HEADER_BYTES_MAX: usize = 64 << 10;
 
@@ -115,7 +119,7 @@ async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_TIMEOUT)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(Unstalled::new(stream, READ_PATIENCE)), TowerToHyperService::new(routes));
     let connection = graceful.watch(connection);
     // Held no longer than needed: whoever shuts down waits for the last one to let go.
     drop(graceful);

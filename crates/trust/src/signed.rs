@@ -159,6 +159,10 @@ impl<T: Body> Unverified<T> {
         }
         let canonical =
             canonical_bytes(&body).map_err(|source| RecordError::Canonical { context: T::CONTEXT, source })?;
+        if canonical.len() > RECORD_BYTES_MAX {
+            let problem = format!("{} bytes, at most {RECORD_BYTES_MAX}", canonical.len());
+            return Err(RecordError::Bounds { context: T::CONTEXT, problem });
+        }
         Ok(Unverified { canonical, body, signatures, kind: PhantomData })
     }
 
@@ -186,11 +190,18 @@ impl<T: Body> Unverified<T> {
     /// # Errors
     /// When the body is not of this kind's shape.
     pub fn danger_unchecked_body(&self) -> Result<T, RecordError> {
+        let shape = |problem: String| RecordError::Shape { context: T::CONTEXT, problem };
         let mut body = self.body.clone();
         if let Value::Object(map) = &mut body {
             map.remove("_type");
         }
-        serde_json::from_value(body).map_err(|e| RecordError::Shape { context: T::CONTEXT, problem: e.to_string() })
+        let body: T = serde_json::from_value(body).map_err(|e| shape(e.to_string()))?;
+        // One content has one record: a default written out, or a set out of order, would give it a second digest.
+        if Unverified::draft(&body)?.canonical != self.canonical {
+            let problem = "not written as Tidegate writes it (a field that says its default, or a list out of order)";
+            return Err(shape(problem.to_owned()));
+        }
+        Ok(body)
     }
 
     /// Believes the record if at least `threshold` different keys among `keys` signed it, for this fleet.

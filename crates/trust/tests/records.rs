@@ -473,3 +473,28 @@ proptest! {
         }
     }
 }
+
+/// A record around any JSON body, signed by the device.
+fn around(body: &Value) -> Vec<u8> {
+    let sig = hex::encode(key(8).sign(&canonical_bytes(body).unwrap()).to_bytes());
+    json!({"body": body, "signatures": [{"key": public(8).id(), "sig": sig}]}).to_string().into_bytes()
+}
+
+#[test]
+fn one_content_has_one_record_and_so_one_digest() {
+    let body: Value = serde_json::from_slice(signed(&report(), &[8]).bytes_to_sign()).unwrap();
+    let believed = |body: &Value| Unverified::<Report>::parse(&around(body)).unwrap().verify(fleet(), [public(8)], 1);
+    assert!(believed(&body).is_ok());
+    for (field, value) in [("ext", json!({})), ("current", Value::Null)] {
+        let mut other = body.clone();
+        other[field] = value;
+        assert_eq!(believed(&other).unwrap_err().kind(), "record_malformed", "{field}");
+    }
+}
+
+#[test]
+fn a_record_inside_a_message_keeps_the_same_bound_as_one_alone() {
+    let mut body: Value = serde_json::from_slice(signed(&report(), &[8]).bytes_to_sign()).unwrap();
+    body["detail"] = json!("x".repeat(1 << 20));
+    assert!(serde_json::from_slice::<Unverified<Report>>(&around(&body)).is_err());
+}

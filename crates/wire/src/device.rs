@@ -15,6 +15,9 @@ pub const REPORTS_MAX: usize = 64;
 /// The most packages that one device may run.
 pub const PACKAGES_MAX: usize = 64;
 
+/// The words of the device machine's states.
+const STATES: [&str; 8] = ["idle", "fetching", "staged", "activating", "proving", "proven", "reverting", "reverted"];
+
 /// What root signs besides TUF metadata.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -50,6 +53,43 @@ pub struct CheckIn {
     /// The `store_epoch` of the last answer that the device saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_epoch: Option<String>,
+}
+
+impl CheckIn {
+    /// Checks what the shape alone does not: how many packages, and that each state is a word that there is.
+    ///
+    /// # Errors
+    /// Names the field, what stands there and what would be right.
+    pub fn check(&self) -> Result<(), CheckInError> {
+        if self.packages.len() > PACKAGES_MAX {
+            return Err(CheckInError::TooManyPackages(self.packages.len()));
+        }
+        match self.packages.iter().find(|status| !STATES.contains(&status.state.as_str())) {
+            Some(status) => Err(CheckInError::State(status.state.chars().take(80).collect())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a check-in is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckInError {
+    /// More packages than a device may run.
+    #[error("field `packages` has {0} entries, at most {PACKAGES_MAX}")]
+    TooManyPackages(usize),
+    /// No state of the device machine.
+    #[error("field `packages.state` is {0:?}: expected the word of a state, for example `idle` or `proving`")]
+    State(String),
+}
+
+impl CheckInError {
+    /// The stable word for problem documents.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            CheckInError::TooManyPackages(_) => "too_many_packages",
+            CheckInError::State(_) => "unknown_state",
+        }
+    }
 }
 
 /// One package on a device.
@@ -158,4 +198,24 @@ pub struct Reports {
 pub struct ReportsAnswer {
     /// Every report up to this number is kept durably and may be forgotten by the device.
     pub acknowledged_seq: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_in(state: &str, packages: usize) -> CheckIn {
+        let package = "p".parse().unwrap();
+        let status = PackageStatus { package, current: None, fallback: None, state: state.to_owned(), healthy: true };
+        CheckIn { packages: vec![status; packages], store_epoch: None }
+    }
+
+    #[test]
+    fn a_device_cannot_make_the_server_remember_a_text_of_its_own() {
+        assert_eq!(check_in("proven", PACKAGES_MAX).check(), Ok(()));
+        let error = check_in(&"x".repeat(1 << 20), 1).check().unwrap_err();
+        assert_eq!(error.kind(), "unknown_state");
+        assert!(error.to_string().len() < 300, "{error}");
+        assert_eq!(check_in("idle", PACKAGES_MAX + 1).check().unwrap_err().kind(), "too_many_packages");
+    }
 }

@@ -32,7 +32,7 @@ enum Chore {
 
 #[derive(Debug, Args)]
 struct TestArgs {
-    /// Run this lane alone (see --list).
+    /// Run this lane alone, or this group of lanes, for example fuzz (see --list).
     #[arg(long, value_name = "NAME")]
     lane: Option<String>,
     /// Name the lanes and stop.

@@ -9,7 +9,7 @@ use tidegate_domain::ids::DeviceId;
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::time::{Elapsed, WallTime};
-use tidegate_wire::device::{CheckIn, CheckInAnswer, OfferNotice, PACKAGES_MAX};
+use tidegate_wire::device::{CheckIn, CheckInAnswer, OfferNotice};
 
 use super::caller::Caller;
 use crate::app::App;
@@ -26,10 +26,7 @@ pub(crate) async fn check_in(
     caller: Caller,
     Json(said): Json<CheckIn>,
 ) -> Result<Response, Refused> {
-    if said.packages.len() > PACKAGES_MAX {
-        let detail = format!("field `packages` has {} entries, at most {PACKAGES_MAX}", said.packages.len());
-        return Err(Refused::invalid("too_many_packages", detail));
-    }
+    said.check().map_err(|error| Refused::invalid(error.kind(), error.to_string()))?;
     count(&app.metrics.check_ins);
     let at = now();
     let answer = answer(&app, &*app.desk.state()?, &caller.device, &said, at);

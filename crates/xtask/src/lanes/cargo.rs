@@ -73,7 +73,7 @@ fn end_of_tests(status: ExitStatus, mut tally: Tally, figures: Vec<String>) -> L
 
 /// Cargo at the workspace's root, without the variables that the outer cargo set for this package:
 /// build scripts watch some of them, and would run again in every nested build.
-fn command(root: &Path) -> Command {
+pub(super) fn command(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();

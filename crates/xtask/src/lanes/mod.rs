@@ -4,6 +4,7 @@
 
 mod cargo;
 mod deep;
+mod fuzz;
 mod packages;
 mod windows;
 
@@ -35,6 +36,11 @@ pub(crate) enum Lane {
         /// The package's name, as in its `Cargo.toml`.
         package: String,
     },
+    /// Coverage-guided fuzzing of one target.
+    Fuzz {
+        /// The target: a file of `fuzz/fuzz_targets`, without its ending.
+        target: String,
+    },
     /// Every test of the workspace.
     Tests,
 }
@@ -49,6 +55,7 @@ impl Lane {
             Self::Tidy => "tidy".to_owned(),
             Self::Windows => "windows".to_owned(),
             Self::Deep { package } => format!("deep:{package}"),
+            Self::Fuzz { target } => format!("fuzz:{target}"),
             Self::Tests => "tests".to_owned(),
         }
     }
@@ -62,6 +69,7 @@ impl Lane {
             Self::Tidy => "the house rules: arrows, purity, circles, lengths, names, OS calls",
             Self::Windows => "cargo check of the agent for Windows",
             Self::Deep { .. } => "the package's long tests (only with --deep)",
+            Self::Fuzz { .. } => "a minute of coverage-guided fuzzing (only with --deep)",
             Self::Tests => "cargo test of the whole workspace",
         }
     }
@@ -74,6 +82,7 @@ impl Lane {
             Self::Tidy => run_tidy(root).map(LaneEnd::from),
             Self::Windows => windows::run(root).map(LaneEnd::from),
             Self::Deep { package } => cargo::test(root, &deep::arguments(package)),
+            Self::Fuzz { target } => fuzz::run(root, target),
             Self::Tests => cargo::test(root, cargo::ALL_TESTS),
         }
     }
@@ -98,24 +107,28 @@ pub(crate) fn quick() -> Vec<Lane> {
     vec![Lane::Packages, Lane::Fmt, Lane::Clippy, Lane::Tidy, Lane::Windows, Lane::Tests]
 }
 
-/// `lanes` with one deep lane for every package that has a deep test, before the last lane.
+/// `lanes` with one deep lane for every package that has a deep test and one fuzz lane for every target, before the last lane.
 ///
 /// # Errors
-/// When a source file or manifest of the workspace cannot be read.
+/// When a source file or manifest of the workspace, or the folder of the fuzz targets, cannot be read.
 pub(crate) fn with_deep(root: &Path, mut lanes: Vec<Lane>) -> anyhow::Result<Vec<Lane>> {
     let last = lanes.pop();
     lanes.extend(deep::packages(root)?.into_iter().map(|package| Lane::Deep { package }));
+    lanes.extend(fuzz::targets(root)?.into_iter().map(|target| Lane::Fuzz { target }));
     lanes.extend(last);
     Ok(lanes)
 }
 
-/// The one lane of that name.
+/// The lane of that name, or the lanes of that group: `fuzz` is every `fuzz:...`.
 ///
 /// # Errors
 /// When no lane has that name; the message lists the names.
 pub(crate) fn only(name: &str, lanes: &[Lane]) -> anyhow::Result<Vec<Lane>> {
-    if let Some(lane) = lanes.iter().find(|lane| lane.name() == name) {
-        return Ok(vec![lane.clone()]);
+    let group = format!("{name}:");
+    let wanted = |lane: &&Lane| lane.name() == name || lane.name().starts_with(&group);
+    let chosen: Vec<Lane> = lanes.iter().filter(wanted).cloned().collect();
+    if !chosen.is_empty() {
+        return Ok(chosen);
     }
     let names: Vec<String> = lanes.iter().map(Lane::name).collect();
     bail!("no lane is named '{name}'; the lanes are: {}", names.join(", "))
@@ -133,7 +146,8 @@ pub(crate) fn run_all(root: &Path, lanes: &[Lane]) -> anyhow::Result<bool> {
         println!("    {}", summary::line(&result));
         results.push(result);
     }
-    let deep: Vec<&LaneResult> = results.iter().filter(|r| r.name.starts_with("deep:")).collect();
+    let long = |r: &&LaneResult| r.name.starts_with("deep:") || r.name.starts_with("fuzz:");
+    let deep: Vec<&LaneResult> = results.iter().filter(long).collect();
     if !deep.is_empty() {
         deep_results::append(root, &deep)?;
     }
@@ -172,6 +186,14 @@ mod tests {
     #[test]
     fn tests_run_last_so_that_the_end_of_the_output_shows_them() {
         assert_eq!(quick().last(), Some(&Lane::Tests));
+    }
+
+    #[test]
+    fn a_group_is_all_its_lanes_and_a_name_is_one() {
+        let fuzz = |target: &str| Lane::Fuzz { target: target.to_owned() };
+        let lanes = [fuzz("records"), Lane::Tests, fuzz("roster")];
+        assert_eq!(only("fuzz", &lanes).unwrap(), [fuzz("records"), fuzz("roster")]);
+        assert_eq!(only("fuzz:roster", &lanes).unwrap(), [fuzz("roster")]);
     }
 
     #[test]
