@@ -80,6 +80,7 @@ struct Conductor {
 pub(crate) fn run(config: Config, guard: Vec<OsString>) -> anyhow::Result<()> {
     let home = Home::new(std::path::absolute(&config.data).context("--data")?);
     durable::make_dir(home.dir())?;
+    let _held = home.hold()?;
     let key = Arc::new(device_key::load_or_create(&home.device_key())?);
     let attributes = config.attributes.clone();
     let identity = Identity::load(&home, config.token.as_deref(), config.device.clone(), attributes, &key)?;

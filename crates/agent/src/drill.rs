@@ -22,6 +22,7 @@ pub const DRILL_POINTS: &[&str] = &[
     "token-kept",
     "fallback-pointer",
     "guard-attempt-kept",
+    "guard-payload-kept",
     "guard-before-start",
     "seen-kept",
     "state-fetching",

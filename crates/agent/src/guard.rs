@@ -13,12 +13,15 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::release::Activation;
 
 use crate::layout::PackageDir;
-use crate::{drill, os};
+use crate::{drill, leftover, os};
 
 /// The exit code where nothing may be started.
 pub const EXIT_NOTHING: u8 = 75;
 /// The exit code where the payload's program cannot be run.
 pub const EXIT_CANNOT_START: u8 = 76;
+
+/// The variable that names the package's run folder to the payload.
+pub(crate) const RUN_VARIABLE: &str = "TIDEGATE_RUN";
 
 /// More rounds than there are slots to return to.
 const ROUNDS_MAX: u32 = 4;
@@ -89,6 +92,8 @@ fn run(dir: &PackageDir, parent: Option<u32>, words: Vec<String>) -> ExitCode {
         eprintln!("tidegate-guard: {error}");
         return ExitCode::from(EXIT_CANNOT_START);
     }
+    // Before the start is counted: a payload must not fail for what the one before it left.
+    leftover::end(dir);
     let Some(release) = choose(dir) else {
         eprintln!("tidegate-guard: nothing may be started from {}", dir.dir().display());
         return ExitCode::from(EXIT_NOTHING);
@@ -107,8 +112,9 @@ fn run(dir: &PackageDir, parent: Option<u32>, words: Vec<String>) -> ExitCode {
         return ExitCode::from(EXIT_CANNOT_START);
     };
     let mut command = Command::new(&program);
-    command.args(words).env("TIDEGATE_SLOT", &slot).env("TIDEGATE_RUN", &run_dir).env("TIDEGATE_ACTIVE", &active);
+    command.args(words).env("TIDEGATE_SLOT", &slot).env(RUN_VARIABLE, &run_dir).env("TIDEGATE_ACTIVE", &active);
     command.env_remove(drill::KILL_AT_VARIABLE).env_remove(drill::KILL_ONCE_VARIABLE);
+    leftover::remember(dir);
     drill::reached("guard-before-start");
     let error = os::become_command(&mut command);
     eprintln!("tidegate-guard: cannot run {program}: {error}");

@@ -1,8 +1,11 @@
 //! Where everything lies in the device's data folder, and the small files of a package: pointers, attempts, machine.
 //! Nothing here decides what may stand in them.
 
-use std::fs;
+use std::fs::{self, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::device::guard::Attempts;
@@ -17,6 +20,9 @@ use crate::os;
 
 /// The number that every file with a `format` carries. It rises only once an agent that reads it is fleet-proven.
 pub(crate) const FORMAT: u32 = 1;
+
+/// How long the data folder is waited for.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// The data folder.
 #[derive(Debug, Clone)]
@@ -62,6 +68,13 @@ struct AttemptsFile {
     attempts: Attempts,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PayloadFile {
+    format: u32,
+    payload: os::Group,
+}
+
 impl Home {
     pub(crate) fn new(dir: impl Into<PathBuf>) -> Home {
         Home { dir: dir.into() }
@@ -69,6 +82,31 @@ impl Home {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Holds the folder for this agent until the file is dropped: two would end each other's payloads. Storage that cannot be
+    /// written, or that has no locks, keeps no agent down: then there is none to hold.
+    ///
+    /// # Errors
+    /// When another agent holds it.
+    pub(crate) fn hold(&self) -> Result<Option<fs::File>, DiskError> {
+        let path = self.dir.join("agent.lock");
+        let Ok(file) = fs::File::options().create(true).truncate(false).write(true).open(&path) else {
+            return Ok(None);
+        };
+        let asked = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                // What an agent that was killed is just starting may hold it for an instant.
+                Err(TryLockError::WouldBlock) if asked.elapsed() < HOLD => thread::sleep(HOLD / 20),
+                Err(TryLockError::WouldBlock) => {
+                    let other = io::Error::other("another agent runs on this data folder");
+                    return Err(DiskError::new("hold", &path, other));
+                }
+                Err(TryLockError::Error(_)) => return Ok(None),
+            }
+        }
     }
 
     pub(crate) fn device_key(&self) -> PathBuf {
@@ -209,6 +247,25 @@ impl PackageDir {
     pub(crate) fn write_attempts(&self, attempts: &Attempts, point: &str) -> Result<(), DiskError> {
         let file = AttemptsFile { format: FORMAT, attempts: attempts.clone() };
         durable::write_json(&self.dir.join("attempts.json"), &file, point)
+    }
+
+    /// The process group that the payload was started in last; none where none was kept or it cannot be read.
+    pub(crate) fn payload(&self) -> Option<os::Group> {
+        let file: Option<PayloadFile> = durable::read_json(&self.dir.join("payload.json")).ok().flatten();
+        file.map(|file| file.payload)
+    }
+
+    pub(crate) fn write_payload(&self, payload: os::Group) -> Result<(), DiskError> {
+        durable::write_json(
+            &self.dir.join("payload.json"),
+            &PayloadFile { format: FORMAT, payload },
+            "guard-payload-kept",
+        )
+    }
+
+    /// An empty file that every process of the payload inherits open: by it they are known when the first one is gone.
+    pub(crate) fn mark(&self) -> PathBuf {
+        self.dir.join("payload.mark")
     }
 
     /// Changes the attempts of a slot, if they are about that slot.

@@ -14,6 +14,7 @@ mod durable;
 mod enrol;
 pub mod guard;
 mod layout;
+mod leftover;
 mod os;
 mod outbox;
 mod package;

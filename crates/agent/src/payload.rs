@@ -16,7 +16,7 @@ use tidegate_domain::ids::{PackageName, RingName};
 use tidegate_domain::release::{Activation, Manifest};
 
 use crate::layout::PackageDir;
-use crate::{guard, os, probe};
+use crate::{guard, leftover, os, probe};
 
 /// How long the agent waits before it starts a payload again that ended by itself: this, then twice as long each time.
 const RESTART: Duration = Duration::from_secs(1);
@@ -324,6 +324,10 @@ impl Payload {
 }
 
 fn check_and_run(check: &mut Command, dir: &PackageDir, pid: Option<u32>) -> Result<(), String> {
+    if pid.is_none() {
+        // The slot before may have been supervised by an agent that was killed.
+        leftover::end(dir);
+    }
     let status = check.status().map_err(|e| format!("cannot start the guard: {e}"))?;
     if !status.success() {
         return Err(format!("the guard let nothing start: {}", os::ending(status)));

@@ -7,6 +7,7 @@ mod bench;
 mod drills;
 mod fleet;
 mod guarding;
+mod leftovers;
 mod recovery;
 mod server;
 mod storage;

@@ -274,6 +274,11 @@ impl Device {
         fs::read_to_string(self.data.join("nginx.pid")).ok()?.trim().parse().ok()
     }
 
+    fn attempts(&self) -> Value {
+        let file = fs::read(self.data.join(format!("packages/{PACKAGE}/attempts.json"))).unwrap();
+        serde_json::from_slice::<Value>(&file).unwrap()["attempts"].clone()
+    }
+
     fn has_slot(&self, release: &str) -> bool {
         let hex = release.trim_start_matches("sha256:");
         let slots = fs::read_dir(self.data.join(format!("packages/{PACKAGE}/slots"))).unwrap();
@@ -320,7 +325,7 @@ fn a_site_that_nginx_refuses_halts_and_every_device_serves_the_page_from_before(
     if !is_there() {
         return;
     }
-    let pilot = Pilot::start();
+    let mut pilot = Pilot::start();
     let (good, over) = pilot.roll_out("1.1.0", SITE, NEW);
     assert_eq!(over["report"]["phase"], "completed", "{over}");
     println!("good: completed after {} s", seconds(&over, "started_at_ms", "ended_at_ms"));
@@ -352,11 +357,38 @@ fn a_site_that_nginx_refuses_halts_and_every_device_serves_the_page_from_before(
     let after: Vec<_> = pilot.of(&BROAD).map(Device::nginx).collect();
     assert_eq!(before, after, "the nginx of a device that was never opened was not touched");
 
-    // nginx's first process dies alone; its workers live on and hold the port, so that nothing can be started beside them.
-    let device = pilot.of(&BROAD).next().unwrap();
+    nginx_dies_alone(pilot.of(&BROAD).next().unwrap());
+    let number = pilot.devices.iter().position(|device| device.name == BROAD[1]).unwrap();
+    let (home, device) = (&pilot.home, &mut pilot.devices[number]);
+    the_agent_dies_alone(home, device);
+    assert_eq!(pilot.shown(BROAD[1])["current"], *good, "the release is not left");
+}
+
+/// nginx's first process dies alone; its workers live on and hold the port, so that nothing can be started beside them.
+fn nginx_dies_alone(device: &Device) {
     let died = device.nginx().unwrap();
     kill_process(Pid::from_raw(died).unwrap(), Signal::KILL).unwrap();
     let again = within(LIMIT, || device.nginx().filter(|pid| *pid != died));
     assert!(again.is_some(), "nginx was not started anew: {}", device.log());
+    device.serves(NEW);
+}
+
+/// The agent is killed by force, and by that nginx's first process; its workers live on and hold the port. Proven is proven: the next
+/// start is one attempt, forgotten once all was well for `prove.for`, and not the first of three that nginx spends on a taken port.
+fn the_agent_dies_alone(home: &Home, device: &mut Device) {
+    let (died, starts) = (device.nginx().unwrap(), device.attempts()["starts"].as_u64().unwrap());
+    device.agent.kill().unwrap();
+    device.agent.wait().unwrap();
+    let worker = get(device.address).unwrap();
+    assert!(worker.contains(NEW), "a worker that outlived its agent still serves: {worker}");
+    device.agent = Device::agent(home, device.name);
+    let again = within(LIMIT, || device.nginx().filter(|pid| *pid != died));
+    assert!(again.is_some(), "nginx was not started anew: {}", device.log());
+    device.serves(NEW);
+    let attempts = until("attempts that are forgotten", || {
+        Some(device.attempts()).filter(|attempts| attempts["count"] == 0 && attempts["starts"] != starts)
+    });
+    assert_eq!(attempts["starts"], starts + 1, "{}", device.log());
+    assert_eq!(attempts["returned"], Value::Null, "{}", device.log());
     device.serves(NEW);
 }
