@@ -12,16 +12,13 @@ use tidegate_domain::device::guard::{GuardDecision, GuardFacts, decide};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::release::Activation;
 
-use crate::layout::PackageDir;
+use crate::layout::{PackageDir, RUN_VARIABLE};
 use crate::{drill, leftover, os};
 
 /// The exit code where nothing may be started.
 pub const EXIT_NOTHING: u8 = 75;
 /// The exit code where the payload's program cannot be run.
 pub const EXIT_CANNOT_START: u8 = 76;
-
-/// The variable that names the package's run folder to the payload.
-pub(crate) const RUN_VARIABLE: &str = "TIDEGATE_RUN";
 
 /// More rounds than there are slots to return to.
 const ROUNDS_MAX: u32 = 4;

@@ -20,6 +20,8 @@ use crate::os;
 
 /// The number that every file with a `format` carries. It rises only once an agent that reads it is fleet-proven.
 pub(crate) const FORMAT: u32 = 1;
+/// The variable that names the package's run folder to the payload.
+pub(crate) const RUN_VARIABLE: &str = "TIDEGATE_RUN";
 
 /// How long the data folder is waited for.
 const HOLD: Duration = Duration::from_secs(1);
@@ -91,9 +93,9 @@ impl Home {
     /// When another agent holds it.
     pub(crate) fn hold(&self) -> Result<Option<fs::File>, DiskError> {
         let path = self.dir.join("agent.lock");
-        let Ok(file) = fs::File::options().create(true).truncate(false).write(true).open(&path) else {
-            return Ok(None);
-        };
+        let _ = fs::File::options().create(true).truncate(false).write(true).open(&path);
+        // Held for reading only: storage with a file open for writing cannot be made read-only.
+        let Ok(file) = fs::File::open(&path) else { return Ok(None) };
         let asked = Instant::now();
         loop {
             match file.try_lock() {

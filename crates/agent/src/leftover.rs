@@ -6,8 +6,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::layout::PackageDir;
-use crate::{guard, os};
+use crate::layout::{PackageDir, RUN_VARIABLE};
+use crate::os;
 
 /// How long a leftover has to end when it is asked to, and when it is killed. It has had its time: its first process is gone.
 const ASKED: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) fn end(dir: &PackageDir) {
     let Some(group) = dir.payload() else { return };
     let run = std::path::absolute(dir.run()).unwrap_or_else(|_| dir.run());
-    let variable = format!("{}={}", guard::RUN_VARIABLE, run.display());
+    let variable = format!("{}={}", RUN_VARIABLE, run.display());
     match os::group_lives(&group, &dir.mark(), &variable) {
         os::Lives::Yes => {}
         os::Lives::No => return,
@@ -64,6 +64,7 @@ pub(crate) fn remember(dir: &PackageDir) {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 #[path = "leftover_tests.rs"]
 mod tests;

@@ -1,7 +1,6 @@
 //! Real process groups: those that a payload left are ended, those that only have its number are not.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
@@ -16,10 +15,11 @@ impl Payload {
     /// Runs a script that says a line once everybody whom it starts is there.
     fn start(script: &str, dir: &PackageDir, run: bool) -> Payload {
         let mut command = Command::new("bash");
-        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-        command.env("MARK", dir.mark()).env_remove(guard::RUN_VARIABLE);
+        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
+        os::own_group(&mut command);
+        command.env("MARK", dir.mark()).env_remove(RUN_VARIABLE);
         if run {
-            command.env(guard::RUN_VARIABLE, dir.run());
+            command.env(RUN_VARIABLE, dir.run());
         }
         let mut leader = command.spawn().unwrap();
         BufReader::new(leader.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();

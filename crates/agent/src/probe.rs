@@ -77,7 +77,7 @@ fn exec(words: &[String], slot: &Path, run_dir: &Path, timeout: Duration) -> Res
 pub(crate) fn run_command(words: &[String], slot: &Path, run_dir: &Path, timeout: Duration) -> Result<(), String> {
     let Some((program, rest)) = words.split_first() else { return Err("no command".to_owned()) };
     let mut command = Command::new(program);
-    command.args(rest).env("TIDEGATE_SLOT", slot).env(crate::guard::RUN_VARIABLE, run_dir).stdin(Stdio::null());
+    command.args(rest).env("TIDEGATE_SLOT", slot).env(crate::layout::RUN_VARIABLE, run_dir).stdin(Stdio::null());
     os::own_group(&mut command);
     let mut child = command.spawn().map_err(|e| format!("cannot run {program}: {e}"))?;
     let started = Instant::now();

@@ -4,12 +4,15 @@
 //! What a turn would change is applied to the state before it is durable, but answered only after; when a write fails, the state is
 //! thrown away and loaded again, so nothing that was not recorded is ever acted upon.
 
+mod steps;
+
 use std::collections::VecDeque;
 
-use tidegate_domain::ids::RolloutId;
+pub use steps::Notice;
+use steps::Steps;
 use tidegate_domain::time::{Elapsed, WallTime};
 
-use crate::command::{Answer, Command, OnlineSigner, Refusal, Staged, Why, plan_step, stage};
+use crate::command::{Answer, Command, OnlineSigner, Refusal, Staged, Why, stage};
 use crate::contract::{
     Entry, Fence, LeaseAnswer, NewEntry, Reply, Request, Seq, StoreError, bounds::BATCH_BYTES_MAX,
     bounds::BATCH_ENTRIES_MAX, bounds::BODY_BYTES_MAX, bounds::READ_ENTRIES_MAX,
@@ -25,8 +28,6 @@ pub const SNAPSHOT_EVERY: u64 = 20_000;
 const RETRY: Elapsed = Elapsed::from_s(1);
 /// The most commands in one turn.
 const TURN_COMMANDS_MAX: usize = 512;
-/// How often metadata are looked at for refreshing.
-const REFRESH_EVERY: Elapsed = Elapsed::from_s(60);
 
 /// The number that the shell gave a command, to find the asker again.
 pub type Ticket = u64;
@@ -37,6 +38,8 @@ pub type Ticket = u64;
 pub enum Next {
     /// Put this to the store and feed the reply to [`Conductor::told`].
     Ask(Request),
+    /// Let people hear this; what it says is durable.
+    Tell(Vec<Notice>),
     /// Give these answers; they are durable.
     Answer(Vec<(Ticket, Result<Answer, Refusal>)>),
     /// Nothing to do until then, or until a command comes.
@@ -65,7 +68,7 @@ enum Underway {
     Snapshot,
     Read,
     Renew,
-    Append { answers: Vec<(Ticket, Result<Answer, Refusal>)> },
+    Append { answers: Vec<(Ticket, Result<Answer, Refusal>)>, calls: Vec<Notice> },
     SaveSnapshot,
 }
 
@@ -83,11 +86,10 @@ pub struct Conductor {
     underway: Option<Underway>,
     queue: VecDeque<(Ticket, Command)>,
     answers: Vec<(Ticket, Result<Answer, Refusal>)>,
+    notices: Vec<Notice>,
+    steps: Steps,
     renew_at: WallTime,
-    step_at: WallTime,
-    refresh_at: WallTime,
     snapshot_at: Seq,
-    step_every: Elapsed,
 }
 
 impl Conductor {
@@ -102,11 +104,10 @@ impl Conductor {
             underway: None,
             queue: VecDeque::new(),
             answers: Vec::new(),
+            notices: Vec::new(),
+            steps: Steps::new(step_every),
             renew_at: WallTime::default(),
-            step_at: WallTime::default(),
-            refresh_at: WallTime::default(),
             snapshot_at: Seq::ZERO,
-            step_every,
         }
     }
 
@@ -141,6 +142,9 @@ impl Conductor {
 
     /// What the shell does next. Call it again after every reply, and when a rest is over.
     pub fn next(&mut self, state: &mut State, keys: &dyn OnlineSigner, presence: &dyn Presence, now: WallTime) -> Next {
+        if !self.notices.is_empty() {
+            return Next::Tell(std::mem::take(&mut self.notices));
+        }
         if !self.answers.is_empty() {
             return Next::Answer(std::mem::take(&mut self.answers));
         }
@@ -193,20 +197,21 @@ impl Conductor {
         }
         let expected = state.last();
         let mut entries = Vec::new();
-        let mut answers = Vec::new();
+        let (mut answers, mut calls) = (Vec::new(), Vec::new());
         self.stage_commands(state, keys, now, &mut entries, &mut answers);
-        if now >= self.step_at && entries.len() < BATCH_ENTRIES_MAX / 2 {
-            self.step_at = now.after(self.step_every);
-            self.stage_steps(state, keys, presence, now, &mut entries);
+        if entries.len() < BATCH_ENTRIES_MAX / 2 {
+            let staged = self.steps.stage(state, keys, presence, now, &mut entries);
+            calls = staged.calls;
+            self.notices.extend(staged.stuck);
         }
         if entries.is_empty() {
             return if answers.is_empty() {
-                Next::Rest(self.step_at.min(self.renew_at))
+                Next::Rest(self.steps.due().min(self.renew_at))
             } else {
                 Next::Answer(answers)
             };
         }
-        self.ask(Underway::Append { answers }, Request::Append { fence, expected, entries })
+        self.ask(Underway::Append { answers, calls }, Request::Append { fence, expected, entries })
     }
 
     fn stage_commands(
@@ -225,29 +230,6 @@ impl Conductor {
             let Some((ticket, command)) = self.queue.pop_front() else { return };
             let staged = stage(state, keys, now, command).and_then(|staged| fold(state, staged, entries));
             answers.push((ticket, staged));
-        }
-    }
-
-    fn stage_steps(
-        &mut self,
-        state: &mut State,
-        keys: &dyn OnlineSigner,
-        presence: &dyn Presence,
-        now: WallTime,
-        entries: &mut Vec<NewEntry>,
-    ) {
-        if now >= self.refresh_at && state.fleet().is_some() {
-            self.refresh_at = now.after(REFRESH_EVERY);
-            let _ = stage(state, keys, now, Command::RefreshMetadata).and_then(|staged| fold(state, staged, entries));
-        }
-        let live: Vec<RolloutId> = state
-            .rollouts()
-            .iter()
-            .filter(|(_, course)| course.rollout.needs_steps())
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in live {
-            let _ = plan_step(state, keys, presence, now, &id).and_then(|staged| fold(state, staged, entries));
         }
     }
 
@@ -282,12 +264,13 @@ impl Conductor {
                 self.stance = Stance::Reading;
             }
             Underway::Read => self.read(state, reply.into_entries()?)?,
-            Underway::Append { answers } => {
+            Underway::Append { answers, calls } => {
                 let (_, last) = reply.into_appended()?;
                 if last != state.last() {
                     return Err(ConductError::Fold(format!("the store ends at {last}, the state at {}", state.last())));
                 }
                 self.answers.extend(answers);
+                self.notices.extend(calls);
             }
             Underway::SaveSnapshot => {}
         }
@@ -336,7 +319,7 @@ impl Conductor {
         self.stance = match underway {
             // A snapshot is a convenience; without room for it the log is still whole.
             Underway::SaveSnapshot if error.is_retryable() => return,
-            Underway::Append { answers } => {
+            Underway::Append { answers, .. } => {
                 self.answers.extend(answers.into_iter().map(|(ticket, _)| (ticket, Err(refusal.clone()))));
                 self.whole = false;
                 Stance::Empty

@@ -1,19 +1,21 @@
 //! A policy: how a package may spread. TOML in, a value that keeps all bounds out. It never widens what the envelope allows.
 
+mod strata;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::{AttributeValue, Attributes};
+use crate::attributes::Attributes;
 use crate::digest::Digest;
-use crate::ids::{AttributeName, PolicyName, RingName, StratumName};
+use crate::ids::{PolicyName, RingName, StratumName};
 use crate::selector::Selector;
 use crate::time::Elapsed;
 
+pub use strata::{STRATA_MAX, Strata};
+
 /// The largest policy text that anybody reads, in bytes.
 pub const POLICY_BYTES_MAX: usize = 64 * 1024;
-/// The most strata of a policy; the devices of all others share the stratum `other`.
-pub const STRATA_MAX: usize = 64;
 const RINGS_MAX: usize = 16;
 
 /// How a package may spread. Parsed with [`Policy::parse`]; a value of this type keeps all bounds.
@@ -45,18 +47,6 @@ pub struct Policy {
     /// What is kept back.
     #[serde(default)]
     pub holdback: Holdback,
-}
-
-/// The stratifying attributes and the combinations that are strata of their own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Strata {
-    /// The attributes, the most telling first.
-    #[serde(default)]
-    pub by: Vec<AttributeName>,
-    /// The combinations of values, one value an attribute; whatever is not listed falls into `other`, opened last.
-    #[serde(default)]
-    pub listed: Vec<Vec<AttributeValue>>,
 }
 
 /// `unproven <= initial + growth * proven`, in every scope.
@@ -259,7 +249,7 @@ impl Policy {
 
     fn check(&self) -> Result<(), PolicyError> {
         self.check_numbers()?;
-        self.check_strata()?;
+        self.strata.check()?;
         self.check_rings()
     }
 
@@ -299,30 +289,6 @@ impl Policy {
         require(self.prove.restarts <= 100, "prove.restarts", self.prove.restarts, "0 to 100")
     }
 
-    fn check_strata(&self) -> Result<(), PolicyError> {
-        let (by, listed) = (&self.strata.by, &self.strata.listed);
-        require(by.len() <= 8, "strata.by", by.len(), "at most 8 attributes")?;
-        require(by.iter().collect::<BTreeSet<_>>().len() == by.len(), "strata.by", "a list", "no attribute twice")?;
-        require(listed.len() < STRATA_MAX, "strata.listed", listed.len(), "at most 63 strata, besides `other`")?;
-        let unique: BTreeSet<_> = listed.iter().collect();
-        require(unique.len() == listed.len(), "strata.listed", "a list", "no stratum twice")?;
-        for values in listed {
-            require(
-                values.len() == by.len(),
-                "strata.listed",
-                format!("{values:?}"),
-                "one value for each attribute of `strata.by`",
-            )?;
-            require(
-                join(values).is_some_and(|name| name.as_str() != Strata::OTHER),
-                "strata.listed",
-                format!("{values:?}"),
-                "values of at most 200 characters together, the first a letter or digit, and not `other`",
-            )?;
-        }
-        Ok(())
-    }
-
     fn check_rings(&self) -> Result<(), PolicyError> {
         require((1..=RINGS_MAX).contains(&self.rings.len()), "rings", self.rings.len(), "1 to 16 rings")?;
         let names: BTreeSet<_> = self.rings.iter().map(|ring| &ring.name).collect();
@@ -355,45 +321,6 @@ impl Ring {
     }
 }
 
-impl Strata {
-    /// The stratum for devices that no listed combination fits.
-    pub const OTHER: &'static str = "other";
-
-    /// The stratum of a device with these attributes. Without stratifying attributes everything is one stratum, `all`.
-    pub fn of(&self, attributes: &Attributes) -> StratumName {
-        if self.by.is_empty() {
-            return word("all");
-        }
-        let values: Option<Vec<_>> = self.by.iter().map(|name| attributes.get(name).cloned()).collect();
-        let listed = values.filter(|values| self.listed.contains(values));
-        listed.and_then(|values| join(&values)).unwrap_or_else(|| word(Strata::OTHER))
-    }
-
-    /// The names of the strata that devices of every listed combination fall into; `all` where nothing is stratified, `other`
-    /// where nothing is listed.
-    pub fn listed_names(&self) -> Vec<StratumName> {
-        if self.by.is_empty() {
-            return vec![word("all")];
-        }
-        let names: Vec<StratumName> = self.listed.iter().filter_map(|values| join(values)).collect();
-        if names.is_empty() { vec![word(Strata::OTHER)] } else { names }
-    }
-
-    /// The values that a stratum stands for, one an attribute of `by`; none for `other` and `all`.
-    pub fn values_of(&self, stratum: &StratumName) -> Option<&[AttributeValue]> {
-        self.listed.iter().find(|values| join(values).as_ref() == Some(stratum)).map(Vec::as_slice)
-    }
-}
-
-fn join(values: &[AttributeValue]) -> Option<StratumName> {
-    let words: Vec<&str> = values.iter().map(AttributeValue::as_str).collect();
-    words.join("/").parse().ok()
-}
-
-fn word(text: &'static str) -> StratumName {
-    StratumName::fixed(text)
-}
-
 fn require(holds: bool, field: &str, found: impl ToString, expected: &'static str) -> Result<(), PolicyError> {
     if holds {
         return Ok(());
@@ -406,6 +333,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::attributes::AttributeValue;
+    use crate::ids::AttributeName;
 
     const RING: &str = "name = \"p\"\nrings = [{name = \"broad\", soak = \"1h\"}]\n";
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::time::Duration;
 
 use tidegate_control::command::{Answer, Command, OnlineSigner, Refusal, Why};
-use tidegate_control::conduct::{Conductor, Next, Ticket};
+use tidegate_control::conduct::{Conductor, Next, Notice, Ticket};
 use tidegate_control::contract::{Entry, NewEntry, Reply, Request, StoreError};
 use tidegate_control::presence::Presence;
 use tidegate_control::state::{Operator, State};
@@ -20,7 +20,7 @@ use tidegate_store::SqliteStore;
 use tokio::sync::oneshot;
 
 use crate::clock::now;
-use crate::drill;
+use crate::{drill, journal};
 
 const QUEUE_MAX: usize = 4_096;
 const REST_MAX: Duration = Duration::from_millis(500);
@@ -43,6 +43,8 @@ struct Standing {
     /// The recorded state was read once, whole. Set under its write lock.
     loaded: AtomicBool,
     turns: AtomicU64,
+    /// How often a rollout asked for a person.
+    calls: AtomicU64,
 }
 
 /// What the conduct loop needs from its server.
@@ -123,6 +125,11 @@ impl Desk {
     pub fn turns(&self) -> u64 {
         self.standing.turns.load(Ordering::Relaxed)
     }
+
+    /// How often a rollout asked for a person, since the start.
+    pub fn calls(&self) -> u64 {
+        self.standing.calls.load(Ordering::Relaxed)
+    }
 }
 
 /// Whether two digests are the same, in time that does not depend on where they differ.
@@ -172,8 +179,11 @@ impl Shell {
                     let told = self.conductor.told(&mut self.ahead, now(), reply);
                     self.tell_standing();
                     told?;
-                    self.show(&appended)?;
+                    if self.show(&appended)? {
+                        journal::tell(&appended);
+                    }
                 }
+                Next::Tell(notices) => self.tell(&notices),
                 Next::Answer(answers) => {
                     drill::reach(drill::Point::BeforeAnswer);
                     answers.into_iter().for_each(|(ticket, answer)| self.answer(ticket, answer));
@@ -198,12 +208,21 @@ impl Shell {
         self.standing.ready.store(self.conductor.is_ready(), Ordering::Release);
     }
 
-    /// Brings the state that is read up to what is recorded. What was appended is added to it; what was read back, in the place of
+    fn tell(&self, notices: &[Notice]) {
+        for notice in notices {
+            if let Notice::Call { .. } = notice {
+                self.standing.calls.fetch_add(1, Ordering::Relaxed);
+            }
+            journal::tell_notice(notice);
+        }
+    }
+
+    /// Brings the state that is read up to what is recorded; says whether what was appended is durable. What was appended is added to it; what was read back, in the place of
     /// a state that was thrown away or behind what another server wrote, is copied.
-    fn show(&self, appended: &[Entry]) -> anyhow::Result<()> {
+    fn show(&self, appended: &[Entry]) -> anyhow::Result<bool> {
         // Where it is not whole, the state ahead was thrown away: what is read stays what was recorded before.
         if !self.conductor.is_loaded() {
-            return Ok(());
+            return Ok(false);
         }
         let read = || self.recorded.read().unwrap_or_else(PoisonError::into_inner);
         let write = || self.recorded.write().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +239,7 @@ impl Shell {
             self.standing.loaded.store(true, Ordering::Release);
             drop((recorded, old));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Result<Answer, Refusal>) {

@@ -11,6 +11,7 @@ mod conductor;
 mod device_api;
 pub mod drill;
 mod halts;
+mod journal;
 mod keys;
 mod metrics;
 mod openapi;

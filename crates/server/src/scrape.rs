@@ -27,9 +27,14 @@ pub(crate) async fn scrape(State(app): State<Arc<App>>) -> Result<Response, Refu
     count_all(&mut registry, &app.metrics);
     gauge(&mut registry, "ready", "1 while this server holds the lease and may write", u64::from(app.desk.is_ready()));
     gauge(&mut registry, "halts_pending", "Halts that are not in the log yet", app.halts.pending().len() as u64);
-    let turns = Counter::<u64>::default();
-    turns.inc_by(app.desk.turns());
-    registry.register("conduct_turns", "Turns of the conduct loop", turns);
+    for (name, help, value) in [
+        ("conduct_turns", "Turns of the conduct loop", app.desk.turns()),
+        ("operator_calls", "Times that a rollout asked for a person", app.desk.calls()),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
+    }
     if let Ok(state) = app.desk.state() {
         gauge_all(&mut registry, &state);
     }

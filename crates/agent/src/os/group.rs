@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::IntoRawFd as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -71,8 +72,8 @@ pub(crate) fn leave_mark(file: &Path) -> io::Result<()> {
     };
     let inherited = fcntl_dupfd_cloexec(&mark, MARK_FD_MIN)?;
     fcntl_setfd(&inherited, FdFlags::empty())?;
-    // Open until the last process that inherits it ends.
-    std::mem::forget(inherited);
+    // Nobody closes it: it is open until the last process that inherits it ends.
+    let _ = inherited.into_raw_fd();
     Ok(())
 }
 

@@ -46,9 +46,7 @@ impl Package {
                 Ok(())
             }
             Effect::RestartPayload => self.restart_planned(),
-            Effect::MarkProven { release } => self.dir.change_attempts(release, "proven-kept", |attempts| {
-                (attempts.proven, attempts.count) = (true, 0);
-            }),
+            Effect::MarkProven { release } => self.dir.change_attempts(release, "proven-kept", Attempts::mark_proven),
             Effect::ResetAttempts => match self.dir.pointers().current {
                 Some(current) => self.dir.change_attempts(current, "attempts-kept", |attempts| attempts.count = 0),
                 None => Ok(()),

@@ -1,10 +1,13 @@
 //! One planning step of one rollout: the domain's plan, with the records that the gate key signs for it.
 
-use tidegate_domain::ids::{DeviceId, RolloutId};
+use std::collections::BTreeSet;
+
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, RolloutId, StratumName};
 use tidegate_domain::rollout::Phase;
-use tidegate_domain::rollout::fact::{AddedPlace, Fact, RowCount};
+use tidegate_domain::rollout::fact::{AddedPlace, Escalation, Fact, RowCount};
 use tidegate_domain::rollout::gate::HaltReason;
-use tidegate_domain::rollout::planner::{Moment, Plan, plan};
+use tidegate_domain::rollout::planner::{Effect, Moment, Plan, plan};
 use tidegate_domain::roster::Place;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Addendum, FleetProven, Halt, Permit, PermitKind, RosterCount};
@@ -16,7 +19,17 @@ use crate::decision::{Decision, GateRecord};
 use crate::presence::Presence;
 use crate::state::{Course, State};
 
-/// Plans the next step of a rollout. Nothing to record: no entries.
+/// A planning step that may be done.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Planned {
+    /// What must be durable. Empty: nothing changes.
+    pub staged: Staged,
+    /// Why a person is to be called, once it is durable.
+    pub calls: Vec<Escalation>,
+}
+
+/// Plans the next step of a rollout.
 ///
 /// # Errors
 /// When the gate key cannot sign now, or there is no such rollout.
@@ -26,8 +39,9 @@ pub fn plan_step(
     presence: &dyn Presence,
     now: WallTime,
     id: &RolloutId,
-) -> Result<Staged, Refusal> {
-    let Some(course) = state.rollouts().get(id) else { return nothing(Answer::Done) };
+) -> Result<Planned, Refusal> {
+    let unchanged = || Ok(Planned { staged: nothing(Answer::Done)?, calls: Vec::new() });
+    let Some(course) = state.rollouts().get(id) else { return unchanged() };
     let rollout = &course.rollout;
     let package = &course.order_body.package;
     let check_in = rollout.policy().pace.check_in;
@@ -44,13 +58,21 @@ pub fn plan_step(
         unproven_elsewhere: unproven_elsewhere(state, id),
         unproven_everywhere_max: unproven_everywhere_max(state),
     };
-    let Plan { next, effects: _, report } = plan(rollout, &moment);
+    let Plan { next, effects, report } = plan(rollout, &moment);
     if next.is_empty() {
-        return nothing(Answer::Done);
+        return unchanged();
     }
-    let records = sign_records(state, keys, now, course, &next)?;
+    let mut signing = Signing::new(state, keys, now, course);
+    let mut calls = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Sign { fact } => next.get(fact).map_or(Ok(()), |fact| signing.sign_for(fact))?,
+            Effect::CallOperator { why } => calls.push(why),
+        }
+    }
+    let records = signing.records;
     let decision = Decision::Step { rollout: id.clone(), facts: next, records, report: Box::new(report) };
-    done(now, vec![decision], Answer::Done)
+    Ok(Planned { staged: done(now, vec![decision], Answer::Done)?, calls })
 }
 
 fn earlier(now: WallTime, by: tidegate_domain::time::Elapsed) -> WallTime {
@@ -94,86 +116,96 @@ fn joiners(state: &State, course: &Course, present: &dyn Fn(&DeviceId) -> bool) 
     new.map(place).collect()
 }
 
-fn sign_records(
-    state: &State,
-    keys: &dyn OnlineSigner,
+/// The records of one step. Permits and addenda name the one before them, in this step or an earlier one.
+struct Signing<'a> {
+    state: &'a State,
+    keys: &'a dyn OnlineSigner,
     now: WallTime,
-    course: &Course,
-    facts: &[Fact],
-) -> Result<Vec<GateRecord>, Refusal> {
-    let mut records = Vec::new();
-    let mut permits: Vec<_> = course.permits.last().map(Unverified::digest).into_iter().collect();
-    let mut addenda: Vec<_> = course.addenda.last().map(Unverified::digest).into_iter().collect();
-    for fact in facts {
-        match fact {
-            Fact::PermitIssued { step, counts, take_by_ms } => {
-                let permit = Permit {
-                    fleet: fleet_of(state)?,
-                    order: course.order.digest(),
-                    kind: PermitKind::Open,
-                    step: *step,
-                    previous: permits.last().copied(),
-                    counts: counts.iter().map(roster_count).collect(),
-                    take_by_ms: *take_by_ms,
-                    issued_at_ms: now,
-                    ext: Default::default(),
-                };
-                let signed = sign(keys, &permit)?;
-                permits.push(signed.digest());
-                records.push(GateRecord::Permit(signed));
-            }
-            Fact::AddendumIssued { number, places } => {
-                let addendum = addendum(state, now, course, *number, places, addenda.last().copied())?;
-                let signed = sign(keys, &addendum)?;
-                addenda.push(signed.digest());
-                records.push(GateRecord::Addendum(signed));
-            }
-            Fact::Halted { reasons } => records.push(sign_halt(state, keys, now, course, reasons)?),
-            Fact::Completed => {
-                let proven = FleetProven {
-                    fleet: fleet_of(state)?,
-                    order: course.order.digest(),
-                    package: course.order_body.package.clone(),
-                    release: course.order_body.release,
-                    passed_at_ms: now,
-                    ext: Default::default(),
-                };
-                records.push(GateRecord::FleetProven(sign(keys, &proven)?));
-            }
-            _ => {}
-        }
+    course: &'a Course,
+    last_permit: Option<Digest>,
+    last_addendum: Option<Digest>,
+    records: Vec<GateRecord>,
+}
+
+impl<'a> Signing<'a> {
+    fn new(state: &'a State, keys: &'a dyn OnlineSigner, now: WallTime, course: &'a Course) -> Signing<'a> {
+        let last_permit = course.permits.last().map(Unverified::digest);
+        let last_addendum = course.addenda.last().map(Unverified::digest);
+        Signing { state, keys, now, course, last_permit, last_addendum, records: Vec::new() }
     }
-    Ok(records)
+
+    fn sign_for(&mut self, fact: &Fact) -> Result<(), Refusal> {
+        let record = match fact {
+            Fact::PermitIssued { step, counts, take_by_ms } => self.permit(*step, counts, *take_by_ms)?,
+            Fact::AddendumIssued { number, places } => self.addendum(*number, places)?,
+            Fact::Halted { reasons } => sign_halt(self.state, self.keys, self.now, self.course, reasons)?,
+            Fact::Completed => self.fleet_proven()?,
+            Fact::Took { .. }
+            | Fact::Observed { .. }
+            | Fact::Lapsed { .. }
+            | Fact::BlockOpened { .. }
+            | Fact::BandEntered { .. }
+            | Fact::RingPassed { .. }
+            | Fact::Paused { .. }
+            | Fact::Resumed { .. }
+            | Fact::Escalated { .. } => return Ok(()),
+        };
+        self.records.push(record);
+        Ok(())
+    }
+
+    fn permit(&mut self, step: u32, counts: &[RowCount], take_by_ms: WallTime) -> Result<GateRecord, Refusal> {
+        let permit = Permit {
+            fleet: fleet_of(self.state)?,
+            order: self.course.order.digest(),
+            kind: PermitKind::Open,
+            step,
+            previous: self.last_permit,
+            counts: counts.iter().map(roster_count).collect(),
+            take_by_ms,
+            issued_at_ms: self.now,
+            ext: Default::default(),
+        };
+        let signed = sign(self.keys, &permit)?;
+        self.last_permit = Some(signed.digest());
+        Ok(GateRecord::Permit(signed))
+    }
+
+    fn addendum(&mut self, number: u32, places: &[AddedPlace]) -> Result<GateRecord, Refusal> {
+        let strata: BTreeSet<&StratumName> = places.iter().map(|place| &place.stratum).collect();
+        let of = |stratum: &StratumName| -> Vec<Place> {
+            let mine = places.iter().filter(|place| place.stratum == *stratum);
+            mine.map(|p| Place { device: p.device.clone(), stratum: p.stratum.clone(), ring: p.ring }).collect()
+        };
+        let addendum = Addendum {
+            fleet: fleet_of(self.state)?,
+            order: self.course.order.digest(),
+            number,
+            previous: self.last_addendum,
+            rosters: strata.into_iter().map(|stratum| roster_root(stratum.clone(), &of(stratum))).collect(),
+            issued_at_ms: self.now,
+            ext: Default::default(),
+        };
+        let signed = sign(self.keys, &addendum)?;
+        self.last_addendum = Some(signed.digest());
+        Ok(GateRecord::Addendum(signed))
+    }
+
+    fn fleet_proven(&self) -> Result<GateRecord, Refusal> {
+        let proven = FleetProven {
+            fleet: fleet_of(self.state)?,
+            order: self.course.order.digest(),
+            package: self.course.order_body.package.clone(),
+            release: self.course.order_body.release,
+            passed_at_ms: self.now,
+            ext: Default::default(),
+        };
+        Ok(GateRecord::FleetProven(sign(self.keys, &proven)?))
+    }
 }
 
 fn roster_count(row: &RowCount) -> RosterCount {
     RosterCount { stratum: row.stratum.clone(), addendum: row.addendum, count: row.count }
-}
-
-fn addendum(
-    state: &State,
-    now: WallTime,
-    course: &Course,
-    number: u32,
-    places: &[AddedPlace],
-    previous: Option<tidegate_domain::digest::Digest>,
-) -> Result<Addendum, Refusal> {
-    let mut strata: Vec<_> = places.iter().map(|place| place.stratum.clone()).collect();
-    strata.sort();
-    strata.dedup();
-    let of = |stratum: &tidegate_domain::ids::StratumName| -> Vec<Place> {
-        let mine = places.iter().filter(|place| place.stratum == *stratum);
-        mine.map(|p| Place { device: p.device.clone(), stratum: p.stratum.clone(), ring: p.ring }).collect()
-    };
-    Ok(Addendum {
-        fleet: fleet_of(state)?,
-        order: course.order.digest(),
-        number,
-        previous,
-        rosters: strata.into_iter().map(|stratum| roster_root(stratum.clone(), &of(&stratum))).collect(),
-        issued_at_ms: now,
-        ext: Default::default(),
-    })
 }
 
 pub(super) fn sign_halt(

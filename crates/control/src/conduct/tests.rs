@@ -61,6 +61,7 @@ impl Bench {
         loop {
             match self.conductor.next(&mut self.state, &NoKeys, &Nobody, self.now) {
                 Next::Rest(_) => return given,
+                Next::Tell(_) => {}
                 Next::Answer(answers) => given.extend(answers),
                 Next::Ask(request) => {
                     let reads = matches!(request, Request::Read { .. } | Request::LoadSnapshot);

@@ -144,6 +144,14 @@ impl Attempts {
         }
     }
 
+    /// The slot was proven: the attempts that it took are forgotten. Where that is known already, nothing is: whoever says it again
+    /// after each restart must not forget the attempts that have come since.
+    pub fn mark_proven(&mut self) {
+        if !self.proven {
+            (self.proven, self.count) = (true, 0);
+        }
+    }
+
     /// Whether the guard has left `release`, tried under `order`, given what `current` is now.
     ///
     /// A count of 0 with another `current` means that the release was never started: the take was cut short before the pointer moved.
@@ -219,6 +227,20 @@ mod tests {
         }
         facts.attempts.as_mut().unwrap().ended_in_order = false;
         let starts: Vec<_> = (0..4).filter_map(|_| start(&mut facts)).collect();
+        assert_eq!(starts, [(slot(2), 1), (slot(2), 2), (slot(2), 3), (slot(1), 0)]);
+    }
+
+    #[test]
+    fn a_proven_release_that_is_called_proven_after_every_start_still_counts() {
+        let mut facts = facts(2, Some(1), None);
+        start(&mut facts);
+        facts.attempts.as_mut().unwrap().mark_proven();
+        let mut started_and_marked = || {
+            let started = start(&mut facts);
+            facts.attempts.as_mut().unwrap().mark_proven();
+            started
+        };
+        let starts: Vec<_> = (0..4).filter_map(|_| started_and_marked()).collect();
         assert_eq!(starts, [(slot(2), 1), (slot(2), 2), (slot(2), 3), (slot(1), 0)]);
     }
 

@@ -274,7 +274,7 @@ pub enum Effect {
     StartPayload,
     /// Stop and start the payload as part of the proof; the start is no attempt.
     RestartPayload,
-    /// Tell the guard that the release is proven, and forget its attempts.
+    /// Tell the guard that the release is proven, unless it knows ([`guard::Attempts::mark_proven`]).
     MarkProven {
         /// The release.
         release: Digest,

@@ -86,7 +86,7 @@ impl World {
             Effect::AdvanceFallback { release } => *pointers = pointers.advanced(*release),
             Effect::MarkProven { release } => {
                 if let Some(attempts) = self.facts.attempts.as_mut().filter(|a| a.slot == *release) {
-                    (attempts.proven, attempts.count) = (true, 0);
+                    attempts.mark_proven();
                 }
             }
             Effect::ResetAttempts => {

@@ -1,6 +1,6 @@
 //! The planner: a rollout and a moment in, a plan out. It changes nothing itself and knows nothing that it was not given.
 //!
-//! The plan's facts are to be recorded and then applied; some of them stand for records that the gate key must sign first.
+//! The plan's facts are to be recorded and then applied; its effects say what must be done before that and after it.
 //! Every step asks in the same order: what has lapsed, which blocks open, which bands enter, what the gate says, what may open.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub struct Moment<'a> {
 pub struct Plan {
     /// The rollout's next state, as the facts that lead there. Empty: nothing to record.
     pub next: Vec<Fact>,
-    /// What must be done besides recording them.
+    /// What must be done besides recording them, in their order.
     pub effects: Vec<Effect>,
     /// What was seen and decided, for people and for the account.
     pub report: StepReport,
@@ -47,22 +47,16 @@ pub struct Plan {
 /// What a plan asks of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The gate key signs the permit of this step before its fact is recorded.
-    SignPermit {
-        /// The step.
-        step: u32,
+    /// The gate key signs the record that a fact stands for. Without the signature nothing of the plan is recorded.
+    Sign {
+        /// The fact's index in [`Plan::next`].
+        fact: usize,
     },
-    /// The gate key signs the addendum of this number before its fact is recorded.
-    SignAddendum {
-        /// The number.
-        number: u32,
+    /// A person is called, once the facts are recorded.
+    CallOperator {
+        /// Why.
+        why: Escalation,
     },
-    /// The gate key signs a halt, and an incident opens.
-    SignHalt,
-    /// The gate key signs that the fleet is proven.
-    SignFleetProven,
-    /// A person is asked for.
-    CallOperator,
 }
 
 /// Says what should happen next to this rollout.
@@ -93,6 +87,11 @@ impl Step<'_> {
     fn add(&mut self, fact: Fact) {
         self.rollout.apply(&fact, self.moment.now);
         self.next.push(fact);
+    }
+
+    fn add_signed(&mut self, fact: Fact) {
+        self.effects.push(Effect::Sign { fact: self.next.len() });
+        self.add(fact);
     }
 
     fn lapse(&mut self) {
@@ -150,19 +149,13 @@ impl Step<'_> {
 
     fn judge(&mut self) {
         match self.rollout.verdict(self.moment.now) {
-            Verdict::Halt(reasons) => {
-                self.effects.push(Effect::SignHalt);
-                self.add(Fact::Halted { reasons });
-            }
+            Verdict::Halt(reasons) => self.add_signed(Fact::Halted { reasons }),
             _ if self.rollout.phase != Phase::Running => {}
             Verdict::Pass if usize::from(self.rollout.ring) + 1 < self.rollout.rings.len() => {
                 self.add(Fact::RingPassed { ring: self.rollout.ring });
                 self.open_more();
             }
-            Verdict::Pass => {
-                self.effects.push(Effect::SignFleetProven);
-                self.add(Fact::Completed);
-            }
+            Verdict::Pass => self.add_signed(Fact::Completed),
             Verdict::Wait(_) => {
                 self.open_more();
                 self.escalate();
@@ -173,7 +166,7 @@ impl Step<'_> {
     fn escalate(&mut self) {
         let why: Option<Escalation> = self.rollout.escalation(self.moment.now);
         if let Some(why) = why.filter(|why| self.rollout.escalated != Some(*why)) {
-            self.effects.push(Effect::CallOperator);
+            self.effects.push(Effect::CallOperator { why });
             self.add(Fact::Escalated { why });
         }
     }
@@ -189,8 +182,7 @@ impl Step<'_> {
         }
         let step = super::number(self.rollout.permits.len()) + 1;
         let take_by_ms = self.moment.now.after(self.rollout.policy.pace.take_within);
-        self.effects.push(Effect::SignPermit { step });
-        self.add(Fact::PermitIssued { step, counts, take_by_ms });
+        self.add_signed(Fact::PermitIssued { step, counts, take_by_ms });
     }
 
     /// Devices whose place lapsed and that are back, and devices that joined late, get places behind the others.
@@ -224,8 +216,7 @@ impl Step<'_> {
             let mut devices = BTreeSet::new();
             places.retain(|place| devices.insert(place.device.clone()));
             let number = self.rollout.addenda + 1;
-            self.effects.push(Effect::SignAddendum { number });
-            self.add(Fact::AddendumIssued { number, places });
+            self.add_signed(Fact::AddendumIssued { number, places });
         }
     }
 }

@@ -186,6 +186,19 @@ impl fmt::Display for HaltReason {
     }
 }
 
+impl fmt::Display for Escalation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Escalation::Stalled => "nothing opened for two proof times",
+            Escalation::OnlySilent => "the window is full of silent devices",
+            Escalation::CannotClear => {
+                "every device of the ring was heard out and the evidence does not clear its margin; \
+                 halt it and publish a release that fails less, or one ordered under a policy with a larger margin"
+            }
+        })
+    }
+}
+
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -198,14 +211,7 @@ impl fmt::Display for WaitReason {
                 write!(f, "clearance of {signal}: e^{ln_e:.1} of e^{ln_needed:.1}")
             }
             WaitReason::LastPlaces { left } => write!(f, "{left} places still to open or to hear of"),
-            WaitReason::NeedsOperator { why } => match why {
-                Escalation::Stalled => f.write_str("needs a person: nothing opened for two proof times"),
-                Escalation::OnlySilent => f.write_str("needs a person: the window is full of silent devices"),
-                Escalation::CannotClear => f.write_str(
-                    "needs a person: every device of the ring was heard out and the evidence does not clear its margin; \
-                     halt it and publish a release that fails less, or one ordered under a policy with a larger margin",
-                ),
-            },
+            WaitReason::NeedsOperator { why } => write!(f, "needs a person: {why}"),
             WaitReason::Paused { by, reason } if reason.is_empty() => write!(f, "paused by {by}"),
             WaitReason::Paused { by, reason } => write!(f, "paused by {by}: {reason}"),
         }

@@ -275,7 +275,7 @@ impl Fleet {
             unproven_everywhere_max: 1_000_000,
         };
         let plan = plan(&self.rollout, &moment);
-        self.calls += plan.effects.iter().filter(|effect| **effect == Effect::CallOperator).count() as u32;
+        self.calls += plan.effects.iter().filter(|effect| matches!(effect, Effect::CallOperator { .. })).count() as u32;
         for fact in plan.next {
             self.apply(fact);
         }

@@ -1,0 +1,75 @@
+//! What the server says in its log about what was decided: one line for each thing that a person would want to know of,
+//! once it is durable. What is under way from second to second (permits, blocks, reports) is told at `debug`.
+
+use tidegate_control::conduct::Notice;
+use tidegate_control::contract::{Entry, Table};
+use tidegate_control::decision::Decision;
+use tidegate_domain::ids::RolloutId;
+use tidegate_domain::rollout::fact::Fact;
+
+/// Tells what these entries, which are durable, decided.
+pub(crate) fn tell(entries: &[Entry]) {
+    for entry in entries.iter().filter(|entry| entry.content.table == Table::Decisions) {
+        match serde_json::from_slice(&entry.content.body) {
+            Ok(decision) => tell_decision(&decision),
+            Err(error) => tracing::error!(seq = %entry.seq, %error, "what was just recorded cannot be read"),
+        }
+    }
+}
+
+/// Tells what a person should hear now.
+pub(crate) fn tell_notice(notice: &Notice) {
+    match notice {
+        Notice::Call { rollout, why } => tracing::warn!(%rollout, %why, "a person is needed"),
+        Notice::Stuck { rollout: Some(rollout), refusal } => {
+            tracing::warn!(%rollout, kind = refusal.kind, %refusal, "the rollout cannot take a step");
+        }
+        Notice::Stuck { rollout: None, refusal } => {
+            tracing::warn!(kind = refusal.kind, %refusal, "metadata cannot be made anew");
+        }
+    }
+}
+
+fn tell_decision(decision: &Decision) {
+    match decision {
+        Decision::Release { release, manifest } => {
+            tracing::info!(package = %manifest.package, version = %manifest.version, %release, "a release was published");
+        }
+        Decision::Policy { record } => tracing::info!(policy = %record.digest(), "a policy was applied"),
+        Decision::KeyList { record } => tracing::info!(key_list = %record.digest(), "the key list was replaced"),
+        Decision::Envelope { record } => tracing::info!(envelope = %record.digest(), "the envelope was replaced"),
+        Decision::Operator { operator, role, .. } => tracing::info!(%operator, ?role, "an operator got a token"),
+        Decision::OperatorRemoved { operator } => tracing::info!(%operator, "an operator was removed"),
+        Decision::Started { order, absent } => {
+            let rollout = order.danger_unchecked_body().map(|order| order.rollout.to_string()).unwrap_or_default();
+            tracing::info!(rollout, order = %order.digest(), absent = absent.len(), "a rollout started");
+        }
+        Decision::Step { rollout, facts, .. } => facts.iter().for_each(|fact| tell_fact(rollout, fact)),
+        Decision::Metadata { files } => {
+            tracing::debug!(files = ?files.keys().collect::<Vec<_>>(), "metadata were made anew");
+        }
+        Decision::LoginIssued { .. } => tracing::debug!("a login code was made"),
+        Decision::Enrolled { enrolment, .. } => tracing::debug!(enrolment = %enrolment.digest(), "a device joined"),
+    }
+}
+
+fn tell_fact(rollout: &RolloutId, fact: &Fact) {
+    match fact {
+        Fact::RingPassed { ring } => tracing::info!(%rollout, ring, "a ring passed"),
+        Fact::Completed => tracing::info!(%rollout, "the rollout is complete"),
+        Fact::Halted { reasons } => {
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            tracing::warn!(%rollout, reasons = reasons.join("; "), "the rollout halted");
+        }
+        Fact::Paused { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout was paused"),
+        Fact::Resumed { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout goes on"),
+        Fact::PermitIssued { step, .. } => tracing::debug!(%rollout, step, "places were opened"),
+        Fact::AddendumIssued { number, places } => {
+            tracing::debug!(%rollout, number, places = places.len(), "places were added");
+        }
+        Fact::Lapsed { step } => tracing::debug!(%rollout, step, "places that nobody took lapsed"),
+        // The notice of a call says it.
+        Fact::Escalated { .. } => {}
+        Fact::Took { .. } | Fact::Observed { .. } | Fact::BlockOpened { .. } | Fact::BandEntered { .. } => {}
+    }
+}
