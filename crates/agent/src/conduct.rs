@@ -210,7 +210,7 @@ impl Conductor {
                 let (name, messages) = (name.clone(), self.messages.clone());
                 thread::spawn(move || {
                     let probes = round.manifest.as_ref().map_or(&[][..], |manifest| &manifest.probes);
-                    let result = probe::round(probes, &round.slot, &round.run_dir);
+                    let result = probe::round(probes, &round.slot, &round.run_dir, &round.said);
                     drop(messages.send(Message::Probed { package: name, generation: round.generation, result }));
                 });
             }

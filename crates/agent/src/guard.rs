@@ -10,10 +10,10 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 use tidegate_domain::device::guard::{GuardDecision, GuardFacts, decide};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::release::Activation;
+use tidegate_domain::release::{Activation, Manifest};
 
 use crate::layout::{PackageDir, RUN_VARIABLE};
-use crate::{drill, leftover, os};
+use crate::{drill, leftover, os, said};
 
 /// The exit code where nothing may be started.
 pub const EXIT_NOTHING: u8 = 75;
@@ -95,7 +95,9 @@ fn run(dir: &PackageDir, parent: Option<u32>, words: Vec<String>) -> ExitCode {
         eprintln!("tidegate-guard: nothing may be started from {}", dir.dir().display());
         return ExitCode::from(EXIT_NOTHING);
     };
-    let words = match dir.manifest(release).map(|manifest| manifest.activation) {
+    let manifest = dir.manifest(release);
+    let watchdog = manifest.as_ref().and_then(Manifest::watchdog);
+    let words = match manifest.map(|manifest| manifest.activation) {
         Some(Activation::Supervise { command }) if !command.is_empty() => command,
         _ => words,
     };
@@ -111,6 +113,13 @@ fn run(dir: &PackageDir, parent: Option<u32>, words: Vec<String>) -> ExitCode {
     let mut command = Command::new(&program);
     command.args(words).env("TIDEGATE_SLOT", &slot).env(RUN_VARIABLE, &run_dir).env("TIDEGATE_ACTIVE", &active);
     command.env_remove(drill::KILL_AT_VARIABLE).env_remove(drill::KILL_ONCE_VARIABLE);
+    // Where the agent itself is a service, its own must not reach the payload.
+    command.env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+    command.env(said::SOCKET_VARIABLE, said::socket(&run_dir));
+    if let Some(watchdog) = watchdog {
+        let micros = watchdog.as_ms().saturating_mul(1_000);
+        command.env("WATCHDOG_USEC", micros.to_string()).env("WATCHDOG_PID", std::process::id().to_string());
+    }
     leftover::remember(dir);
     drill::reached("guard-before-start");
     let error = os::become_command(&mut command);

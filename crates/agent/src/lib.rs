@@ -20,6 +20,7 @@ mod outbox;
 mod package;
 mod payload;
 mod probe;
+mod said;
 mod server;
 mod sign;
 mod talk;

@@ -13,7 +13,7 @@ use tidegate_domain::device::guard::Attempts;
 use tidegate_domain::device::{Effect, Event, Machine, State, Step, Trial};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::PackageName;
-use tidegate_domain::observation::{Observation, RefusalReason};
+use tidegate_domain::observation::{FailureReason, Observation, RefusalReason};
 use tidegate_domain::release::{Activation, Manifest};
 use tidegate_domain::time::Elapsed;
 use tidegate_wire::device::PackageStatus;
@@ -67,6 +67,8 @@ pub(crate) struct Package {
     go_at: Option<Instant>,
     go_again: Duration,
     refused: Option<(Digest, RefusalReason)>,
+    /// What the last probe found, where it failed.
+    last_problem: Option<String>,
     errands: Vec<Errand>,
 }
 
@@ -76,6 +78,7 @@ pub(crate) struct Round {
     pub(crate) manifest: Option<Manifest>,
     pub(crate) slot: std::path::PathBuf,
     pub(crate) run_dir: std::path::PathBuf,
+    pub(crate) said: std::sync::Arc<crate::said::Said>,
 }
 
 impl Package {
@@ -118,6 +121,7 @@ impl Package {
             go_at: None,
             go_again: GO_AGAIN,
             refused: None,
+            last_problem: None,
             errands: unsent.into_iter().map(|report| Errand::Report { report, again: true }).collect(),
         })
     }
@@ -196,13 +200,16 @@ impl Package {
 
     /// Steps the machine, keeps it, performs the effects.
     pub(crate) fn event(&mut self, event: &Event) {
-        let step = match self.machine.step(event) {
+        let mut step = match self.machine.step(event) {
             Ok(step) => step,
             Err(illegal) => {
                 tracing::warn!(package = %self.name, "{illegal}");
                 return;
             }
         };
+        if let Some(problem) = &self.last_problem {
+            step.effects.iter_mut().for_each(|effect| explain(effect, problem));
+        }
         let (from, to) = (self.machine.state.word(), step.machine.state.word());
         let only_time = matches!(event, Event::Tick { .. }) && step.effects.is_empty() && from == to;
         let unsent = self.unsent(&step);
@@ -317,7 +324,7 @@ impl Package {
         let slot = self.dir.slot(self.dir.pointers().current?);
         self.probing = true;
         let (generation, manifest) = (self.payload.generation(), self.payload.manifest());
-        Some(Round { generation, manifest, slot, run_dir: self.dir.run() })
+        Some(Round { generation, manifest, slot, run_dir: self.dir.run(), said: self.payload.said() })
     }
 
     /// A round of probes ended.
@@ -328,8 +335,12 @@ impl Package {
         }
         self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
         match result {
-            Ok(()) => self.event(&Event::Healthy),
+            Ok(()) => {
+                self.last_problem = None;
+                self.event(&Event::Healthy);
+            }
             Err(detail) => {
+                self.last_problem = Some(detail.clone());
                 tracing::debug!(package = %self.name, "probe: {detail}");
                 self.event(&Event::ProbeFailed { detail });
             }
@@ -364,6 +375,15 @@ impl Package {
         }
         self.payload.stop();
         self.save(now);
+    }
+}
+
+/// A report that a release never was well says what the last probe saw.
+fn explain(effect: &mut Effect, problem: &str) {
+    let Effect::Report { observation: Observation::Failed { reason, .. }, detail, .. } = effect else { return };
+    if *reason == FailureReason::ProbeFailed && !detail.contains(problem) {
+        detail.push_str(": ");
+        detail.push_str(problem);
     }
 }
 

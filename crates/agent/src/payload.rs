@@ -16,6 +16,7 @@ use tidegate_domain::ids::{PackageName, RingName};
 use tidegate_domain::release::{Activation, Manifest};
 
 use crate::layout::PackageDir;
+use crate::said::Said;
 use crate::{guard, leftover, os, probe};
 
 /// How long the agent waits before it starts a payload again that ended by itself: this, then twice as long each time.
@@ -77,6 +78,7 @@ pub(crate) struct Payload {
     last_attempt: u32,
     generation: u64,
     up: bool,
+    said: Arc<Said>,
 }
 
 /// How things stood before a start, to see what the guard did.
@@ -89,8 +91,18 @@ struct Before {
 
 impl Payload {
     pub(crate) fn new(setup: Setup) -> Payload {
-        let (child, command, awaiting, start_at) = (None, None, None, None);
-        Payload { setup, child, command, awaiting, start_at, exits: 0, last_attempt: 0, generation: 0, up: false }
+        Payload {
+            setup,
+            child: None,
+            command: None,
+            awaiting: None,
+            start_at: None,
+            exits: 0,
+            last_attempt: 0,
+            generation: 0,
+            up: false,
+            said: Arc::default(),
+        }
     }
 
     /// Rises with each start and end: what was seen of an earlier run says nothing of this one.
@@ -101,6 +113,11 @@ impl Payload {
     /// Whether it was started and has not ended, as far as is known.
     pub(crate) fn is_up(&self) -> bool {
         self.up
+    }
+
+    /// What it has said of itself in this run.
+    pub(crate) fn said(&self) -> Arc<Said> {
+        Arc::clone(&self.said)
     }
 
     /// Whether something is expected any moment, so that looking soon is worth it.
@@ -122,6 +139,7 @@ impl Payload {
     pub(crate) fn adopt(&mut self) {
         self.generation += 1;
         self.up = true;
+        self.said = Said::listen(&self.setup.dir.run());
     }
 
     /// Starts it. Where there is nothing to start, nothing happens.
@@ -140,21 +158,27 @@ impl Payload {
         });
         self.generation += 1;
         self.up = false;
-        let manifest = self.manifest();
-        if let Some(manifest) = &manifest {
-            probe::forget_health(&manifest.probes, &self.setup.dir.run());
-        }
-        match manifest.map(|manifest| manifest.activation) {
+        match self.manifest().map(|manifest| manifest.activation) {
             Some(Activation::Restart { .. } | Activation::Hook { .. }) => self.run_command(),
             Some(Activation::Signal { .. }) if self.child.is_some() => self.run_command(),
             Some(Activation::Supervise { .. } | Activation::Signal { .. }) | None => self.spawn(),
         }
     }
 
+    /// Forgets what an earlier run said of itself. Not before that has ended, where it ends: it would say it again.
+    fn listen_anew(&mut self) {
+        let run_dir = self.setup.dir.run();
+        if let Some(manifest) = self.manifest() {
+            probe::forget_health(&manifest.probes, &run_dir);
+        }
+        self.said = Said::listen(&run_dir);
+    }
+
     /// Starts the guard, which becomes the payload.
     fn spawn(&mut self) {
         self.stop();
         self.awaiting_again();
+        self.listen_anew();
         let mut command = self.guard_command("run");
         command.arg("--die-with-parent").arg(std::process::id().to_string());
         command.arg("--").args(&self.setup.words).stdin(Stdio::null());
@@ -195,6 +219,7 @@ impl Payload {
 
     /// `guard check`, then what the manifest of the slot that it left in place says: a command, or a signal.
     fn run_command(&mut self) {
+        self.listen_anew();
         let mut check = self.guard_command("check");
         check.stdin(Stdio::null());
         let (dir, pid) = (self.setup.dir.clone(), self.child.as_ref().map(|(child, _)| child.id()));

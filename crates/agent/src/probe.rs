@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tidegate_domain::release::Probe;
 use tidegate_domain::time::Elapsed;
 
+use crate::said::Said;
 use crate::{durable, os};
 
 /// The most bytes of an HTTP answer that are looked at.
@@ -25,8 +26,8 @@ struct Health {
     ready: bool,
 }
 
-/// Runs the probes in turn and gives the first that fails.
-pub(crate) fn round(probes: &[Probe], slot: &Path, run_dir: &Path) -> Result<(), String> {
+/// Runs the probes in turn and gives the first that fails. `said` is what the payload has said of itself in this run.
+pub(crate) fn round(probes: &[Probe], slot: &Path, run_dir: &Path, said: &Said) -> Result<(), String> {
     for probe in probes {
         match probe {
             Probe::HealthFile { path, fresh } => health_file(&run_dir.join(path.as_str()), *fresh),
@@ -38,6 +39,10 @@ pub(crate) fn round(probes: &[Probe], slot: &Path, run_dir: &Path) -> Result<(),
                 http(*port, path, *status, contains.as_deref(), duration(*timeout))
             }
             Probe::Tcp { port, timeout } => connect(*port, duration(*timeout)).map(|_| ()),
+            Probe::Notify { watchdog } => said.is_ready(*watchdog, Instant::now()),
+            Probe::Number { name, at_least, at_most, fresh } => {
+                said.keeps(name, *at_least, *at_most, *fresh, Instant::now())
+            }
         }?;
     }
     Ok(())

@@ -9,5 +9,6 @@ mod fleet;
 mod guarding;
 mod leftovers;
 mod recovery;
+mod saying;
 mod server;
 mod storage;

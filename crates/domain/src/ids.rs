@@ -103,6 +103,11 @@ name!(
     "1 to 32 of a-z, 0-9, underscore, hyphen; the first a letter or digit"
 );
 name!(
+    /// A number that a payload says of itself.
+    NumberName, "number name", max 64, also "._-",
+    "1 to 64 of a-z, 0-9, dot, underscore, hyphen; the first a letter or digit"
+);
+name!(
     /// The name of a contract that a release needs or offers.
     ContractName, "contract name", max 64, also "._-",
     "1 to 64 of a-z, 0-9, dot, underscore, hyphen; the first a letter or digit"

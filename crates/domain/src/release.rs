@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{ContractName, NameError, PackageName, Version};
+use crate::ids::{ContractName, NameError, NumberName, PackageName, Version};
 use crate::time::Elapsed;
 
 /// The largest manifest that anybody reads, in bytes.
@@ -144,6 +144,25 @@ pub enum Probe {
         /// After this long it has failed.
         timeout: Elapsed,
     },
+    /// The payload says over `$NOTIFY_SOCKET` how it is, as services do under systemd; passes once it said `READY=1`.
+    Notify {
+        /// From then on it also has to say `WATCHDOG=1` this often.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watchdog: Option<Elapsed>,
+    },
+    /// A number that the payload says over the same socket; passes while the last one is no older than `fresh` and keeps its bounds.
+    Number {
+        /// Which one.
+        name: NumberName,
+        /// The least that is well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<i64>,
+        /// The most that is well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<i64>,
+        /// The greatest age at which it still counts.
+        fresh: Elapsed,
+    },
 }
 
 /// A path inside a slot: relative, forward slashes, no `.` or `..`, portable to every system.
@@ -273,7 +292,16 @@ impl Manifest {
                 return wrong("command", format!("expected 1 to {WORDS_MAX} words of at most 1024 bytes"));
             }
         }
+        if let Some(problem) = self.probes.iter().find_map(Probe::problem) {
+            return wrong("probes", problem);
+        }
         Ok(())
+    }
+
+    /// How often the payload has to say that it lives, where it has to.
+    pub fn watchdog(&self) -> Option<Elapsed> {
+        let of = |probe: &Probe| if let Probe::Notify { watchdog } = probe { *watchdog } else { None };
+        self.probes.iter().filter_map(of).min()
     }
 
     /// All bytes of all files together.
@@ -295,10 +323,34 @@ fn file_that_is_a_folder(paths: &BTreeSet<String>) -> Option<&str> {
 }
 
 impl Probe {
+    fn problem(&self) -> Option<String> {
+        match self {
+            Probe::Notify { watchdog: Some(watchdog) } if watchdog.as_ms() == 0 => {
+                Some("watchdog is 0: expected how often the payload speaks".to_owned())
+            }
+            Probe::Number { name, at_least: None, at_most: None, .. } => {
+                Some(format!("number `{name}` has no bound: expected `at_least`, `at_most` or both"))
+            }
+            Probe::Number { name, at_least: Some(least), at_most: Some(most), .. } if least > most => {
+                Some(format!("number `{name}` can never be well: at_least {least} is more than at_most {most}"))
+            }
+            Probe::HealthFile { .. }
+            | Probe::Exec { .. }
+            | Probe::Http { .. }
+            | Probe::Tcp { .. }
+            | Probe::Notify { .. }
+            | Probe::Number { .. } => None,
+        }
+    }
+
     fn command(&self) -> Option<&Vec<String>> {
         match self {
             Probe::Exec { command, .. } => Some(command),
-            Probe::HealthFile { .. } | Probe::Http { .. } | Probe::Tcp { .. } => None,
+            Probe::HealthFile { .. }
+            | Probe::Http { .. }
+            | Probe::Tcp { .. }
+            | Probe::Notify { .. }
+            | Probe::Number { .. } => None,
         }
     }
 }
@@ -334,6 +386,28 @@ mod tests {
     #[test]
     fn a_small_manifest_is_enough() {
         assert!(parse(&manifest()).is_ok());
+    }
+
+    #[test]
+    fn what_a_payload_says_of_itself_needs_a_bound_that_can_be_kept() {
+        let with = |probe: serde_json::Value| {
+            let mut value = manifest();
+            value["probes"] = serde_json::json!([probe]);
+            parse(&value)
+        };
+        let number = |bounds: serde_json::Value| {
+            let mut probe = serde_json::json!({"kind": "number", "name": "queue", "fresh": "10s"});
+            probe.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+            with(probe)
+        };
+        assert!(with(serde_json::json!({"kind": "notify"})).is_ok());
+        assert!(with(serde_json::json!({"kind": "notify", "watchdog": "10s"})).is_ok());
+        assert!(with(serde_json::json!({"kind": "notify", "watchdog": "0s"})).is_err());
+        assert!(number(serde_json::json!({"at_most": 5})).is_ok());
+        assert!(number(serde_json::json!({"at_least": -5, "at_most": 5})).is_ok());
+        for bounds in [serde_json::json!({}), serde_json::json!({"at_least": 6, "at_most": 5})] {
+            assert!(matches!(number(bounds), Err(ManifestError::Field { field: "probes", .. })));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use tidegate_domain::release::PayloadSignal;
 
@@ -68,4 +69,22 @@ pub(crate) fn set_private(_file: &File) -> io::Result<()> {
 /// Links need a privilege on this system: none is made.
 pub(crate) fn mirror_link(_link: &Path, _target: Option<&Path>) -> io::Result<()> {
     Ok(())
+}
+
+/// A socket at which other processes leave datagrams; not to be had on this system.
+pub(crate) enum Datagrams {}
+
+impl Datagrams {
+    /// Not to be had on this system.
+    ///
+    /// # Errors
+    /// Always.
+    pub(crate) fn at(_path: &Path, _patience: Duration) -> io::Result<Datagrams> {
+        Err(io::Error::other("this system has no sockets for it"))
+    }
+
+    /// There is none.
+    pub(crate) fn next(&self, _bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        match *self {}
+    }
 }

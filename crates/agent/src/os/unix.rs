@@ -3,9 +3,11 @@
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tidegate_domain::release::PayloadSignal;
@@ -122,4 +124,39 @@ fn signal_group(pid: u32, signal: Signal) {
 
 fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// A socket in the file system at which other processes leave datagrams.
+pub(crate) struct Datagrams(UnixDatagram);
+
+impl Datagrams {
+    /// A new socket at this path, in the place of one that an earlier process left.
+    ///
+    /// # Errors
+    /// When it cannot be made, for example because the path is longer than the system takes (about 100 bytes).
+    pub(crate) fn at(path: &Path, patience: Duration) -> io::Result<Datagrams> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(path)?;
+        socket.set_read_timeout(Some(patience))?;
+        Ok(Datagrams(socket))
+    }
+
+    /// The next datagram's length; none where none came for a while.
+    pub(crate) fn next(&self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.0.recv(bytes) {
+            Ok(length) => Ok(Some(length)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }

@@ -357,6 +357,17 @@ fn a_site_that_nginx_refuses_halts_and_every_device_serves_the_page_from_before(
     let after: Vec<_> = pilot.of(&BROAD).map(Device::nginx).collect();
     assert_eq!(before, after, "the nginx of a device that was never opened was not touched");
 
+    let told = fs::read_to_string(pilot.home.path("server.log")).unwrap();
+    for line in [
+        "a release was published",
+        "a rollout started",
+        "a ring passed",
+        "the rollout is complete",
+        "the rollout halted",
+    ] {
+        assert!(told.contains(line), "the server's log tells that {line}: {told}");
+    }
+
     nginx_dies_alone(pilot.of(&BROAD).next().unwrap());
     let number = pilot.devices.iter().position(|device| device.name == BROAD[1]).unwrap();
     let (home, device) = (&pilot.home, &mut pilot.devices[number]);

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 use tidegate_domain::digest::Digest;
+use ureq::http::Method;
 
-use crate::fleet::{Api, Fleet, PACKAGE, Reply};
+use crate::fleet::{Api, Fleet, PACKAGE, Reply, http_agent, request, until};
 use crate::played::{FAST_POLICY, Player, twelve};
 
 fn draft(api: &Api, version: &str, policy: &Digest) -> Reply {
@@ -50,5 +51,40 @@ fn an_order_that_could_pass_on_no_report_is_refused_with_what_would_do() {
     assert_eq!(api.seq(), seq, "nothing was recorded");
     let coarse = fleet.apply_policy(&api, FAST_POLICY);
     assert_eq!(draft(&api, "1.0.0", &coarse).status, 200);
+    running.stop();
+}
+
+#[test]
+fn a_lab_that_falls_silent_calls_a_person_once_and_halts_nothing_by_itself() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = enrolled(&fleet, &running.base);
+    fleet.publish(&api, "1.0.0", "good");
+    let rollout = format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.0", &policy));
+    let calls = || {
+        let text = request(&http_agent(), Method::GET, &format!("{}/metrics", running.base), &[], b"").unwrap().body;
+        let text = String::from_utf8(text).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("tidegate_operator_calls_total ")).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    assert_eq!(calls(), 0);
+    // Whoever takes it is never heard of again.
+    until("a person is called", || {
+        for player in players.iter_mut().filter(|player| player.takes.is_empty()) {
+            player.prove_for = std::time::Duration::from_secs(3_600);
+            player.play().unwrap();
+        }
+        (calls() > 0).then_some(())
+    });
+    let shown = api.get(&rollout);
+    assert_eq!(shown["report"]["phase"], "running", "{shown}");
+    assert!(shown["reasons"][0].as_str().unwrap().starts_with("needs a person"), "{shown}");
+    let seq = api.seq();
+    until("further steps were taken", || {
+        players.iter_mut().filter(|player| player.takes.is_empty()).for_each(|player| drop(player.play()));
+        (api.seq() == seq && calls() == 1).then_some(())
+    });
     running.stop();
 }

@@ -46,7 +46,7 @@ pub(crate) struct Player {
     /// Orders whose go was given.
     pub(crate) takes: Vec<Digest>,
     pub(crate) enrolment: Value,
-    prove_for: Duration,
+    pub(crate) prove_for: Duration,
     fleet: Digest,
     base: String,
     agent: ureq::Agent,
