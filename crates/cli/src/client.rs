@@ -305,7 +305,14 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> ClientError {
-        ClientError::Unreachable { base: self.base.clone(), problem: error.to_string() }
+        let mut problem = error.to_string();
+        if problem.contains("CaUsedAsEndEntity") {
+            problem.push_str(
+                " (the server shows an authority's certificate; right is one that an authority signed for the server, \
+                 or a self-signed one with CA:FALSE)",
+            );
+        }
+        ClientError::Unreachable { base: self.base.clone(), problem }
     }
 
     fn cut_off(&self, method: &Method, path: &str, error: &std::io::Error) -> ClientError {

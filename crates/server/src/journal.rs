@@ -6,6 +6,7 @@ use tidegate_control::contract::{Entry, Table};
 use tidegate_control::decision::Decision;
 use tidegate_domain::ids::RolloutId;
 use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::report::StepReport;
 
 /// Tells what these entries, which are durable, decided.
 pub(crate) fn tell(entries: &[Entry]) {
@@ -35,16 +36,19 @@ fn tell_decision(decision: &Decision) {
         Decision::Release { release, manifest } => {
             tracing::info!(package = %manifest.package, version = %manifest.version, %release, "a release was published");
         }
-        Decision::Policy { record } => tracing::info!(policy = %record.digest(), "a policy was applied"),
-        Decision::KeyList { record } => tracing::info!(key_list = %record.digest(), "the key list was replaced"),
-        Decision::Envelope { record } => tracing::info!(envelope = %record.digest(), "the envelope was replaced"),
+        Decision::Policy { record } => {
+            let policy = record.danger_unchecked_body().map(|body| format!("{}@{}", body.name, body.policy_digest()));
+            tracing::info!(policy = policy.unwrap_or_default(), "a policy was applied");
+        }
+        Decision::KeyList { record } => tracing::info!(key_list = %record.digest(), "a key list is in force"),
+        Decision::Envelope { record } => tracing::info!(envelope = %record.digest(), "an envelope is in force"),
         Decision::Operator { operator, role, .. } => tracing::info!(%operator, ?role, "an operator got a token"),
         Decision::OperatorRemoved { operator } => tracing::info!(%operator, "an operator was removed"),
         Decision::Started { order, absent } => {
             let rollout = order.danger_unchecked_body().map(|order| order.rollout.to_string()).unwrap_or_default();
             tracing::info!(rollout, order = %order.digest(), absent = absent.len(), "a rollout started");
         }
-        Decision::Step { rollout, facts, .. } => facts.iter().for_each(|fact| tell_fact(rollout, fact)),
+        Decision::Step { rollout, facts, report, .. } => facts.iter().for_each(|fact| tell_fact(rollout, fact, report)),
         Decision::Metadata { files } => {
             tracing::debug!(files = ?files.keys().collect::<Vec<_>>(), "metadata were made anew");
         }
@@ -53,9 +57,12 @@ fn tell_decision(decision: &Decision) {
     }
 }
 
-fn tell_fact(rollout: &RolloutId, fact: &Fact) {
+fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
     match fact {
-        Fact::RingPassed { ring } => tracing::info!(%rollout, ring, "a ring passed"),
+        Fact::RingPassed { ring } => {
+            let ring = report.rings.get(usize::from(*ring)).map(|ring| ring.name.to_string()).unwrap_or_default();
+            tracing::info!(%rollout, ring, "a ring passed");
+        }
         Fact::Completed => tracing::info!(%rollout, "the rollout is complete"),
         Fact::Halted { reasons } => {
             let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();

@@ -71,7 +71,12 @@ pub(super) fn run(context: &Context, command: FleetCommand) -> Result<Answer> {
                 shown.add_row([
                     p.package.to_string(),
                     p.state.clone(),
-                    if p.healthy { "yes" } else { "no" }.to_owned(),
+                    match p.current {
+                        None => "-",
+                        Some(_) if p.healthy => "yes",
+                        Some(_) => "no",
+                    }
+                    .to_owned(),
                     short(p.current),
                     short(p.fallback),
                     p.last_report.clone().unwrap_or_else(|| "-".to_owned()),

@@ -200,7 +200,10 @@ impl Fleet {
 fn start_server(processes: &mut Processes, place: &Path, keys: &Path) -> Result<Announcement> {
     let log = place.join("server.log");
     let announce = place.join("server.json");
-    let words: [(&str, OsString); 6] = [
+    let config = place.join("config.toml");
+    std::fs::write(&config, "").with_context(|| format!("cannot write {}", config.display()))?;
+    let words: [(&str, OsString); 7] = [
+        ("--config", config.into()),
         ("--data", place.join("server").into()),
         ("--fleet", keys.join("server").into()),
         ("--listen", "127.0.0.1:0".into()),

@@ -49,7 +49,12 @@ impl Processes {
     /// When it cannot be started.
     pub(super) fn start(&mut self, arguments: &[OsString], log: &Path) -> Result<()> {
         let log_file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        // What a person has set for their own fleet is not meant for this one.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_")) {
+            command.env_remove(name);
+        }
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(log_file.try_clone()?)

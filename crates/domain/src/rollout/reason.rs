@@ -210,6 +210,7 @@ impl fmt::Display for WaitReason {
             WaitReason::Clearance { signal, ln_e, ln_needed } => {
                 write!(f, "clearance of {signal}: e^{ln_e:.1} of e^{ln_needed:.1}")
             }
+            WaitReason::LastPlaces { left: 1 } => f.write_str("1 place still to open or to hear of"),
             WaitReason::LastPlaces { left } => write!(f, "{left} places still to open or to hear of"),
             WaitReason::NeedsOperator { why } => write!(f, "needs a person: {why}"),
             WaitReason::Paused { by, reason } if reason.is_empty() => write!(f, "paused by {by}"),

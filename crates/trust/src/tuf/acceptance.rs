@@ -29,7 +29,9 @@ pub enum AcceptError {
         error: FormError,
     },
     /// Not the next version.
-    #[error("{role}: version {found} is not the next: {expected} is right")]
+    #[error(
+        "{role}: version {found} is not the next: {expected} is right, made from what stands now (a release: stage it again)"
+    )]
     Version {
         /// The role uploaded.
         role: String,
