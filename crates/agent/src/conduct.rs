@@ -266,7 +266,11 @@ impl Conductor {
             at_ms: clock::now(WallTime::default()),
             ext: Default::default(),
         };
-        tracing::info!(%package, seq = body.seq, "report: {}", body.observation.word());
+        match body.observation {
+            // Asked for at every check-in while much depends on it.
+            Observation::Healthy => tracing::debug!(%package, seq = body.seq, "report: healthy"),
+            _ => tracing::info!(%package, seq = body.seq, "report: {}", body.observation.word()),
+        }
         match sign(&body, &*self.key) {
             Ok(report) => {
                 self.outbox.keep(report);

@@ -87,6 +87,49 @@ while :; do sleep 0.05; done
     assert_eq!(bench.pointer("current"), Some(first.digest));
 }
 
+/// A service of its own, as a service manager would run it: no child of the agent, and it goes on without one. It ends by itself.
+const RESTART: &[u8] = b"kill \"$(cat \"$TIDEGATE_RUN/service.pid\")\" 2>/dev/null
+cp \"$TIDEGATE_SLOT/word\" \"$TIDEGATE_RUN/serving\"
+setsid sh -c 'echo $$ > \"$TIDEGATE_RUN/service.pid\"; . \"$TIDEGATE_SLOT/word\"; exec sleep 120' < /dev/null > /dev/null 2>&1 &
+";
+
+#[test]
+fn a_service_is_restarted_on_the_new_release_outlives_its_agent_and_is_restarted_on_the_old_one() {
+    let mut bench = Bench::new();
+    let offer = |bench: &Bench, version: &str, word: &[u8], order_seq: u64| {
+        let change = |manifest: &mut Value| {
+            manifest["activation"] = json!({"kind": "restart", "command": ["/bin/sh", "{slot}/restart"]});
+            let is_well = "kill -0 $(cat {run}/service.pid) && cmp -s {run}/serving {slot}/word";
+            manifest["probes"] = json!([{"kind": "exec", "command": ["/bin/sh", "-c", is_well], "timeout": "2s"}]);
+        };
+        bench.offer_changed(version, &[("restart", RESTART), ("word", word)], order_seq, POLICY, change)
+    };
+    let served = |bench: &Bench| {
+        let read = |name: &str| std::fs::read_to_string(bench.package().join("run").join(name)).unwrap_or_default();
+        (read("service.pid"), read("serving"))
+    };
+    let first = offer(&bench, "1.0.0", b"true", 1);
+    bench.start();
+    bench.server.wait_for_report("proven");
+    bench.server.with(|world| world.fleet_proven = vec![world.fleet.fleet_proven(world.offer.as_ref().unwrap())]);
+    bench.wait_until("the fallback moved", |b| b.pointer("fallback") == Some(first.digest));
+    let before = served(&bench);
+    assert_eq!(before.1, "true");
+    bench.kill();
+    bench.start();
+    bench.server.with(|world| world.reports.clear());
+    offer(&bench, "2.0.0", b"exit 1", 2);
+    assert_eq!(reason(&bench), "probe_failed");
+    bench.server.wait_for_report("returned");
+    assert_eq!(bench.pointer("current"), Some(first.digest));
+    let after = served(&bench);
+    assert!(after.1 == "true" && after.0 != before.0, "{before:?} {after:?}");
+    bench.stop();
+    assert!(std::path::Path::new("/proc").join(after.0.trim()).exists(), "no agent, and it runs on");
+    let ended = std::process::Command::new("kill").arg(after.0.trim()).status().unwrap();
+    assert!(ended.success());
+}
+
 #[test]
 fn a_device_whose_fallback_fails_as_well_asks_for_hands_and_goes_on_trying() {
     let mut bench = Bench::new();

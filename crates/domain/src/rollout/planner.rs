@@ -3,6 +3,7 @@
 //! The plan's facts are to be recorded and then applied; its effects say what must be done before that and after it.
 //! Every step asks in the same order: what has lapsed, which blocks open, which bands enter, what the gate says, what may open.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::block::Tick;
@@ -61,7 +62,7 @@ pub enum Effect {
 
 /// Says what should happen next to this rollout.
 pub fn plan(rollout: &Rollout, moment: &Moment<'_>) -> Plan {
-    let mut step = Step { rollout: rollout.clone(), moment, next: Vec::new(), effects: Vec::new() };
+    let mut step = Step { rollout: Cow::Borrowed(rollout), moment, next: Vec::new(), effects: Vec::new() };
     if !matches!(step.rollout.phase, Phase::Halted { .. }) {
         step.lapse();
     }
@@ -77,7 +78,8 @@ pub fn plan(rollout: &Rollout, moment: &Moment<'_>) -> Plan {
 }
 
 struct Step<'a> {
-    rollout: Rollout,
+    /// The rollout with the plan's facts. It is copied at the first one: most steps find nothing to do.
+    rollout: Cow<'a, Rollout>,
     moment: &'a Moment<'a>,
     next: Vec<Fact>,
     effects: Vec<Effect>,
@@ -85,7 +87,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn add(&mut self, fact: Fact) {
-        self.rollout.apply(&fact, self.moment.now);
+        self.rollout.to_mut().apply(&fact, self.moment.now);
         self.next.push(fact);
     }
 

@@ -49,6 +49,10 @@ fn an_order_that_could_pass_on_no_report_is_refused_with_what_would_do() {
         assert!(detail.contains(words), "{detail}");
     }
     assert_eq!(api.seq(), seq, "nothing was recorded");
+    let hasty = fleet.apply_policy(&api, &FAST_POLICY.replace("take_within = \"20s\"", "take_within = \"300ms\""));
+    let reply = draft(&api, "1.0.0", &hasty);
+    assert_eq!((reply.status, reply.kind().as_str()), (409, "cannot_pass"), "{reply:?}");
+    assert!(reply.json()["detail"].as_str().unwrap().contains("pace.take_within"), "{reply:?}");
     let coarse = fleet.apply_policy(&api, FAST_POLICY);
     assert_eq!(draft(&api, "1.0.0", &coarse).status, 200);
     running.stop();
