@@ -1,4 +1,4 @@
-//! The fuzz lanes: one for every target in `fuzz/fuzz_targets`, each built with coverage feedback and run for a bounded time.
+//! The fuzz lanes: one that checks all targets, and one for every target in `fuzz/fuzz_targets`, each built with coverage feedback and run for a bounded time.
 //! A target writes its seeds itself, from the golden files. What it finds is kept under `target/fuzz` from run to run.
 
 use std::collections::BTreeSet;
@@ -36,13 +36,19 @@ pub(super) fn targets(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
 }
 
+/// Checks that all targets still fit what they fuzz, without running them.
+pub(super) fn check(root: &Path) -> anyhow::Result<Outcome> {
+    if let Some(skipped) = no_compiler() {
+        return Ok(skipped);
+    }
+    let what = ["check", "--release", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml"];
+    cargo::check(root, &[&what[..], &["--target-dir", "target/fuzz"]].concat())
+}
+
 /// Builds the target and runs it.
 pub(super) fn run(root: &Path, target: &str) -> anyhow::Result<LaneEnd> {
-    if !starts(COMPILER) {
-        return Ok(LaneEnd::from(Outcome::Skipped {
-            reason: format!("{COMPILER} is not installed, which libFuzzer is built with"),
-            install: "sudo apt-get install g++".to_owned(),
-        }));
+    if let Some(skipped) = no_compiler() {
+        return Ok(LaneEnd::from(skipped));
     }
     let Some(program) = build(root, target)? else {
         return Ok(LaneEnd::from(Outcome::Failed { note: "the target does not build".to_owned() }));
@@ -70,6 +76,13 @@ pub(super) fn run(root: &Path, target: &str) -> anyhow::Result<LaneEnd> {
     print!("{said}");
     let note = format!("a fault was found; its input is in {}", faults.display());
     Ok(LaneEnd { outcome: Outcome::Failed { note: note.clone() }, tally: None, figures: vec![note, figure] })
+}
+
+fn no_compiler() -> Option<Outcome> {
+    (!starts(COMPILER)).then(|| Outcome::Skipped {
+        reason: format!("{COMPILER} is not installed, which libFuzzer is built with"),
+        install: "sudo apt-get install g++".to_owned(),
+    })
 }
 
 /// The built program; none where it does not build. The host is named, so that build scripts are not instrumented.

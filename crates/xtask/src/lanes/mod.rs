@@ -36,6 +36,8 @@ pub(crate) enum Lane {
         /// The package's name, as in its `Cargo.toml`.
         package: String,
     },
+    /// `cargo check` of the fuzz targets, which are a workspace of their own.
+    FuzzTargets,
     /// Coverage-guided fuzzing of one target.
     Fuzz {
         /// The target: a file of `fuzz/fuzz_targets`, without its ending.
@@ -55,6 +57,7 @@ impl Lane {
             Self::Tidy => "tidy".to_owned(),
             Self::Windows => "windows".to_owned(),
             Self::Deep { package } => format!("deep:{package}"),
+            Self::FuzzTargets => "fuzz-targets".to_owned(),
             Self::Fuzz { target } => format!("fuzz:{target}"),
             Self::Tests => "tests".to_owned(),
         }
@@ -69,6 +72,7 @@ impl Lane {
             Self::Tidy => "the house rules: arrows, purity, circles, lengths, names, OS calls",
             Self::Windows => "cargo check of the agent for Windows",
             Self::Deep { .. } => "the package's long tests (only with --deep)",
+            Self::FuzzTargets => "cargo check of the fuzz targets",
             Self::Fuzz { .. } => "a minute of coverage-guided fuzzing (only with --deep)",
             Self::Tests => "cargo test of the whole workspace",
         }
@@ -82,6 +86,7 @@ impl Lane {
             Self::Tidy => run_tidy(root).map(LaneEnd::from),
             Self::Windows => windows::run(root).map(LaneEnd::from),
             Self::Deep { package } => cargo::test(root, &deep::arguments(package)),
+            Self::FuzzTargets => fuzz::check(root).map(LaneEnd::from),
             Self::Fuzz { target } => fuzz::run(root, target),
             Self::Tests => cargo::test(root, cargo::ALL_TESTS),
         }
@@ -104,7 +109,7 @@ impl From<Outcome> for LaneEnd {
 
 /// The lanes of every run, in order.
 pub(crate) fn quick() -> Vec<Lane> {
-    vec![Lane::Packages, Lane::Fmt, Lane::Clippy, Lane::Tidy, Lane::Windows, Lane::Tests]
+    vec![Lane::Packages, Lane::Fmt, Lane::Clippy, Lane::Tidy, Lane::Windows, Lane::FuzzTargets, Lane::Tests]
 }
 
 /// `lanes` with one deep lane for every package that has a deep test and one fuzz lane for every target, before the last lane.
