@@ -139,7 +139,6 @@ impl Payload {
     pub(crate) fn adopt(&mut self) {
         self.generation += 1;
         self.up = true;
-        self.said = Said::listen(&self.setup.dir.run());
     }
 
     /// Starts it. Where there is nothing to start, nothing happens.

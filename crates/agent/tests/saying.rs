@@ -30,27 +30,25 @@ fn a_payload_that_says_that_it_is_ready_and_how_it_does_is_proven() {
     bench.stop();
 }
 
-#[test]
-fn a_payload_whose_number_leaves_its_bounds_returns() {
+fn returns_because(words: &str, lines: &str, probes: Value) {
     let mut bench = Bench::new();
-    let number = json!({"kind": "number", "name": "queue", "at_most": 5, "fresh": "1h"});
-    offered(&bench, "READY=1\\nX_TIDEGATE_NUMBER=queue 6", json!([{"kind": "notify"}, number]));
+    offered(&bench, lines, probes);
     bench.start();
     let failed = bench.server.wait_for_report("failed");
-    assert!(failed.detail.contains("number queue is 6"), "{}", failed.detail);
+    assert!(failed.detail.contains(words), "{}", failed.detail);
     bench.server.wait_for_report("returned");
     assert_eq!(bench.pointer("current"), Some(bench.factory));
     bench.stop();
 }
 
 #[test]
+fn a_payload_whose_number_leaves_its_bounds_returns() {
+    let number = json!({"kind": "number", "name": "queue", "at_most": 5, "fresh": "1h"});
+    let lines = "READY=1\\nX_TIDEGATE_NUMBER=queue 6";
+    returns_because("number queue is 6", lines, json!([{"kind": "notify"}, number]));
+}
+
+#[test]
 fn a_payload_that_no_longer_feeds_its_watchdog_returns() {
-    let mut bench = Bench::new();
-    offered(&bench, "READY=1", json!([{"kind": "notify", "watchdog": "300ms"}]));
-    bench.start();
-    let failed = bench.server.wait_for_report("failed");
-    assert!(failed.detail.contains("WATCHDOG=1"), "{}", failed.detail);
-    bench.server.wait_for_report("returned");
-    assert_eq!(bench.pointer("current"), Some(bench.factory));
-    bench.stop();
+    returns_because("WATCHDOG=1", "READY=1", json!([{"kind": "notify", "watchdog": "300ms"}]));
 }

@@ -2,6 +2,8 @@
 //!
 //! The manifest is a TUF target of its package's role; its digest is the release's name. It holds no file contents.
 
+mod probe;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +11,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{ContractName, NameError, NumberName, PackageName, Version};
+use crate::ids::{ContractName, NameError, PackageName, Version};
 use crate::time::Elapsed;
+
+pub use probe::Probe;
 
 /// The largest manifest that anybody reads, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
@@ -103,66 +107,6 @@ pub enum PayloadSignal {
     Usr1,
     /// SIGUSR2
     Usr2,
-}
-
-/// One way to see that the payload is well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Probe {
-    /// A file that the payload rewrites; passes while it says `"ready": true` and is younger than `fresh`.
-    HealthFile {
-        /// Relative to the package's run folder on the device.
-        path: SlotPath,
-        /// The greatest age at which the file still counts.
-        fresh: Elapsed,
-    },
-    /// A command; passes with exit code 0 within `timeout`.
-    Exec {
-        /// Program and arguments.
-        command: Vec<String>,
-        /// After this long it has failed.
-        timeout: Elapsed,
-    },
-    /// An HTTP GET on loopback; passes with the expected status within `timeout`.
-    Http {
-        /// TCP port on 127.0.0.1.
-        port: u16,
-        /// Path, starting with `/`.
-        path: String,
-        /// The expected status code.
-        status: u16,
-        /// A text that the body must contain.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        contains: Option<String>,
-        /// After this long it has failed.
-        timeout: Elapsed,
-    },
-    /// A TCP connection on loopback; passes when accepted within `timeout`.
-    Tcp {
-        /// TCP port on 127.0.0.1.
-        port: u16,
-        /// After this long it has failed.
-        timeout: Elapsed,
-    },
-    /// The payload says over `$NOTIFY_SOCKET` how it is, as services do under systemd; passes once it said `READY=1`.
-    Notify {
-        /// From then on it also has to say `WATCHDOG=1` this often.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        watchdog: Option<Elapsed>,
-    },
-    /// A number that the payload says over the same socket; passes while the last one is no older than `fresh` and keeps its bounds.
-    Number {
-        /// Which one.
-        name: NumberName,
-        /// The least that is well.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        at_least: Option<i64>,
-        /// The most that is well.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        at_most: Option<i64>,
-        /// The greatest age at which it still counts.
-        fresh: Elapsed,
-    },
 }
 
 /// A path inside a slot: relative, forward slashes, no `.` or `..`, portable to every system.
@@ -295,6 +239,14 @@ impl Manifest {
         if let Some(problem) = self.probes.iter().find_map(Probe::problem) {
             return wrong("probes", problem);
         }
+        let says = |probe: &Probe| matches!(probe, Probe::Notify { .. } | Probe::Number { .. });
+        // Only such a payload ends with its agent, and so says again at each start of the agent what the one before it heard.
+        if !self.activation.is_of_the_agent() && self.probes.iter().any(says) {
+            return wrong(
+                "probes",
+                "`notify` and `number` go with a payload that the agent runs: supervise or signal".to_owned(),
+            );
+        }
         Ok(())
     }
 
@@ -322,40 +274,15 @@ fn file_that_is_a_folder(paths: &BTreeSet<String>) -> Option<&str> {
     above.filter(|folder| paths.contains(*folder)).min()
 }
 
-impl Probe {
-    fn problem(&self) -> Option<String> {
-        match self {
-            Probe::Notify { watchdog: Some(watchdog) } if watchdog.as_ms() == 0 => {
-                Some("watchdog is 0: expected how often the payload speaks".to_owned())
-            }
-            Probe::Number { name, at_least: None, at_most: None, .. } => {
-                Some(format!("number `{name}` has no bound: expected `at_least`, `at_most` or both"))
-            }
-            Probe::Number { name, at_least: Some(least), at_most: Some(most), .. } if least > most => {
-                Some(format!("number `{name}` can never be well: at_least {least} is more than at_most {most}"))
-            }
-            Probe::HealthFile { .. }
-            | Probe::Exec { .. }
-            | Probe::Http { .. }
-            | Probe::Tcp { .. }
-            | Probe::Notify { .. }
-            | Probe::Number { .. } => None,
-        }
-    }
-
-    fn command(&self) -> Option<&Vec<String>> {
-        match self {
-            Probe::Exec { command, .. } => Some(command),
-            Probe::HealthFile { .. }
-            | Probe::Http { .. }
-            | Probe::Tcp { .. }
-            | Probe::Notify { .. }
-            | Probe::Number { .. } => None,
-        }
-    }
-}
-
 impl Activation {
+    /// Whether the agent runs the payload itself.
+    fn is_of_the_agent(&self) -> bool {
+        match self {
+            Activation::Supervise { .. } | Activation::Signal { .. } => true,
+            Activation::Restart { .. } | Activation::Hook { .. } => false,
+        }
+    }
+
     fn required_command(&self) -> Option<&Vec<String>> {
         match self {
             Activation::Supervise { command } if command.is_empty() => None,
@@ -408,6 +335,11 @@ mod tests {
         for bounds in [serde_json::json!({}), serde_json::json!({"at_least": 6, "at_most": 5})] {
             assert!(matches!(number(bounds), Err(ManifestError::Field { field: "probes", .. })));
         }
+        let mut service = manifest();
+        service["activation"] = serde_json::json!({"kind": "restart", "command": ["systemctl", "restart", "x"]});
+        assert!(parse(&service).is_ok());
+        service["probes"] = serde_json::json!([{"kind": "notify"}]);
+        assert!(matches!(parse(&service), Err(ManifestError::Field { field: "probes", .. })));
     }
 
     #[test]
