@@ -12,7 +12,7 @@ use crate::digest::Digest;
 pub const ATTEMPTS_MAX: u32 = 3;
 
 /// What is remembered between starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attempts {
     /// The slot that they are about.
@@ -37,7 +37,7 @@ pub struct Attempts {
 }
 
 /// A return by the guard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Returned {
     /// The slot that was left.

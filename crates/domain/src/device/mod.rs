@@ -36,7 +36,7 @@ pub const TICK_MAX: Elapsed = Elapsed::from_s(5);
 pub const PROBE_FAILURES_MAX: u32 = 2;
 
 /// What a device was offered, checked in full, and is trying.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
     /// The rollout.
@@ -61,7 +61,7 @@ pub struct Trial {
 }
 
 /// Where a device stands with a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
 pub enum State {
     /// Nothing is under way.
@@ -139,7 +139,7 @@ pub enum State {
 }
 
 /// A release that was proven here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProvenRelease {
     /// Under which order, and what.
@@ -149,7 +149,7 @@ pub struct ProvenRelease {
 }
 
 /// All that a device remembers of a package, besides the pointers and the attempts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
     /// Where it stands.

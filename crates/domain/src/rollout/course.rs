@@ -15,9 +15,15 @@ impl Rollout {
     /// Applies a recorded fact. `at` is the instant of its record.
     pub fn apply(&mut self, fact: &Fact, at: WallTime) {
         match fact {
-            Fact::Took { device } => self.took(device, at),
+            Fact::Took { device } => {
+                if let Some((place, ..)) = self.place_of(device) {
+                    self.took_at(place, at);
+                }
+            }
             Fact::Observed { device, observation, age_ms } => {
-                self.observed(device, observation, Elapsed::from_ms(*age_ms), at);
+                if let Some((place, ..)) = self.place_of(device) {
+                    self.observed_at(place, observation, Elapsed::from_ms(*age_ms), at);
+                }
             }
             Fact::PermitIssued { step, counts, take_by_ms } => self.permit_issued(*step, counts, *take_by_ms, at),
             Fact::Lapsed { step } => self.lapsed(*step),
@@ -66,8 +72,9 @@ impl Rollout {
         self.last_opened_at = Some(at);
     }
 
-    fn took(&mut self, device: &DeviceId, at: WallTime) {
-        let Some((place_ref, row, place)) = self.place_of(device) else { return };
+    /// What [`Fact::Took`] does, for whoever knows the device's place already.
+    pub fn took_at(&mut self, place_ref: PlaceRef, at: WallTime) {
+        let Some((row, place)) = self.place(place_ref) else { return };
         if !matches!(place.stage, Stage::Open { .. }) {
             return;
         }
@@ -116,19 +123,18 @@ impl Rollout {
         let row = self.rows.get_mut(row_index)?;
         let (from, stratum) = (row.opened, usize::from(row.stratum));
         let to = to.min(super::number(row.places.len()).saturating_sub(row.held_back));
-        let (mut rings, mut fresh, mut first_time) = (Vec::new(), 0, false);
-        let waiting = row.places.get_mut(from as usize..to as usize)?.iter_mut();
-        for place in waiting.take_while(|place| place.stage == Stage::Waiting) {
-            fresh += u32::from(place.is_fresh());
+        let (mut rings, mut first_time) = (Vec::new(), false);
+        let waiting = (from..to).zip(row.places.get_mut(from as usize..to as usize)?.iter_mut());
+        for (index, place) in waiting.take_while(|(_, place)| place.stage == Stage::Waiting) {
+            if place.is_fresh() {
+                row.fresh.spend(index);
+            }
             first_time |= !place.again;
             place.stage = Stage::Open { step };
             rings.push(place.ring);
         }
         row.opened = from.saturating_add(super::number(rings.len()));
         let opened = row.opened;
-        if let Some(pool) = self.fresh.get_mut(stratum) {
-            *pool = pool.saturating_sub(fresh);
-        }
         for ring in rings {
             let lab = self.is_lab(ring);
             self.scopes.count(stratum, lab, |tally| tally.opened += 1);
@@ -146,10 +152,11 @@ impl Rollout {
             let Some(row) = self.rows.get_mut(row_index as usize) else { continue };
             let (stratum, of_order) = (usize::from(row.stratum), row.addendum == 0);
             let mut rings = Vec::new();
-            for place in row.places.get_mut(from as usize..to as usize).into_iter().flatten() {
+            for (index, place) in (from..to).zip(row.places.get_mut(from as usize..to as usize).into_iter().flatten()) {
                 if place.stage == (Stage::Open { step }) {
                     place.stage = Stage::Lapsed;
                     rings.push(place.ring);
+                    self.away.insert(PlaceRef { row: row_index, index });
                 }
             }
             if of_order {
@@ -199,6 +206,7 @@ impl Rollout {
     /// A device that comes back stands in its ring and scopes once, not twice.
     fn forget_lapsed(&mut self, at: PlaceRef, place: &PlaceState) {
         let Some(stratum) = self.place(at).map(|(row, _)| usize::from(row.stratum)) else { return };
+        self.away.remove(&at);
         self.scopes.remove_place(stratum, usize::from(place.ring));
         self.scopes.count(stratum, self.is_lab(place.ring), |tally| {
             tally.lapsed = tally.lapsed.saturating_sub(1);
@@ -227,9 +235,9 @@ impl Rollout {
                 place.stage = Stage::Control { block: id, seen: Seen::default() };
                 place.was_control = true;
             }
-        }
-        if let Some(fresh) = self.fresh.get_mut(usize::from(stratum)) {
-            *fresh = fresh.saturating_sub(super::number(refs.len()));
+            if let Some(row) = self.rows.get_mut(at.row as usize) {
+                row.fresh.spend(at.index);
+            }
         }
     }
 

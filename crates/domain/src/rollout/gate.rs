@@ -302,7 +302,9 @@ impl Rollout {
             return Some(Escalation::CannotClear);
         }
         let rings_soak = self.policy.rings.get(usize::from(self.ring)).map_or(Elapsed::ZERO, |ring| ring.soak);
-        let patience = self.policy.prove.duration.times(2).plus(self.horizons().second).plus(rings_soak);
+        // Places that were opened last may be taken for as long as they stay open, and are heard of for as long as a block lasts.
+        let to_take = self.policy.prove.duration.times(2).max(self.policy.pace.take_within);
+        let patience = to_take.plus(self.horizons().second).plus(rings_soak);
         let idle_since = self.last_opened_at.unwrap_or(self.identity.started_at_ms);
         (now.since(idle_since) > patience).then_some(Escalation::Stalled)
     }

@@ -4,13 +4,13 @@
 use super::Rollout;
 use super::course::count_by_stratum;
 use super::place::{PlaceRef, Seen, Stage, Taken};
-use crate::ids::DeviceId;
 use crate::observation::{FailureReason, Observation};
 use crate::time::{Elapsed, WallTime};
 
 impl Rollout {
-    pub(super) fn observed(&mut self, device: &DeviceId, observation: &Observation, age: Elapsed, at: WallTime) {
-        let Some((place_ref, _, place)) = self.place_of(device) else { return };
+    /// What [`Fact::Observed`](super::fact::Fact::Observed) does, for whoever knows the device's place already.
+    pub fn observed_at(&mut self, place_ref: PlaceRef, observation: &Observation, age: Elapsed, at: WallTime) {
+        let Some((_, place)) = self.place(place_ref) else { return };
         match &place.stage {
             Stage::Control { block, .. } => {
                 let opened_at = self.blocks.get(*block).map_or(at, |block| block.opened_at_ms);

@@ -4,18 +4,20 @@
 //! [`Rollout::may_take`] is the go path's own check of the window. Nothing here signs, stores or sends.
 
 pub mod block;
+mod controls;
 mod course;
 pub mod fact;
 pub mod gate;
 mod hearing;
 pub mod place;
 pub mod planner;
+mod pool;
 pub mod reason;
 pub mod report;
 pub mod scope;
 pub mod take;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,7 @@ use block::Blocks;
 use fact::Escalation;
 use gate::Gate;
 use place::{PlaceRef, PlaceState, Stage};
+use pool::Pool;
 use reason::HaltReason;
 use scope::Scopes;
 
@@ -105,6 +108,8 @@ pub struct Row {
     pub opened: u32,
     /// Places at the end that the holdback keeps shut.
     pub held_back: u32,
+    /// Those that can serve as control.
+    pub fresh: Pool,
     /// The places, by ring, then by rank.
     pub places: Vec<PlaceState>,
 }
@@ -134,12 +139,13 @@ pub struct Rollout {
     pub(crate) strata: Vec<StratumName>,
     pub(crate) strata_proven: Vec<Vec<u32>>,
     pub(crate) strata_taken: Vec<Vec<u32>>,
-    pub(crate) fresh: Vec<u32>,
     pub(crate) order_left: u32,
     pub(crate) rows: Vec<Row>,
     pub(crate) scopes: Scopes,
     pub(crate) permits: Vec<Issued>,
     pub(crate) addenda: u32,
+    /// Places that lapsed and whose devices have no new one.
+    pub(crate) away: BTreeSet<PlaceRef>,
     pub(crate) blocks: Blocks,
     pub(crate) gate: Gate,
     pub(crate) last_opened_at: Option<WallTime>,
@@ -198,12 +204,12 @@ impl Rollout {
             rings: vec![RingTally::default(); rings],
             strata_proven: vec![vec![0; rings]; strata.len()],
             strata_taken: vec![vec![0; rings]; strata.len()],
-            fresh: vec![0; strata.len()],
             order_left: 0,
             rows: Vec::new(),
             scopes,
             permits: Vec::new(),
             addenda: 0,
+            away: BTreeSet::new(),
             blocks: Blocks::default(),
             gate,
             last_opened_at: None,
@@ -245,9 +251,6 @@ impl Rollout {
         let row = number(self.rows.len());
         for (index, place) in places.iter().enumerate() {
             self.where_is.insert(place.device.clone(), PlaceRef { row, index: number(index) });
-            if let Some(fresh) = self.fresh.get_mut(stratum).filter(|_| place.is_fresh()) {
-                *fresh += 1;
-            }
             if index + (held_back as usize) < places.len() {
                 self.order_left += u32::from(addendum == 0);
                 self.scopes.add_place(stratum, usize::from(place.ring));
@@ -258,7 +261,8 @@ impl Rollout {
             }
         }
         let stratum = u16::try_from(stratum).unwrap_or(u16::MAX);
-        self.rows.push(Row { stratum, addendum, opened: 0, held_back, places });
+        let fresh = Pool::of(&places);
+        self.rows.push(Row { stratum, addendum, opened: 0, held_back, fresh, places });
     }
 
     /// What the order fixed.
@@ -304,6 +308,11 @@ impl Rollout {
     /// The permits issued so far.
     pub fn permits(&self) -> &[Issued] {
         &self.permits
+    }
+
+    /// The blocks that are open.
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     /// The rows as they stand.
@@ -367,7 +376,8 @@ impl Rollout {
         self.rows.get_mut(at.row as usize)?.places.get_mut(at.index as usize)
     }
 
-    pub(crate) fn place(&self, at: PlaceRef) -> Option<(&Row, &PlaceState)> {
+    /// The place at a position, with its row.
+    pub fn place(&self, at: PlaceRef) -> Option<(&Row, &PlaceState)> {
         let row = self.rows.get(at.row as usize)?;
         Some((row, row.places.get(at.index as usize)?))
     }

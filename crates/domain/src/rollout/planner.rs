@@ -12,7 +12,6 @@ use super::place::{PlaceRef, Stage};
 use super::reason::Verdict;
 use super::report::StepReport;
 use super::{Phase, Rollout};
-use crate::evidence::{control_count, treated_with_control_max};
 use crate::ids::DeviceId;
 use crate::policy::Strata;
 use crate::time::WallTime;
@@ -62,7 +61,16 @@ pub enum Effect {
 
 /// Says what should happen next to this rollout.
 pub fn plan(rollout: &Rollout, moment: &Moment<'_>) -> Plan {
-    let mut step = Step { rollout: Cow::Borrowed(rollout), moment, next: Vec::new(), effects: Vec::new() };
+    plan_on(Held::Theirs(Cow::Borrowed(rollout)), moment)
+}
+
+/// The same, and the plan's facts are applied: for whoever holds the rollout alone and can record what it applies.
+pub fn plan_and_apply(rollout: &mut Rollout, moment: &Moment<'_>) -> Plan {
+    plan_on(Held::Own(rollout), moment)
+}
+
+fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
+    let mut step = Step { rollout, moment, next: Vec::new(), effects: Vec::new() };
     if !matches!(step.rollout.phase, Phase::Halted { .. }) {
         step.lapse();
     }
@@ -77,9 +85,37 @@ pub fn plan(rollout: &Rollout, moment: &Moment<'_>) -> Plan {
     Plan { next: step.next, effects: step.effects, report }
 }
 
+/// The rollout that a step works on.
+enum Held<'a> {
+    /// Somebody else's. It is copied at the first fact: most steps find nothing to do.
+    Theirs(Cow<'a, Rollout>),
+    /// The caller's own.
+    Own(&'a mut Rollout),
+}
+
+impl Held<'_> {
+    fn to_mut(&mut self) -> &mut Rollout {
+        match self {
+            Held::Theirs(rollout) => rollout.to_mut(),
+            Held::Own(rollout) => rollout,
+        }
+    }
+}
+
+impl std::ops::Deref for Held<'_> {
+    type Target = Rollout;
+
+    fn deref(&self) -> &Rollout {
+        match self {
+            Held::Theirs(rollout) => rollout,
+            Held::Own(rollout) => rollout,
+        }
+    }
+}
+
 struct Step<'a> {
-    /// The rollout with the plan's facts. It is copied at the first one: most steps find nothing to do.
-    rollout: Cow<'a, Rollout>,
+    /// The rollout with the plan's facts.
+    rollout: Held<'a>,
     moment: &'a Moment<'a>,
     next: Vec<Fact>,
     effects: Vec<Effect>,
@@ -110,7 +146,8 @@ impl Step<'_> {
             self.rollout.blocks.ripe(self.moment.now, &horizons).map(|(t, n)| (*t, self.evidence_in(n))).collect();
         for (of, treated) in ripe {
             let Some(stratum) = self.rollout.stratum(of.stratum).cloned() else { continue };
-            let controls = if of.lab { Vec::new() } else { self.controls(&of, treated) };
+            let controls =
+                if of.lab { Vec::new() } else { self.rollout.controls_for(&of, treated, self.moment.well_in_tick) };
             self.add(Fact::BlockOpened { tick: of.tick, stratum, lab: of.lab, controls });
         }
     }
@@ -118,21 +155,6 @@ impl Step<'_> {
     fn evidence_in(&self, treated: &[PlaceRef]) -> u32 {
         let counts = treated.iter().filter(|at| self.rollout.place(**at).is_some_and(|(_, place)| place.evidence));
         super::number(counts.count())
-    }
-
-    /// Controls come from the far end of the stratum's rows: unexposed, never control before, well and heard of in the block's tick.
-    ///
-    /// In a pool too small for the rule's least ratio the least ratio is taken as far as the pool goes: a block without control
-    /// says nothing, and a small fleet has nobody to save controls for.
-    fn controls(&self, of: &Tick, treated: u32) -> Vec<DeviceId> {
-        let pool = self.rollout.fresh.get(usize::from(of.stratum)).copied().unwrap_or(0);
-        let wanted = control_count(treated, pool).max(treated.div_ceil(4).min(pool)) as usize;
-        let rows = self.rollout.rows.iter().rev().filter(|row| row.stratum == of.stratum);
-        let fresh = rows
-            .flat_map(|row| row.places.iter().rev())
-            .filter(|place| place.is_fresh())
-            .filter(|place| (self.moment.well_in_tick)(&place.device, of.tick));
-        fresh.take(wanted).map(|place| place.device.clone()).collect()
     }
 
     fn enter_bands(&mut self) {
@@ -189,21 +211,13 @@ impl Step<'_> {
 
     /// Devices whose place lapsed and that are back, and devices that joined late, get places behind the others.
     fn add_places(&mut self) {
-        let returning = self.rollout.permits.iter().filter(|permit| permit.lapsed).flat_map(|permit| &permit.ranges);
         let mut places = Vec::new();
-        for (row_index, from, to) in returning {
-            let Some(row) = self.rollout.rows.get(*row_index as usize) else { continue };
+        for at in &self.rollout.away {
+            let Some((row, place)) = self.rollout.place(*at) else { continue };
             let Some(stratum) = self.rollout.stratum(row.stratum) else { continue };
-            for (index, place) in (*from..*to).zip(row.places.get(*from as usize..*to as usize).into_iter().flatten()) {
-                let latest = self
-                    .rollout
-                    .where_is
-                    .get(&place.device)
-                    .is_some_and(|at| (at.row, at.index) == (*row_index, index));
-                if place.stage == Stage::Lapsed && latest && (self.moment.present)(&place.device) {
-                    let (device, stratum) = (place.device.clone(), stratum.clone());
-                    places.push(AddedPlace { device, stratum, ring: place.ring, evidence: place.evidence });
-                }
+            if (self.moment.present)(&place.device) {
+                let (device, stratum) = (place.device.clone(), stratum.clone());
+                places.push(AddedPlace { device, stratum, ring: place.ring, evidence: place.evidence });
             }
         }
         let rollout = &self.rollout;
@@ -241,7 +255,7 @@ impl<'a> Opening<'a> {
             opened: rollout.rows.iter().map(|row| row.opened).collect(),
             added: vec![0; rollout.scopes.iter().count()],
             added_elsewhere_max: moment.unproven_everywhere_max.saturating_sub(everywhere),
-            cut: (0..rollout.strata.len()).map(|stratum| cut(rollout, stratum)).collect(),
+            cut: (0..rollout.strata.len()).map(|stratum| rollout.openable_with_control(stratum)).collect(),
         }
     }
 
@@ -332,24 +346,5 @@ impl<'a> Opening<'a> {
             }
         }
         counts.into_keys().collect()
-    }
-}
-
-/// While a ring is still to be cleared, a stratum opens no wider than leaves its blocks some control (F6 needs it).
-fn cut(rollout: &Rollout, stratum: usize) -> u32 {
-    let ln_needed = -rollout.policy.gate.beta.ln();
-    let to_clear = rollout.gate.clearance(rollout.ring).is_some_and(|ln_e| ln_e.iter().any(|ln_e| *ln_e < ln_needed));
-    if !to_clear || rollout.phase != Phase::Running {
-        return u32::MAX;
-    }
-    let stratum_scope = rollout.scopes.of_stratum(stratum).last().and_then(|index| rollout.scopes.get(*index));
-    let untaken =
-        stratum_scope.map_or(0, |scope| scope.main.opened.saturating_sub(scope.main.lapsed + scope.main.taken));
-    let gathering = rollout.blocks.gathering_in(stratum);
-    let outstanding = untaken.saturating_add(gathering);
-    let pool = rollout.fresh.get(stratum).copied().unwrap_or(0).saturating_add(outstanding);
-    match treated_with_control_max(pool) {
-        0 => u32::MAX,
-        widest => widest.saturating_sub(outstanding),
     }
 }

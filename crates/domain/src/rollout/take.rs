@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::place::Stage;
+use super::place::{PlaceRef, Stage};
 use super::scope::ScopeName;
 use super::{Phase, Rollout};
 use crate::ids::DeviceId;
@@ -68,10 +68,21 @@ impl Rollout {
     /// # Errors
     /// Says why not. The window is counted anew here in every scope, so that a planner that lies opens nothing.
     pub fn may_take(&self, device: &DeviceId, now: WallTime) -> Result<Take, GoRefusal> {
-        if !matches!(self.phase, Phase::Running | Phase::Completed { .. }) {
-            return Err(GoRefusal::NotRunning(self.phase.word().to_owned()));
-        }
-        let (_, row, place) = self.place_of(device).ok_or_else(|| GoRefusal::NoPlace(device.clone()))?;
+        self.gives_goes()?;
+        let (at, ..) = self.place_of(device).ok_or_else(|| GoRefusal::NoPlace(device.clone()))?;
+        self.may_take_at(at, now)
+    }
+
+    /// The same for the device of a place.
+    ///
+    /// # Errors
+    /// As [`Rollout::may_take`].
+    pub fn may_take_at(&self, at: PlaceRef, now: WallTime) -> Result<Take, GoRefusal> {
+        self.gives_goes()?;
+        let Some((row, place)) = self.place(at) else {
+            return Err(GoRefusal::NotRunning("without this place".to_owned()));
+        };
+        let device = &place.device;
         if place.ring > self.ring {
             return Err(GoRefusal::NotOpen(device.clone()));
         }
@@ -82,8 +93,8 @@ impl Rollout {
                 return Err(GoRefusal::NotOpen(device.clone()));
             }
         };
-        let take_by =
-            self.permits.iter().find(|permit| permit.step == step).map_or(WallTime::default(), |p| p.take_by_ms);
+        let permit = self.permits.binary_search_by_key(&step, |permit| permit.step);
+        let take_by = permit.ok().and_then(|at| self.permits.get(at)).map_or(WallTime::default(), |p| p.take_by_ms);
         if now > take_by || now > self.identity.expires_at_ms {
             return Err(GoRefusal::TooLate { take_by_ms: take_by.as_ms(), now_ms: now.as_ms() });
         }
@@ -96,5 +107,12 @@ impl Rollout {
             }
         }
         Ok(Take::New)
+    }
+
+    fn gives_goes(&self) -> Result<(), GoRefusal> {
+        if matches!(self.phase, Phase::Running | Phase::Completed { .. }) {
+            return Ok(());
+        }
+        Err(GoRefusal::NotRunning(self.phase.word().to_owned()))
     }
 }

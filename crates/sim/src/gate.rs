@@ -1,0 +1,271 @@
+//! The production rollout, planner and gate as a way to spread a release. Devices are numbers here and names there.
+
+use std::collections::BTreeMap;
+
+use tidegate_domain::device::Trial;
+use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::{DeviceId, RolloutId};
+use tidegate_domain::observation::Observation;
+use tidegate_domain::policy::{Policy, Strata};
+use tidegate_domain::rollout::block::Horizons;
+use tidegate_domain::rollout::fact::{AddedPlace, Fact};
+use tidegate_domain::rollout::place::{PlaceRef, Stage};
+use tidegate_domain::rollout::planner::{Effect, Moment, plan_and_apply};
+use tidegate_domain::rollout::take::Take;
+use tidegate_domain::rollout::{Identity, Phase, Rollout};
+use tidegate_domain::roster::Place;
+use tidegate_domain::time::{Elapsed, WallTime};
+
+use crate::chance::Stream;
+use crate::population::Population;
+use crate::scenario::Scenario;
+use crate::spread::{Presence, Spread, Stand, Stepped};
+
+/// A day in 2026, so that instants look like instants.
+const START_MS: u64 = 1_780_000_000_000;
+
+/// A release that the gate spreads.
+pub(crate) struct Gated<'a> {
+    rollout: Rollout,
+    population: &'a Population,
+    /// By stratum: the devices that join later come last and have no place yet.
+    settled: Vec<u32>,
+    /// Devices that join, by when.
+    joiners: Vec<(u64, u32)>,
+    joined: usize,
+    lasting_ms: u64,
+}
+
+/// A policy as the scenario's fleet would write it: its strata are those of the fleet, unless it names some itself.
+pub(crate) fn on_this_fleet(policy: &Policy, scenario: &Scenario, population: &Population) -> Policy {
+    let mut policy = policy.clone();
+    if policy.strata.by.is_empty() && !scenario.fleet.attributes.is_empty() {
+        let by = scenario.fleet.attributes.iter().map(|attribute| attribute.name.clone()).collect();
+        let listed = population.strata.iter().map(|stratum| stratum.values.clone()).collect();
+        policy.strata = Strata { by, listed };
+    }
+    policy
+}
+
+/// What devices try under a policy.
+pub(crate) fn trial(policy: &Policy, scenario: &Scenario) -> Option<Trial> {
+    Some(Trial {
+        rollout: rollout_id()?,
+        order: Digest::of(b"order"),
+        permit: Digest::of(b"permit"),
+        release: Digest::of(b"release"),
+        version: "1".parse().ok()?,
+        prove_for: policy.prove.duration,
+        prove_restarts: policy.prove.restarts,
+        downtime: scenario.release.downtime,
+        contact_deadline: scenario.release.contact_deadline,
+    })
+}
+
+fn rollout_id() -> Option<RolloutId> {
+    "simulated.1".parse().ok()
+}
+
+impl<'a> Gated<'a> {
+    /// A rollout of this policy at its start; none where a name of it is no name, which the scenario's bounds exclude.
+    pub(crate) fn new(policy: &Policy, scenario: &Scenario, population: &'a Population) -> Option<Gated<'a>> {
+        let settled = population.strata.iter().map(|stratum| {
+            let joining = (scenario.fleet.joining * f64::from(stratum.size)) as u32;
+            stratum.size - joining.min(stratum.size.saturating_sub(stratum.lab + 1))
+        });
+        let settled: Vec<u32> = settled.collect();
+        let mut rosters = BTreeMap::new();
+        let mut joiners = Vec::new();
+        for (stratum, settled) in population.strata.iter().zip(&settled) {
+            let rings = Rings::of(policy, stratum.lab, *settled);
+            let place = |index: u32| {
+                Some(Place {
+                    device: device_id(stratum.first + index)?,
+                    stratum: stratum.name.clone(),
+                    ring: rings.ring_of(index),
+                })
+            };
+            let places: Option<Vec<Place>> = (0..*settled).map(place).collect();
+            rosters.insert(stratum.name.clone(), places?);
+            let late = stratum.first + settled..stratum.first + stratum.size;
+            let half = (0, scenario.horizon.as_ms() / 2);
+            joiners.extend(late.map(|device| (population.seed.between(Stream::Joining, device, 0, half), device)));
+        }
+        joiners.sort_unstable();
+        let identity = Identity {
+            rollout: rollout_id()?,
+            package: "simulated".parse().ok()?,
+            version: "1".parse().ok()?,
+            release: Digest::of(b"release"),
+            policy: Digest::of(policy.name.as_str().as_bytes()),
+            order: Digest::of(b"order"),
+            started_at_ms: wall(0),
+            expires_at_ms: wall(0).after(policy.pace.order_life),
+            downtime: scenario.release.downtime,
+        };
+        let rollout = Rollout::start(identity, policy.clone(), rosters, |_| true);
+        let lasting_ms = policy.prove.duration.as_ms() + 10 * policy.pace.check_in.as_ms();
+        Some(Gated { rollout, population, settled, joiners, joined: 0, lasting_ms })
+    }
+
+    /// Where a device's place is. Those of the order's rosters are where their numbers say, unless they lapsed.
+    fn place_of(&self, device: u32) -> Option<(PlaceRef, &Stage)> {
+        let stratum = self.population.stratum_of(device);
+        let index = device - self.population.strata.get(stratum)?.first;
+        if index < *self.settled.get(stratum)? {
+            let at = PlaceRef { row: stratum as u32, index };
+            let (_, place) = self.rollout.place(at)?;
+            if place.stage != Stage::Lapsed {
+                return Some((at, &place.stage));
+            }
+        }
+        let (at, _, place) = self.rollout.place_of(&device_id(device)?)?;
+        Some((at, &place.stage))
+    }
+
+    /// The devices whose standing a fact changed.
+    fn concerned_by(&self, fact: &Fact, into: &mut Vec<u32>) {
+        match fact {
+            Fact::PermitIssued { step, .. } => {
+                let permit = self.rollout.permits().iter().rev().find(|permit| permit.step == *step);
+                for (row, from, to) in permit.iter().flat_map(|permit| &permit.ranges) {
+                    let row = self.rollout.rows().get(*row as usize);
+                    let places = row.and_then(|row| row.places.get(*from as usize..*to as usize));
+                    into.extend(places.into_iter().flatten().filter_map(|place| number_of(&place.device)));
+                }
+            }
+            Fact::BlockOpened { controls, .. } => into.extend(controls.iter().filter_map(number_of)),
+            _ => {}
+        }
+    }
+}
+
+impl Spread for Gated<'_> {
+    fn stand(&self, device: u32, now_ms: u64) -> Stand {
+        match self.place_of(device) {
+            Some((_, Stage::Open { .. })) => Stand::Open,
+            Some((_, Stage::Control { block, seen })) => {
+                let opened = self.rollout.blocks().get(*block).map(|block| block.opened_at_ms);
+                let age = opened.map_or(Elapsed::ZERO, |opened| wall(now_ms).since(opened));
+                Stand::Control { block: *block, age, seen: *seen }
+            }
+            Some((_, Stage::Taken(taken))) => {
+                let young = wall(now_ms).since(taken.at_ms).as_ms()
+                    < self.lasting_ms + self.rollout.identity().downtime.as_ms();
+                let wanted = young && taken.failed.is_none() && !taken.heard_out;
+                Stand::Taken { seen: taken.seen, wanted }
+            }
+            Some((_, Stage::Waiting | Stage::Lapsed)) | None => Stand::Shut,
+        }
+    }
+
+    fn take(&mut self, device: u32, now_ms: u64) -> bool {
+        let Some((at, _)) = self.place_of(device) else { return false };
+        if self.rollout.may_take_at(at, wall(now_ms)) != Ok(Take::New) {
+            return false;
+        }
+        self.rollout.took_at(at, wall(now_ms));
+        true
+    }
+
+    fn hear(&mut self, device: u32, observation: &Observation, age: Elapsed, now_ms: u64) {
+        // That a payload is being started changes nothing in a rollout.
+        if matches!(observation, Observation::Activating { .. }) {
+            return;
+        }
+        if let Some((at, _)) = self.place_of(device) {
+            self.rollout.observed_at(at, observation, age, wall(now_ms));
+        }
+    }
+
+    fn step(&mut self, now_ms: u64, presence: &dyn Presence) -> Stepped {
+        let check_in_ms = self.rollout.policy().pace.check_in.as_ms();
+        let due = self.joiners.get(self.joined..).unwrap_or_default().iter().take_while(|(at, _)| *at <= now_ms);
+        let due: Vec<u32> = due.map(|(_, device)| *device).collect();
+        self.joined += due.len();
+        let last = u8::try_from(self.rollout.policy().rings.len().saturating_sub(1)).unwrap_or(u8::MAX);
+        let place = |device: u32| {
+            let stratum = self.population.strata.get(self.population.stratum_of(device))?.name.clone();
+            Some(AddedPlace { device: device_id(device)?, stratum, ring: last, evidence: false })
+        };
+        let moment = Moment {
+            now: wall(now_ms),
+            well_in_tick: &|device, tick| {
+                let from_ms = (tick * check_in_ms).saturating_sub(START_MS);
+                number_of(device).is_some_and(|device| presence.is_well_during(device, from_ms))
+            },
+            present: &|device| number_of(device).is_some_and(|device| presence.is_present(device)),
+            joiners: due.into_iter().filter_map(place).collect(),
+            unproven_elsewhere: 0,
+            unproven_everywhere_max: u32::MAX,
+        };
+        let plan = plan_and_apply(&mut self.rollout, &moment);
+        let mut stepped = Stepped { ln_evidence: Some(plan.report.ln_evidence), ..Stepped::default() };
+        for fact in &plan.next {
+            self.concerned_by(fact, &mut stepped.concerned);
+            match fact {
+                Fact::Halted { reasons } => {
+                    stepped.halted = Some(reasons.iter().map(ToString::to_string).collect());
+                }
+                Fact::Completed => stepped.completed = true,
+                _ => {}
+            }
+        }
+        let call = |effect: &Effect| match effect {
+            Effect::CallOperator { why } => Some(why.to_string()),
+            Effect::Sign { .. } => None,
+        };
+        stepped.called = plan.effects.iter().find_map(call);
+        stepped
+    }
+
+    fn is_over(&self) -> bool {
+        match self.rollout.phase() {
+            Phase::Running | Phase::Paused { .. } => false,
+            Phase::Completed { .. } => self.joined == self.joiners.len() && self.rollout.blocks().is_empty(),
+            Phase::Halted { .. } => self.rollout.blocks().is_empty(),
+        }
+    }
+
+    fn horizons(&self) -> Option<Horizons> {
+        Some(Horizons::new(self.rollout.identity().downtime, self.rollout.policy()))
+    }
+
+    fn held_back(&self) -> u32 {
+        self.rollout.rows().iter().map(|row| row.held_back).sum()
+    }
+}
+
+/// The instant that many milliseconds after the start.
+pub(crate) fn wall(ms: u64) -> WallTime {
+    WallTime::from_ms(START_MS + ms)
+}
+
+fn device_id(number: u32) -> Option<DeviceId> {
+    format!("d{number}").parse().ok()
+}
+
+fn number_of(device: &DeviceId) -> Option<u32> {
+    device.as_str().strip_prefix('d')?.parse().ok()
+}
+
+/// Where in a stratum the rings end: the lab first, then each ring's share of the others, the last ring taking the rest.
+struct Rings(Vec<(u32, u8)>);
+
+impl Rings {
+    fn of(policy: &Policy, lab: u32, devices: u32) -> Rings {
+        let (mut ends, mut end) = (Vec::new(), 0);
+        let others = devices.saturating_sub(lab);
+        for (ring, rule) in policy.rings.iter().enumerate() {
+            let size = if rule.lab { lab } else { (rule.share * f64::from(others)).ceil() as u32 };
+            end = devices.min(end + size);
+            ends.push((end, u8::try_from(ring).unwrap_or(u8::MAX)));
+        }
+        Rings(ends)
+    }
+
+    fn ring_of(&self, index: u32) -> u8 {
+        let last = self.0.last().map_or(0, |(_, ring)| *ring);
+        self.0.iter().find(|(end, _)| index < *end).map_or(last, |(_, ring)| *ring)
+    }
+}

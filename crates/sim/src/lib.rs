@@ -1,0 +1,19 @@
+//! A fleet in one process, for knowing what a policy would do before anybody signs it.
+//!
+//! [`scenario`] describes a world; [`compare`] runs policies and rivals' rules in it side by side. The device machine, the guard, the
+//! planner and the gate are those that ship; seeded time, network and faults are all that is simulated.
+
+mod calendar;
+mod chance;
+pub mod compare;
+mod fate;
+mod gate;
+mod life;
+pub mod outcome;
+mod population;
+pub mod rivals;
+mod run;
+pub mod scenario;
+mod spread;
+
+pub use run::Progress;

@@ -1,0 +1,74 @@
+//! How a release is spread: what a run asks of a policy or a rival's rule, and nothing about devices.
+
+use tidegate_domain::observation::Observation;
+use tidegate_domain::rollout::block::Horizons;
+use tidegate_domain::rollout::place::Seen;
+use tidegate_domain::time::Elapsed;
+
+/// Where a device stands with the release, as whoever spreads it has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// It may not have it.
+    Shut,
+    /// It may ask for it.
+    Open,
+    /// It is held against others.
+    Control {
+        /// The block's number.
+        block: u32,
+        /// How long ago the block was opened.
+        age: Elapsed,
+        /// What was heard of it.
+        seen: Seen,
+    },
+    /// It took it.
+    Taken {
+        /// What was heard of it.
+        seen: Seen,
+        /// Its health reports are wanted.
+        wanted: bool,
+    },
+}
+
+/// What is known of the world besides reports.
+pub(crate) trait Presence {
+    /// Whether a device checked in, and well, during the interval that begins there.
+    fn is_well_during(&self, device: u32, from_ms: u64) -> bool;
+    /// Whether a device was heard of during the last two intervals.
+    fn is_present(&self, device: u32) -> bool;
+    /// How many the fault has struck: what people would say on the telephone. A gate may not ask.
+    fn harmed(&self) -> u32;
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Stepped {
+    /// Devices whose standing changed: they hear of it at their next check-in.
+    pub(crate) concerned: Vec<u32>,
+    /// Why it was halted, in this step.
+    pub(crate) halted: Option<Vec<String>>,
+    /// A person was called.
+    pub(crate) called: Option<String>,
+    /// ln of the evidence against the release, where there is such a thing.
+    pub(crate) ln_evidence: Option<f64>,
+    /// The last ring has passed.
+    pub(crate) completed: bool,
+}
+
+/// A policy or a rival's rule at work. Devices are numbers; time is milliseconds since the start.
+pub(crate) trait Spread {
+    /// Where a device stands.
+    fn stand(&self, device: u32, now_ms: u64) -> Stand;
+    /// A device asks to go; whether it may. From then on it has taken the release.
+    fn take(&mut self, device: u32, now_ms: u64) -> bool;
+    /// A device says something; `age` is how long ago it took the release, by its own clock.
+    fn hear(&mut self, device: u32, observation: &Observation, age: Elapsed, now_ms: u64);
+    /// Decides what happens next.
+    fn step(&mut self, now_ms: u64, presence: &dyn Presence) -> Stepped;
+    /// Whether steps can still change anything.
+    fn is_over(&self) -> bool;
+    /// The age bands, where there are any.
+    fn horizons(&self) -> Option<Horizons>;
+    /// Devices that are never opened on purpose.
+    fn held_back(&self) -> u32;
+}
