@@ -76,10 +76,14 @@ impl<'a> Fate<'a> {
     }
 
     /// How long after it began to be looked at a device fails for reasons of its own; mostly never. Treated and control draw alike.
-    pub(crate) fn misfortune_ms(&self, device: u32, look: u32, within: Elapsed) -> Option<u64> {
+    pub(crate) fn misfortune_ms(&self, device: u32, look: u32, begun_ms: u64, within: Elapsed) -> Option<u64> {
         let rate = self.scenario.fleet.failures;
         let number = u64::from(look);
-        if rate == 0.0 || self.population.seed.share(Stream::Misfortune, device, number) >= rate {
+        if rate == 0.0 {
+            return None;
+        }
+        let rate = self.scenario.drifted(rate, begun_ms);
+        if self.population.seed.share(Stream::Misfortune, device, number) >= rate {
             return None;
         }
         let (from, to) = (self.scenario.release.up.1.as_ms() + 1_000, within.as_ms().saturating_sub(1_000));

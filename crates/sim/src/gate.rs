@@ -6,7 +6,7 @@ use tidegate_domain::device::Trial;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, RolloutId};
 use tidegate_domain::observation::Observation;
-use tidegate_domain::policy::{Policy, Strata};
+use tidegate_domain::policy::Policy;
 use tidegate_domain::rollout::block::Horizons;
 use tidegate_domain::rollout::fact::{AddedPlace, Fact};
 use tidegate_domain::rollout::place::{PlaceRef, Stage};
@@ -17,6 +17,7 @@ use tidegate_domain::roster::Place;
 use tidegate_domain::time::{Elapsed, WallTime};
 
 use crate::chance::Stream;
+use crate::fitting::Rings;
 use crate::population::Population;
 use crate::scenario::Scenario;
 use crate::spread::{Presence, Spread, Stand, Stepped};
@@ -34,17 +35,6 @@ pub(crate) struct Gated<'a> {
     joiners: Vec<(u64, u32)>,
     joined: usize,
     lasting_ms: u64,
-}
-
-/// A policy as the scenario's fleet would write it: its strata are those of the fleet, unless it names some itself.
-pub(crate) fn on_this_fleet(policy: &Policy, scenario: &Scenario, population: &Population) -> Policy {
-    let mut policy = policy.clone();
-    if policy.strata.by.is_empty() && !scenario.fleet.attributes.is_empty() {
-        let by = scenario.fleet.attributes.iter().map(|attribute| attribute.name.clone()).collect();
-        let listed = population.strata.iter().map(|stratum| stratum.values.clone()).collect();
-        policy.strata = Strata { by, listed };
-    }
-    policy
 }
 
 /// What devices try under a policy.
@@ -200,7 +190,11 @@ impl Spread for Gated<'_> {
             unproven_everywhere_max: u32::MAX,
         };
         let plan = plan_and_apply(&mut self.rollout, &moment);
-        let mut stepped = Stepped { ln_evidence: Some(plan.report.ln_evidence), ..Stepped::default() };
+        let mut stepped = Stepped {
+            ln_evidence: Some(plan.report.ln_evidence),
+            ln_halt: Some(plan.report.ln_halt),
+            ..Stepped::default()
+        };
         for fact in &plan.next {
             self.concerned_by(fact, &mut stepped.concerned);
             match fact {
@@ -247,25 +241,4 @@ fn device_id(number: u32) -> Option<DeviceId> {
 
 fn number_of(device: &DeviceId) -> Option<u32> {
     device.as_str().strip_prefix('d')?.parse().ok()
-}
-
-/// Where in a stratum the rings end: the lab first, then each ring's share of the others, the last ring taking the rest.
-struct Rings(Vec<(u32, u8)>);
-
-impl Rings {
-    fn of(policy: &Policy, lab: u32, devices: u32) -> Rings {
-        let (mut ends, mut end) = (Vec::new(), 0);
-        let others = devices.saturating_sub(lab);
-        for (ring, rule) in policy.rings.iter().enumerate() {
-            let size = if rule.lab { lab } else { (rule.share * f64::from(others)).ceil() as u32 };
-            end = devices.min(end + size);
-            ends.push((end, u8::try_from(ring).unwrap_or(u8::MAX)));
-        }
-        Rings(ends)
-    }
-
-    fn ring_of(&self, index: u32) -> u8 {
-        let last = self.0.last().map_or(0, |(_, ring)| *ring);
-        self.0.iter().find(|(end, _)| index < *end).map_or(last, |(_, ring)| *ring)
-    }
 }

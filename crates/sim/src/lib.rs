@@ -4,13 +4,16 @@
 //! planner and the gate are those that ship; seeded time, network and faults are all that is simulated.
 
 mod calendar;
+pub mod catalogue;
 mod chance;
 pub mod compare;
 mod fate;
+mod fitting;
 mod gate;
 mod life;
 pub mod outcome;
 mod population;
+pub mod report;
 pub mod rivals;
 mod run;
 pub mod scenario;

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub fleet_done_ms: Option<u64>,
     /// When whoever spread it called it done.
     pub completed_at_ms: Option<u64>,
+    /// What ln of the evidence must reach to halt; none where nobody weighs any.
+    pub ln_halt: Option<f64>,
     /// The course of it.
     pub course: Course,
 }

@@ -193,6 +193,7 @@ impl<'a> Run<'a> {
         if let Some(why) = stepped.called {
             self.outcome.called.get_or_insert((now_ms, why));
         }
+        self.outcome.ln_halt = stepped.ln_halt.or(self.outcome.ln_halt);
         self.note(stepped.ln_evidence);
     }
 
@@ -390,7 +391,7 @@ impl<'a> Run<'a> {
         let cell = self.cells.get(device as usize)?;
         let unlucky = self.standing(device).on_release && cell.marks & mark::UNLUCKY == 0;
         let took = u64::from(cell.took) * self.slot_ms;
-        self.fate.misfortune_ms(device, 0, within).filter(|_| unlucky).map(|after| took + after)
+        self.fate.misfortune_ms(device, 0, took, within).filter(|_| unlucky).map(|after| took + after)
     }
 
     /// When what was started last comes up, unless something strikes it first.
@@ -559,7 +560,7 @@ impl<'a> Run<'a> {
         let Some(horizons) = self.horizons else { return };
         let opened_ms = now_ms.saturating_sub(age.as_ms());
         if self.can_speak(device) {
-            let fails = self.fate.misfortune_ms(device, block, horizons.second);
+            let fails = self.fate.misfortune_ms(device, block, opened_ms, horizons.second);
             if fails.is_some_and(|after| after <= age.as_ms()) && !self.control_fails.contains_key(&device) {
                 self.control_fails.insert(device, opened_ms);
                 let reason = FailureReason::Crashed;
@@ -572,7 +573,8 @@ impl<'a> Run<'a> {
         let Stand::Control { seen, .. } = self.spread.stand(device, now_ms) else { return };
         let second_begins = opened_ms + horizons.first.as_ms() + 1;
         let from = if seen.healthy[0] { second_begins.max(now_ms + 1) } else { now_ms + 1 };
-        let fails_at = self.fate.misfortune_ms(device, block, horizons.second).map(|after| opened_ms + after);
+        let fails_at =
+            self.fate.misfortune_ms(device, block, opened_ms, horizons.second).map(|after| opened_ms + after);
         let mut next = self.population.contact_from(device, from);
         if let Some(at) = fails_at.filter(|_| !self.control_fails.contains_key(&device)) {
             next = next.min(self.population.contact_from(device, at.max(now_ms + 1)));

@@ -72,6 +72,8 @@ pub struct Fleet {
     pub silence: f64,
     /// How likely a device fails hard by itself while it is looked at once.
     pub failures: f64,
+    /// How far `silence` and `failures` rise and fall by themselves, over four hours up to this share of themselves and back.
+    pub drift: f64,
     /// The share of devices that sleep at night and on weekends.
     pub laptops: f64,
     /// The hour of the week, from Monday midnight, at which the rollout starts.
@@ -228,6 +230,7 @@ impl Default for Fleet {
             attributes: Vec::new(),
             silence: 0.02,
             failures: 0.001,
+            drift: 0.0,
             laptops: 0.0,
             starts_at_hour: 9,
             boot: Elapsed::from_s(30),
@@ -287,6 +290,15 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// What a rate of the fleet is at an instant, given its drift.
+    pub(crate) fn drifted(&self, rate: f64, ms: u64) -> f64 {
+        const PERIOD_MS: f64 = 4.0 * 3_600_000.0;
+        if self.fleet.drift == 0.0 {
+            return rate;
+        }
+        rate * (1.0 + self.fleet.drift * (ms as f64 / PERIOD_MS * std::f64::consts::TAU).sin())
+    }
+
     /// The same world with a sound release.
     #[must_use]
     pub fn with_sound_release(&self) -> Scenario {
@@ -323,6 +335,7 @@ impl Scenario {
         let shares = [
             ("fleet.silence", self.fleet.silence),
             ("fleet.failures", self.fleet.failures),
+            ("fleet.drift", self.fleet.drift),
             ("fleet.laptops", self.fleet.laptops),
             ("fleet.joining", self.fleet.joining),
             ("network.loss", self.network.loss),

@@ -51,6 +51,8 @@ pub(crate) struct Stepped {
     pub(crate) called: Option<String>,
     /// ln of the evidence against the release, where there is such a thing.
     pub(crate) ln_evidence: Option<f64>,
+    /// What it must reach to halt.
+    pub(crate) ln_halt: Option<f64>,
     /// The last ring has passed.
     pub(crate) completed: bool,
 }

@@ -11,6 +11,7 @@ mod policy;
 mod release;
 pub(crate) mod roles;
 mod rollout;
+mod simulate;
 mod status;
 mod store;
 mod trust;
@@ -84,6 +85,9 @@ enum Command {
     /// The server's records, without the server
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Try policies on a simulated fleet: how many devices a bad release harms, how long a sound one takes
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(simulate::SimulateArgs),
     /// See the main job: a good release spreads, a bad one halts by itself, and what the world had instead
     #[command(after_help = crate::demo::EXAMPLES)]
     Demo(crate::demo::DemoArgs),
@@ -121,6 +125,9 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
     if let Command::Demo(args) = &cli.command {
         return crate::demo::run(args, cli.settings.json);
     }
+    if let Command::Simulate(args) = &cli.command {
+        return simulate::run(args);
+    }
     let context = Context { settings: Settings::load(&cli.settings)?, json: cli.settings.json };
     match cli.command {
         Command::Trust(command) => trust::run(&context, command),
@@ -135,6 +142,7 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Up(args) => crate::up::run(&args, &context.settings.up, context.json),
         Command::Store(command) => store::run(&context, &command),
         Command::Demo(args) => crate::demo::run(&args, context.json),
+        Command::Simulate(args) => simulate::run(&args),
         // These two never come here: they are dispatched before anything is parsed, with their arguments as they came.
         Command::Agent { .. } | Command::Guard { .. } => {
             anyhow::bail!("a role takes no flags before it; right is `tidegate agent ...` or `tidegate guard ...`")

@@ -1,0 +1,227 @@
+//! `tidegate simulate`: what policies, and the rules that others use, would do with a release in a simulated fleet.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
+use tidegate_sim::catalogue;
+use tidegate_sim::compare::{Entrant, Fared, compare, in_parallel};
+use tidegate_sim::report::{lasting, page};
+use tidegate_sim::rivals::Rule;
+use tidegate_sim::scenario::{DEVICES_MAX, SCENARIO_BYTES_MAX, Scenario};
+
+use crate::durable_file::{self, Readers};
+use crate::output::{Answer, table};
+
+pub(crate) const EXAMPLES: &str = "\
+Each policy runs twice on the same devices with the same luck: with the scenario's release, and with a
+sound one. HARMED counts devices that the fault struck, whether anybody was told or not; TO ALL is how
+long the sound release took to 95 of 100 devices. The same seed gives the same answer.
+
+Examples:
+  tidegate simulate --list
+  tidegate simulate --scenario crowdstrike_291
+  tidegate simulate --scenario crowdstrike_291 --devices 100000 --report out
+  tidegate simulate --scenario mine.toml --policy mine-policy.toml --policy default --policy timed-waves
+  tidegate simulate --suite --devices 20000";
+
+/// What is to be simulated.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// A scenario of the suite by name, or a file
+    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["suite", "list"])]
+    scenario: Option<String>,
+    /// default, expedited, a policy file, or a rule of others: everyone-at-once, percent-groups, timed-waves, deferral-rings,
+    /// n-minus-1; repeatable [default: all of them]
+    #[arg(long = "policy", value_name = "NAME|FILE")]
+    policies: Vec<String>,
+    /// How many devices [default: as the scenario says]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=i64::from(DEVICES_MAX)))]
+    devices: Option<u32>,
+    /// What all chance is drawn from
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// How many threads; the answer does not depend on it [default: as many as there are cores, one for huge fleets]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Write a page with curves and the frontier into this folder, one a scenario
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Every scenario of the suite
+    #[arg(long, conflicts_with_all = ["scenario", "list"])]
+    suite: bool,
+    /// The scenarios of the suite, a line each
+    #[arg(long, conflicts_with = "scenario")]
+    list: bool,
+}
+
+/// Fleets of more devices are simulated one after the other: each takes more than a gigabyte.
+const SIDE_BY_SIDE_MAX: u32 = 2_000_000;
+
+/// Runs a comparison or the suite.
+///
+/// # Errors
+/// When a scenario or policy cannot be read, or the report not be written.
+pub(crate) fn run(args: &SimulateArgs) -> Result<Answer> {
+    if args.list {
+        return list();
+    }
+    let entrants = entrants(&args.policies)?;
+    let scenarios = scenarios(args)?;
+    let most = scenarios.iter().map(|scenario| scenario.devices).max().unwrap_or(0);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.map_or(if most > SIDE_BY_SIDE_MAX { 1 } else { cores }, usize::from);
+    let compared = simulate(&scenarios, &entrants, args.seed, threads);
+    if let Some(dir) = &args.report {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        for (scenario, fared) in scenarios.iter().zip(&compared) {
+            let file = dir.join(format!("{}.html", scenario.name));
+            durable_file::replace(&file, page(scenario, args.seed, fared).as_bytes(), Readers::Anybody)?;
+            eprintln!("{} is written", file.display());
+        }
+    }
+    let json: Vec<Value> = scenarios.iter().zip(&compared).map(|(s, fared)| as_json(s, args.seed, fared)).collect();
+    if args.suite {
+        return Answer::new(json, suite_text(&scenarios, &compared));
+    }
+    let (Some(scenario), Some(fared), Some(json)) = (scenarios.first(), compared.first(), json.into_iter().next())
+    else {
+        bail!("no scenario")
+    };
+    Answer::new(json, text(scenario, args.seed, fared))
+}
+
+fn list() -> Result<Answer> {
+    let (mut rows, mut lines) = (Vec::new(), table(&["Scenario", "What happened", "Devices"]));
+    for (name, text) in catalogue::SCENARIOS {
+        let scenario = Scenario::parse(text)?;
+        lines.add_row([name.to_string(), scenario.title.clone(), scenario.devices.to_string()]);
+        rows.push(json!({"scenario": name, "title": scenario.title, "devices": scenario.devices}));
+    }
+    Answer::new(rows, lines.to_string())
+}
+
+fn simulate(scenarios: &[Scenario], entrants: &[Entrant], seed: u64, threads: usize) -> Vec<Vec<Fared>> {
+    let bar = ProgressBar::new(1_000 * scenarios.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent}%  {elapsed}, {eta} to go") {
+        bar.set_style(style);
+    }
+    // One scenario: its policies side by side. Several: the scenarios.
+    let compared = match scenarios {
+        [one] => vec![compare(one, entrants, seed, threads, &|share| bar.set_position((share * 1e3) as u64))],
+        several => in_parallel(several, threads, |_, scenario| {
+            let fared = compare(scenario, entrants, seed, 1, &|_| {});
+            bar.inc(1_000);
+            fared
+        }),
+    };
+    bar.finish_and_clear();
+    compared
+}
+
+fn entrants(names: &[String]) -> Result<Vec<Entrant>> {
+    if names.is_empty() {
+        let mut all: Vec<String> = catalogue::POLICIES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        all.extend(Rule::ALL.map(|rule| rule.word().to_owned()));
+        return all.iter().map(|name| entrant(name)).collect();
+    }
+    names.iter().map(|name| entrant(name)).collect()
+}
+
+fn entrant(name: &str) -> Result<Entrant> {
+    if let Some(rule) = Rule::ALL.into_iter().find(|rule| rule.word() == name) {
+        return Ok(Entrant::Rule(rule));
+    }
+    if let Some(policy) = catalogue::policy(name) {
+        return Ok(Entrant::Policy(Box::new(policy?)));
+    }
+    let rules = Rule::ALL.map(Rule::word).join(", ");
+    let text = durable_file::read_text(Path::new(name), POLICY_BYTES_MAX as u64).with_context(|| {
+        format!("`{name}` is neither default, expedited, one of {rules}, nor a policy file that can be read")
+    })?;
+    let policy = Policy::parse(&text).with_context(|| format!("policy {name}"))?;
+    Ok(Entrant::Policy(Box::new(policy)))
+}
+
+fn scenarios(args: &SimulateArgs) -> Result<Vec<Scenario>> {
+    let chosen: Vec<Scenario> = match &args.scenario {
+        Some(name) => vec![scenario(name)?],
+        None => catalogue::SCENARIOS.iter().map(|(name, _)| scenario(name)).collect::<Result<_>>()?,
+    };
+    let sized = |scenario: Scenario| match args.devices {
+        Some(devices) => scenario.with_devices(devices).with_context(|| format!("scenario {}", scenario.name)),
+        None => Ok(scenario),
+    };
+    chosen.into_iter().map(sized).collect()
+}
+
+fn scenario(name: &str) -> Result<Scenario> {
+    if let Some(scenario) = catalogue::scenario(name) {
+        return Ok(scenario?);
+    }
+    let text = durable_file::read_text(Path::new(name), SCENARIO_BYTES_MAX as u64).with_context(|| {
+        format!("`{name}` is neither a scenario of the suite (`tidegate simulate --list`) nor a file that can be read")
+    })?;
+    Scenario::parse(&text).with_context(|| format!("scenario {name}"))
+}
+
+fn as_json(scenario: &Scenario, seed: u64, fared: &[Fared]) -> Value {
+    let one = |fared: &Fared| {
+        json!({
+            "policy": fared.name,
+            "harmed": fared.outcome.harmed,
+            "exposed": fared.outcome.exposed,
+            "halt_s": fared.outcome.halt_s(),
+            "need_hands": fared.outcome.need_hands,
+            "fleet_done_s": fared.sound.fleet_done_s(),
+            "sound_halted": fared.sound.halted_at_ms.is_some(),
+            "called": fared.outcome.called.as_ref().map(|(_, why)| why),
+            "halt_reasons": fared.outcome.halt_reasons,
+            "notes": fared.notes,
+        })
+    };
+    let policies: Vec<Value> = fared.iter().map(one).collect();
+    json!({"scenario": scenario.name, "devices": scenario.devices, "seed": seed, "policies": policies})
+}
+
+fn text(scenario: &Scenario, seed: u64, fared: &[Fared]) -> String {
+    let mut rows =
+        table(&["Policy", "Exposed", "Harmed", "Need hands", "Halted after", "To all", "Why, and with what"]);
+    for one in fared {
+        let outcome = &one.outcome;
+        let mut why = outcome.halt_reasons.clone();
+        if outcome.halted_at_ms.is_none() {
+            why.extend(outcome.called.as_ref().map(|(_, why)| format!("a person is called: {why}")));
+        }
+        if one.sound.halted_at_ms.is_some() {
+            why.push("a sound release is halted too".to_owned());
+        }
+        why.extend(one.notes.iter().cloned());
+        rows.add_row([
+            one.name.clone(),
+            outcome.exposed.to_string(),
+            outcome.harmed.to_string(),
+            outcome.need_hands.to_string(),
+            outcome.halt_s().map_or_else(|| "never".to_owned(), lasting),
+            one.sound.fleet_done_s().map_or_else(|| "never".to_owned(), lasting),
+            why.join("; "),
+        ]);
+    }
+    format!("{}\n{} devices, seed {seed}\n\n{rows}", scenario.title, scenario.devices)
+}
+
+fn suite_text(scenarios: &[Scenario], compared: &[Vec<Fared>]) -> String {
+    let mut heads = vec!["Harmed", "Devices"];
+    let first = compared.first().map_or(&[][..], Vec::as_slice);
+    heads.extend(first.iter().map(|fared| fared.name.as_str()));
+    let mut rows = table(&heads);
+    for (scenario, fared) in scenarios.iter().zip(compared) {
+        let mut row = vec![scenario.name.clone(), scenario.devices.to_string()];
+        row.extend(fared.iter().map(|fared| fared.outcome.harmed.to_string()));
+        rows.add_row(row);
+    }
+    rows.to_string()
+}
