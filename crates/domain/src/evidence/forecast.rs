@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::clearance::ClearanceProcess;
 use super::control_ratio::{ControlRatio, control_count, treated_with_control_max};
-use super::counts::BlockCounts;
+use super::counts::{BlockCounts, Exposure};
 use super::safe_proportions::HaltProcess;
 use super::share::Share;
 
@@ -68,15 +68,6 @@ impl HaltForecast {
         }
         Some(enough)
     }
-}
-
-/// The sizes of one block yet to be opened, in devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exposure {
-    /// Devices that are given a go.
-    pub treated: u32,
-    /// Devices that are their control.
-    pub control: u32,
 }
 
 /// Whether the blocks of all rings after the lab, up to the one in question and in the order of opening, could clear

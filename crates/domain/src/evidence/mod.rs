@@ -53,9 +53,9 @@ mod chance;
 pub use clearance::ClearanceProcess;
 pub use combine::{LN_OF_NOTHING, PROCESSES_PER_SCOPE, Weights, lab_threshold, ln_weighted_sum, threshold};
 pub use control_ratio::{ControlRatio, control_count, treated_with_control_max};
-pub use counts::{BlockCounts, CountsError};
+pub use counts::{BlockCounts, CountsError, Exposure};
 pub use forecast::{
-    Exposure, FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
+    FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
 };
 pub use safe_proportions::HaltProcess;
 pub use share::{Share, ShareError};
