@@ -41,6 +41,7 @@ mod clearance;
 mod combine;
 mod control_ratio;
 mod counts;
+mod edges;
 mod forecast;
 pub mod lab;
 mod projection;
@@ -54,6 +55,7 @@ pub use clearance::ClearanceProcess;
 pub use combine::{LN_OF_NOTHING, PROCESSES_PER_SCOPE, Weights, lab_threshold, ln_weighted_sum, threshold};
 pub use control_ratio::{ControlRatio, control_count, treated_with_control_max};
 pub use counts::{BlockCounts, CountsError, Exposure};
+pub use edges::Edges;
 pub use forecast::{
     FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
 };

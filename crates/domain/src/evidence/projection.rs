@@ -14,7 +14,7 @@
 //! factor, falling in its probability and 1 at the margin, expects at most 1.
 
 use super::combine::ln_weighted_sum;
-use super::counts::BlockCounts;
+use super::counts::{BlockCounts, Exposure};
 
 /// Points on each grid of guesses.
 pub(super) const GRID_POINTS: usize = 24;
@@ -39,27 +39,50 @@ pub(super) enum Null {
     AtLeast,
 }
 
-/// ln of the block's e-value for one guess; 0 where the guess lies in the null, nobody was treated, or nobody was
-/// control and the null is [`Null::AtMost`]. Finite for every block.
-pub(super) fn ln_e_of_block(guess: Guess, null: Null, margin: f64, block: BlockCounts) -> f64 {
-    let alone = block.control() == 0;
-    let outside = match null {
-        Null::AtMost => !alone && guess.treated > guess.control + margin,
-        Null::AtLeast if alone => guess.treated < margin,
-        Null::AtLeast => guess.treated < guess.control + margin,
-    };
-    if !outside || block.treated() == 0 {
-        return 0.0;
+/// What each device of a block adds to ln of the block's e-value under one guess: the logarithms of the guess's rates
+/// over those of the null's edge. They depend on the block's sizes and not on its outcome.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct DeviceTerms {
+    control_event: f64,
+    control_rest: f64,
+    treated_event: f64,
+    treated_rest: f64,
+}
+
+impl DeviceTerms {
+    /// Nothing, whatever happens to the block's devices.
+    const NOTHING: Self = Self { control_event: 0.0, control_rest: 0.0, treated_event: 0.0, treated_rest: 0.0 };
+
+    /// The terms of one guess; all 0 where the guess lies in the null, nobody was treated, or nobody was control and the
+    /// null is [`Null::AtMost`]. Finite for every block.
+    pub(super) fn of(guess: Guess, null: Null, margin: f64, sizes: Exposure) -> Self {
+        let alone = sizes.control == 0;
+        let outside = match null {
+            Null::AtMost => !alone && guess.treated > guess.control + margin,
+            Null::AtLeast if alone => guess.treated < margin,
+            Null::AtLeast => guess.treated < guess.control + margin,
+        };
+        if !outside || sizes.treated == 0 {
+            return Self::NOTHING;
+        }
+        if alone {
+            let (treated_event, treated_rest) = ln_ratios(guess.treated, margin, 1.0 - margin);
+            return Self { treated_event, treated_rest, ..Self::NOTHING };
+        }
+        let control_edge = nearest_control_rate(guess, null, margin, sizes);
+        let treated_edge = control_edge + margin;
+        // Taken from the margin's own complement, which keeps its digits where the edge runs close to 1.
+        let treated_edge_rest = ((1.0 - margin) - control_edge).max(f64::MIN_POSITIVE);
+        let (control_event, control_rest) = ln_ratios(guess.control, control_edge, 1.0 - control_edge);
+        let (treated_event, treated_rest) = ln_ratios(guess.treated, treated_edge, treated_edge_rest);
+        Self { control_event, control_rest, treated_event, treated_rest }
     }
-    if alone {
-        return side_ln(block.treated(), block.treated_events(), guess.treated, margin, 1.0 - margin);
+
+    /// ln of the e-value of a block of the sizes that the terms were made for.
+    pub(super) fn ln_e(&self, block: BlockCounts) -> f64 {
+        side_ln(block.control(), block.control_events(), self.control_event, self.control_rest)
+            + side_ln(block.treated(), block.treated_events(), self.treated_event, self.treated_rest)
     }
-    let control_edge = nearest_control_rate(guess, null, margin, block);
-    let treated_edge = control_edge + margin;
-    // Taken from the margin's own complement, which keeps its digits where the edge runs close to 1.
-    let treated_edge_rest = ((1.0 - margin) - control_edge).max(f64::MIN_POSITIVE);
-    side_ln(block.control(), block.control_events(), guess.control, control_edge, 1.0 - control_edge)
-        + side_ln(block.treated(), block.treated_events(), guess.treated, treated_edge, treated_edge_rest)
 }
 
 /// ln of the weighted mean of e-values over a grid.
@@ -67,23 +90,28 @@ pub(super) fn ln_mean(grid: &[Guess; GRID_POINTS], ln_points: &[f64; GRID_POINTS
     ln_weighted_sum(grid.iter().zip(ln_points).map(|(guess, ln_e)| (guess.weight, *ln_e)))
 }
 
-/// ln of the likelihood ratio of `guess` to `edge` for one side; `edge_rest` is 1 - edge.
-fn side_ln(size: u32, events: u32, guess: f64, edge: f64, edge_rest: f64) -> f64 {
+/// ln of the ratios of `guess` to `edge` for a device with the event and for one without; `edge_rest` is 1 - edge.
+fn ln_ratios(guess: f64, edge: f64, edge_rest: f64) -> (f64, f64) {
     let gap = guess - edge;
     // ln_1p keeps the digits where a large control draws the edge close to the guess.
-    f64::from(events) * (gap / edge).ln_1p() + f64::from(size - events) * (-gap / edge_rest).ln_1p()
+    ((gap / edge).ln_1p(), (-gap / edge_rest).ln_1p())
+}
+
+/// ln of one side's likelihood ratio.
+fn side_ln(size: u32, events: u32, ln_event: f64, ln_rest: f64) -> f64 {
+    f64::from(events) * ln_event + f64::from(size - events) * ln_rest
 }
 
 /// The x of the module's doc: the root between the guess and the edge of
 /// `na (x-A) y(1-y) + nb (y-B) x(1-x)`, which has exactly one there and rises through it.
-fn nearest_control_rate(guess: Guess, null: Null, margin: f64, block: BlockCounts) -> f64 {
+fn nearest_control_rate(guess: Guess, null: Null, margin: f64, sizes: Exposure) -> f64 {
     let (mut low, mut high) = match null {
         Null::AtMost => (guess.control, guess.treated - margin),
         Null::AtLeast => ((guess.treated - margin).max(0.0), guess.control.min(1.0 - margin)),
     };
     // Only the proportion of the sizes matters; as shares they cannot overflow.
-    let devices = f64::from(block.control()) + f64::from(block.treated());
-    let (control, treated) = (f64::from(block.control()) / devices, f64::from(block.treated()) / devices);
+    let devices = f64::from(sizes.control) + f64::from(sizes.treated);
+    let (control, treated) = (f64::from(sizes.control) / devices, f64::from(sizes.treated) / devices);
     let slope_at = |x: f64| {
         let y = x + margin;
         let y_rest = (1.0 - margin) - x;
@@ -155,7 +183,7 @@ mod tests {
         ) {
             let guess = Guess { control, treated, weight: 1.0 };
             let null = if treated > control + margin { Null::AtMost } else { Null::AtLeast };
-            let found = nearest_control_rate(guess, null, margin, BlockCounts::new(nb, 0, na, 0).unwrap());
+            let found = nearest_control_rate(guess, null, margin, Exposure { treated: nb, control: na });
             let halved = root_by_halving(guess, null, margin, f64::from(na), f64::from(nb));
             prop_assert!((found - halved).abs() <= 1e-9 * halved + 1e-14, "{found} against {halved}");
         }
@@ -171,7 +199,7 @@ mod tests {
         ) {
             let guess = Guess { control, treated, weight: 1.0 };
             let null = if treated > control + margin { Null::AtMost } else { Null::AtLeast };
-            let x = nearest_control_rate(guess, null, margin, BlockCounts::new(sizes.1, 0, sizes.0, 0).unwrap());
+            let x = nearest_control_rate(guess, null, margin, Exposure { treated: sizes.1, control: sizes.0 });
             let (y, y_rest) = (x + margin, (1.0 - margin) - x);
             // ln of the expectation when all of the block sit on the null's edge.
             let control_rate = part * (1.0 - margin);
@@ -182,6 +210,10 @@ mod tests {
                 + side(sizes.1, control_rate + margin, treated, y, y_rest);
             prop_assert!(ln_mean <= 1e-5, "{guess:?} {margin} {sizes:?}: {ln_mean:e}");
         }
+    }
+
+    fn ln_e_of_block(guess: Guess, null: Null, margin: f64, block: BlockCounts) -> f64 {
+        DeviceTerms::of(guess, null, margin, block.exposure()).ln_e(block)
     }
 
     #[test]
