@@ -20,7 +20,7 @@ pub struct Edges {
 impl Edges {
     /// The edges for blocks of `sizes`. A null has one grid, so the two always belong together.
     pub(super) fn new(grid: &[Guess; GRID_POINTS], null: Null, margin: Share, sizes: Exposure) -> Self {
-        let terms = grid.map(|guess| DeviceTerms::of(guess, null, margin.get(), sizes));
+        let terms = DeviceTerms::of(grid, null, margin.get(), sizes);
         Self { null, margin, sizes, terms }
     }
 

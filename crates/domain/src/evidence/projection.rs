@@ -53,23 +53,36 @@ impl DeviceTerms {
     /// Nothing, whatever happens to the block's devices.
     const NOTHING: Self = Self { control_event: 0.0, control_rest: 0.0, treated_event: 0.0, treated_rest: 0.0 };
 
-    /// The terms of one guess; all 0 where the guess lies in the null, nobody was treated, or nobody was control and the
-    /// null is [`Null::AtMost`]. Finite for every block.
-    pub(super) fn of(guess: Guess, null: Null, margin: f64, sizes: Exposure) -> Self {
-        let alone = sizes.control == 0;
-        let outside = match null {
-            Null::AtMost => !alone && guess.treated > guess.control + margin,
-            Null::AtLeast if alone => guess.treated < margin,
-            Null::AtLeast => guess.treated < guess.control + margin,
-        };
-        if !outside || sizes.treated == 0 {
+    /// The terms of each guess; all 0 for a guess in the null, where nobody was treated, and where nobody was control and
+    /// the null is [`Null::AtMost`]. Finite for every block.
+    pub(super) fn of<const GUESSES: usize>(
+        guesses: &[Guess; GUESSES],
+        null: Null,
+        margin: f64,
+        sizes: Exposure,
+    ) -> [Self; GUESSES] {
+        if sizes.treated == 0 {
+            return [Self::NOTHING; GUESSES];
+        }
+        if sizes.control == 0 {
+            return guesses.map(|guess| Self::without_control(guess, null, margin));
+        }
+        let mut searches = guesses.map(|guess| EdgeSearch::new(guess, null, margin, sizes));
+        EdgeSearch::finish(&mut searches);
+        searches.map(|search| if search.outside { Self::at_edge(&search) } else { Self::NOTHING })
+    }
+
+    fn without_control(guess: Guess, null: Null, margin: f64) -> Self {
+        if null == Null::AtMost || guess.treated >= margin {
             return Self::NOTHING;
         }
-        if alone {
-            let (treated_event, treated_rest) = ln_ratios(guess.treated, margin, 1.0 - margin);
-            return Self { treated_event, treated_rest, ..Self::NOTHING };
-        }
-        let control_edge = nearest_control_rate(guess, null, margin, sizes);
+        let (treated_event, treated_rest) = ln_ratios(guess.treated, margin, 1.0 - margin);
+        Self { treated_event, treated_rest, ..Self::NOTHING }
+    }
+
+    fn at_edge(search: &EdgeSearch) -> Self {
+        let EdgeSearch { guess, margin, .. } = *search;
+        let control_edge = search.control_edge();
         let treated_edge = control_edge + margin;
         // Taken from the margin's own complement, which keeps its digits where the edge runs close to 1.
         let treated_edge_rest = ((1.0 - margin) - control_edge).max(f64::MIN_POSITIVE);
@@ -102,48 +115,93 @@ fn side_ln(size: u32, events: u32, ln_event: f64, ln_rest: f64) -> f64 {
     f64::from(events) * ln_event + f64::from(size - events) * ln_rest
 }
 
-/// The x of the module's doc: the root between the guess and the edge of
+/// The search for the x of the module's doc: the root between the guess and the edge of
 /// `na (x-A) y(1-y) + nb (y-B) x(1-x)`, which has exactly one there and rises through it.
-fn nearest_control_rate(guess: Guess, null: Null, margin: f64, sizes: Exposure) -> f64 {
-    let (mut low, mut high) = match null {
-        Null::AtMost => (guess.control, guess.treated - margin),
-        Null::AtLeast => ((guess.treated - margin).max(0.0), guess.control.min(1.0 - margin)),
-    };
-    // Only the proportion of the sizes matters; as shares they cannot overflow.
-    let devices = f64::from(sizes.control) + f64::from(sizes.treated);
-    let (control, treated) = (f64::from(sizes.control) / devices, f64::from(sizes.treated) / devices);
-    let slope_at = |x: f64| {
-        let y = x + margin;
-        let y_rest = (1.0 - margin) - x;
-        let (x_part, y_part) = (x * (1.0 - x), y * y_rest);
-        let value = control * (x - guess.control) * y_part + treated * (y - guess.treated) * x_part;
-        let rise = control * (y_part + (x - guess.control) * (y_rest - y))
-            + treated * (x_part + (y - guess.treated) * (1.0 - 2.0 * x));
-        (value, rise)
-    };
-    // Newton's steps, replaced by halving whenever one would leave the bracket or gains too little.
-    let mut x = low + (high - low) / 2.0;
-    let mut last_step = high - low;
-    for _ in 0..ROOT_STEPS_MAX {
-        let (value, rise) = slope_at(x);
+#[derive(Clone, Copy)]
+struct EdgeSearch {
+    guess: Guess,
+    margin: f64,
+    /// Shares of the block's devices; only their proportion matters, and as shares they cannot overflow.
+    control: f64,
+    treated: f64,
+    /// Whether the guess lies outside the null; otherwise there is nothing to find.
+    outside: bool,
+    /// The root's bracket, with the point that is tried next and how far the last step went.
+    low: f64,
+    high: f64,
+    x: f64,
+    last_step: f64,
+    found: bool,
+}
+
+impl EdgeSearch {
+    fn new(guess: Guess, null: Null, margin: f64, sizes: Exposure) -> Self {
+        let devices = f64::from(sizes.control) + f64::from(sizes.treated);
+        let (control, treated) = (f64::from(sizes.control) / devices, f64::from(sizes.treated) / devices);
+        let (outside, low, high) = match null {
+            Null::AtMost => (guess.treated > guess.control + margin, guess.control, guess.treated - margin),
+            Null::AtLeast => (
+                guess.treated < guess.control + margin,
+                (guess.treated - margin).max(0.0),
+                guess.control.min(1.0 - margin),
+            ),
+        };
+        let (x, last_step) = (low + (high - low) / 2.0, high - low);
+        Self { guess, margin, control, treated, outside, low, high, x, last_step, found: !outside }
+    }
+
+    /// Brings all searches to their ends side by side: each step of one waits for its own last, and the processor works on
+    /// the others meanwhile. None sees another, so each ends where it would have ended alone.
+    fn finish(searches: &mut [Self]) {
+        for _ in 0..ROOT_STEPS_MAX {
+            searches.iter_mut().for_each(Self::step);
+            if searches.iter().all(|search| search.found) {
+                return;
+            }
+        }
+    }
+
+    /// The root, once found.
+    fn control_edge(&self) -> f64 {
+        self.x.max(f64::MIN_POSITIVE)
+    }
+
+    /// One of Newton's steps, replaced by halving whenever it would leave the bracket or gain too little.
+    fn step(&mut self) {
+        if self.found {
+            return;
+        }
+        let (value, rise) = self.slope();
         if value == 0.0 {
-            break;
+            self.found = true;
+            return;
         }
         if value < 0.0 {
-            low = x;
+            self.low = self.x;
         } else {
-            high = x;
+            self.high = self.x;
         }
-        let newton = x - value / rise;
-        let inside = newton > low && newton < high && (newton - x).abs() < last_step / 2.0;
-        let next = if inside { newton } else { low + (high - low) / 2.0 };
-        last_step = (next - x).abs();
-        if last_step <= x * f64::EPSILON / 2.0 {
-            break;
+        let newton = self.x - value / rise;
+        let inside = newton > self.low && newton < self.high && (newton - self.x).abs() < self.last_step / 2.0;
+        let next = if inside { newton } else { self.low + (self.high - self.low) / 2.0 };
+        self.last_step = (next - self.x).abs();
+        if self.last_step <= self.x * f64::EPSILON / 2.0 {
+            self.found = true;
+            return;
         }
-        x = next;
+        self.x = next;
     }
-    x.max(f64::MIN_POSITIVE)
+
+    /// The polynomial at x, and its derivative there.
+    fn slope(&self) -> (f64, f64) {
+        let (x, y) = (self.x, self.x + self.margin);
+        let y_rest = (1.0 - self.margin) - x;
+        let (x_part, y_part) = (x * (1.0 - x), y * y_rest);
+        let (x_gap, y_gap) = (x - self.guess.control, y - self.guess.treated);
+        let value = self.control * x_gap * y_part + self.treated * y_gap * x_part;
+        let rise = self.control * (y_part + x_gap * (y_rest - y)) + self.treated * (x_part + y_gap * (1.0 - 2.0 * x));
+        (value, rise)
+    }
 }
 
 /// Halving alone reaches full precision in fewer steps than this from any bracket that a grid can give.
@@ -154,6 +212,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+
+    fn nearest_control_rate(guess: Guess, null: Null, margin: f64, sizes: Exposure) -> f64 {
+        let mut search = [EdgeSearch::new(guess, null, margin, sizes)];
+        EdgeSearch::finish(&mut search);
+        search[0].control_edge()
+    }
 
     /// The same root by halving alone on the quotient form.
     fn root_by_halving(guess: Guess, null: Null, margin: f64, na: f64, nb: f64) -> f64 {
@@ -189,6 +253,19 @@ mod tests {
         }
 
         #[test]
+        fn searches_side_by_side_end_where_each_ends_alone(
+            guesses in proptest::collection::vec((1e-5..0.9_f64, 1e-5..0.99_f64), 8), margin in 1e-5..0.95_f64,
+            treated in 1..1_000_000_000_u32, control in 0..1_000_000_000_u32, turned: bool,
+        ) {
+            let null = if turned { Null::AtLeast } else { Null::AtMost };
+            let guesses: Vec<Guess> =
+                guesses.iter().map(|(control, treated)| Guess { control: *control, treated: *treated, weight: 1.0 }).collect();
+            let guesses: [Guess; 8] = guesses.try_into().unwrap();
+            let alone = guesses.map(|guess| DeviceTerms::of(&[guess], null, margin, Exposure { treated, control })[0]);
+            prop_assert_eq!(DeviceTerms::of(&guesses, null, margin, Exposure { treated, control }), alone);
+        }
+
+        #[test]
         fn rounding_does_not_break_the_bound_in_blocks_of_a_billion(
             control in prop_oneof![Just(1e-4), Just(1e-2), 1e-4..0.5_f64], treated in 1e-4..0.99_f64,
             margin in prop_oneof![Just(5e-4), Just(5e-3), 1e-4..0.95_f64], part in 0.0..=1.0_f64,
@@ -213,7 +290,7 @@ mod tests {
     }
 
     fn ln_e_of_block(guess: Guess, null: Null, margin: f64, block: BlockCounts) -> f64 {
-        DeviceTerms::of(guess, null, margin, block.exposure()).ln_e(block)
+        DeviceTerms::of(&[guess], null, margin, block.exposure())[0].ln_e(block)
     }
 
     #[test]

@@ -38,7 +38,7 @@ proptest! {
             for treated_rate in [edge.min(1.0), (edge + part * (1.0 - edge)).min(1.0)] {
                 for point in C24 {
                     let mut mean = 0.0;
-                    let terms = DeviceTerms::of(point, Null::AtLeast, delta, Exposure { treated, control });
+                    let terms = DeviceTerms::of(&[point], Null::AtLeast, delta, Exposure { treated, control })[0];
                     for control_events in 0..=control {
                         for events in 0..=treated {
                             let block = BlockCounts::new(treated, events, control, control_events).unwrap();

@@ -80,7 +80,7 @@ fn the_grid_is_g24() {
 /// Expectation of one guess's e-value over all outcomes of a small block.
 fn mean_e(guess: Guess, tolerate: f64, sizes: (u32, u32), rates: (f64, f64)) -> f64 {
     let mut mean = 0.0;
-    let terms = DeviceTerms::of(guess, Null::AtMost, tolerate, Exposure { treated: sizes.1, control: sizes.0 });
+    let terms = DeviceTerms::of(&[guess], Null::AtMost, tolerate, Exposure { treated: sizes.1, control: sizes.0 })[0];
     for control_events in 0..=sizes.0 {
         for events in 0..=sizes.1 {
             let block = BlockCounts::new(sizes.1, events, sizes.0, control_events).unwrap();
