@@ -44,7 +44,10 @@ mod counts;
 mod edges;
 mod forecast;
 pub mod lab;
+mod logrank;
 mod projection;
+mod rare_events;
+mod rate_ratio;
 mod safe_proportions;
 mod share;
 
@@ -59,5 +62,8 @@ pub use edges::Edges;
 pub use forecast::{
     FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
 };
+pub use logrank::{LogrankProcess, Unreported, UnreportedError};
+pub use rare_events::{DeviceTime, RareEventProcess};
+pub use rate_ratio::Side;
 pub use safe_proportions::HaltProcess;
 pub use share::{Share, ShareError};
