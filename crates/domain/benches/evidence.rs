@@ -1,6 +1,6 @@
 //! What one block costs the gate's evidence: `cargo bench -p tidegate-domain --bench evidence`.
 //!
-//! Prints times, and ratios against the least work that could be done: one addition a guess of the grid. Judges nothing.
+//! Prints times, and ratios against the least work that could be done: one addition a guess, one scope. Judges nothing.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, missing_docs)]
 
 use std::hint::black_box;
@@ -21,19 +21,21 @@ fn main() {
     let additions = each(&blocks, [0.0; GUESSES], |sums, _| sums.iter_mut().zip(points).for_each(|(s, p)| *s += p));
     let share = |value| Share::new(value).unwrap();
     let halt = HaltProcess::new(share(5e-4));
-    show("entered into one scope", each(&blocks, halt.clone(), |p, b| p.enter(*b)), additions);
-    let found = each(&blocks, (), |(), b| drop(black_box(halt.edges(b.exposure()))));
-    show("of that: the edges", found, additions);
+    let one = each(&blocks, halt.clone(), |process, block| process.enter(*block));
+    show("entered into one scope", one, "one addition a guess", additions);
+    let found = each(&blocks, None, |found, block| *found = Some(halt.edges(block.exposure())));
+    show("of that: the edges", found, "the whole", one);
     let scopes = vec![halt.clone(); SCOPES];
-    let simply = each(&blocks, scopes.clone(), |s, b| s.iter_mut().for_each(|p| p.enter(*b)));
-    show("entered into four scopes, each by itself", simply, additions);
+    let simply = each(&blocks, scopes.clone(), |scopes, block| scopes.iter_mut().for_each(|p| p.enter(*block)));
+    show("entered into four scopes, each by itself", simply, "one scope", one);
     let shared = each(&blocks, scopes, |scopes, block| {
         let edges = halt.edges(block.exposure());
         scopes.iter_mut().for_each(|process| process.enter_at(&edges, *block));
     });
-    show("entered into four scopes at shared edges", shared, additions);
+    show("entered into four scopes at shared edges", shared, "one scope", one);
     let clear = ClearanceProcess::new(share(5e-3));
-    show("entered into one ring's clearance", each(&blocks, clear, |p, b| p.enter(*b)), additions);
+    let one = each(&blocks, clear, |process, block| process.enter(*block));
+    show("entered into one ring's clearance", one, "one addition a guess", additions);
 }
 
 /// Blocks of the sizes that a rollout opens, with few failures.
@@ -55,7 +57,7 @@ fn each<S: Clone>(blocks: &[BlockCounts], state: S, mut work: impl FnMut(&mut S,
     (0..200).map(|_| run()).min().unwrap() / u32::try_from(blocks.len()).unwrap()
 }
 
-fn show(what: &str, took: Duration, least: Duration) {
+fn show(what: &str, took: Duration, limit: &str, least: Duration) {
     let ratio = took.as_secs_f64() / least.as_secs_f64();
-    println!("  {what:<44} {:>9.0} ns  {ratio:>8.1} x one addition a guess", took.as_secs_f64() * 1e9);
+    println!("  {what:<44} {:>9.0} ns  {ratio:>8.2} x {limit}", took.as_secs_f64() * 1e9);
 }
