@@ -36,6 +36,12 @@
 //! | Is it shown that they do not fail more by as much as `delta`? | [`ClearanceProcess`] |
 //! | Does the lab, which has no control, fail more than any lab should? | [`lab::ln_e`] |
 //! | Could this policy on this fleet halt or pass at all? | [`HaltForecast`], [`clears`] |
+//! | Do the treated crash more in the same time, where crashes are rare? | [`RareEventProcess`] |
+//! | Do the treated report later than control? Optional: a restart is a delay too | [`LogrankProcess`] |
+//! | Are the treated slower, larger or hungrier than the control was before? | [`HaltProcess`] on values above [`Quantile99`] |
+//! | What is the mean so far, and how sure is it? To show, never to halt | [`MeanSoFar`] |
+//!
+//! A process whose blocks enter several scopes finds its null's edge once for all of them ([`Edges`]).
 
 mod clearance;
 mod combine;
@@ -45,6 +51,7 @@ mod edges;
 mod forecast;
 pub mod lab;
 mod logrank;
+mod means;
 mod projection;
 mod rare_events;
 mod rate_ratio;
@@ -63,6 +70,7 @@ pub use forecast::{
     FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
 };
 pub use logrank::{LogrankProcess, Unreported, UnreportedError};
+pub use means::{MAGNITUDE_MAX, MeanSoFar, Quantile99, VALUES_MAX, ValueError};
 pub use rare_events::{DeviceTime, RareEventProcess};
 pub use rate_ratio::Side;
 pub use safe_proportions::HaltProcess;
