@@ -40,9 +40,11 @@
 //! | Do the treated report later than control? Optional: a restart is a delay too | [`LogrankProcess`] |
 //! | Are the treated slower, larger or hungrier than the control was before? | [`HaltProcess`] on values above [`Quantile99`] |
 //! | What is the mean so far, and how sure is it? To show, never to halt | [`MeanSoFar`] |
+//! | Which of many explains a rise in failures? | [`blamed`] |
 //!
 //! A process whose blocks enter several scopes finds its null's edge once for all of them ([`Edges`]).
 
+mod blame;
 mod clearance;
 mod combine;
 mod control_ratio;
@@ -61,6 +63,7 @@ mod share;
 #[cfg(test)]
 mod chance;
 
+pub use blame::{Accused, Suspect, SuspectError, blamed};
 pub use clearance::ClearanceProcess;
 pub use combine::{LN_OF_NOTHING, PROCESSES_PER_SCOPE, Weights, lab_threshold, ln_weighted_sum, threshold};
 pub use control_ratio::{ControlRatio, control_count, treated_with_control_max};
