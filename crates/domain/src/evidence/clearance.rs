@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::counts::BlockCounts;
-use super::projection::{GRID_POINTS, Guess, Null, ln_e_of_block, ln_mean};
+use super::counts::{BlockCounts, Exposure};
+use super::edges::Edges;
+use super::projection::{GRID_POINTS, Guess, Null, ln_mean};
 use super::share::Share;
 
 /// The e-process that clears one signal in scope *all*, cumulative over the rings after the lab.
@@ -36,8 +37,22 @@ impl ClearanceProcess {
 
     /// Enters one closed block. The caller keeps the order of opening and enters each block once.
     pub fn enter(&mut self, block: BlockCounts) {
-        for (ln_e, guess) in self.ln_points.iter_mut().zip(&C24) {
-            *ln_e += ln_e_of_block(*guess, Null::AtLeast, self.delta.get(), block);
+        self.edges(block.exposure()).add(block, &mut self.ln_points);
+    }
+
+    /// What blocks of `sizes` need to enter this process, or any other of the same `delta`: see [`Edges`].
+    #[must_use]
+    pub fn edges(&self, sizes: Exposure) -> Edges {
+        Edges::new(&C24, Null::AtLeast, self.delta, sizes)
+    }
+
+    /// Enters one closed block as [`enter`](Self::enter) does, bit for bit, with edges found before. Where they are
+    /// those of another `delta` or of other sizes, they are found anew: the wrong edges cost time, never truth.
+    pub fn enter_at(&mut self, edges: &Edges, block: BlockCounts) {
+        if edges.are_for(Null::AtLeast, self.delta, block.exposure()) {
+            edges.add(block, &mut self.ln_points);
+        } else {
+            self.enter(block);
         }
     }
 

@@ -4,6 +4,15 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// The sizes of one block in one age band, in devices: known before anything is known of its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// Devices that are given a go.
+    pub treated: u32,
+    /// Devices that are their control.
+    pub control: u32,
+}
+
 /// One block's outcome for one signal (hard failure or silence) in one age band. All four are devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Counts", into = "Counts")]
@@ -65,6 +74,12 @@ impl BlockCounts {
             return Err(CountsError::ControlEvents { events: control_events, size: control });
         }
         Ok(Self(Counts { treated, treated_events, control, control_events }))
+    }
+
+    /// The devices at risk on both sides.
+    #[must_use]
+    pub fn exposure(self) -> Exposure {
+        Exposure { treated: self.0.treated, control: self.0.control }
     }
 
     /// The treated devices at risk.

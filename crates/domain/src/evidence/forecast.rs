@@ -6,7 +6,8 @@ use thiserror::Error;
 
 use super::clearance::ClearanceProcess;
 use super::control_ratio::{ControlRatio, control_count, treated_with_control_max};
-use super::counts::BlockCounts;
+use super::counts::{BlockCounts, Exposure};
+use super::edges::Edges;
 use super::safe_proportions::HaltProcess;
 use super::share::Share;
 
@@ -37,30 +38,32 @@ impl HaltForecast {
     pub fn failures_to_halt(&self) -> Option<u32> {
         let control = self.ratio.controls_for(self.block_size);
         let mut process = HaltProcess::new(self.tolerate);
+        let edges = process.edges(Exposure { treated: self.block_size, control });
         for block in 0..HALT_BLOCKS_MAX {
-            if self.halts_after(&process, self.block_size, control)? {
-                let in_block = self.fewest_in_block(&process, control)?;
+            if self.halts_after(&process, &edges, self.block_size)? {
+                let in_block = self.fewest_in_block(&process, &edges)?;
                 return block.checked_mul(self.block_size)?.checked_add(in_block);
             }
-            process.enter(BlockCounts::new(self.block_size, self.block_size, control, 0).ok()?);
+            process.enter_at(&edges, BlockCounts::new(self.block_size, self.block_size, control, 0).ok()?);
         }
         None
     }
 
     /// Whether one more block with `failures` failures reaches the threshold.
-    fn halts_after(&self, process: &HaltProcess, failures: u32, control: u32) -> Option<bool> {
+    fn halts_after(&self, process: &HaltProcess, edges: &Edges, failures: u32) -> Option<bool> {
+        let control = self.ratio.controls_for(self.block_size);
         let mut process = process.clone();
-        process.enter(BlockCounts::new(self.block_size, failures, control, 0).ok()?);
+        process.enter_at(edges, BlockCounts::new(self.block_size, failures, control, 0).ok()?);
         Some(self.weight > 0.0 && self.weight.ln() + process.ln_e() >= self.threshold.ln())
     }
 
     /// The fewest failures of the next block that halt, given that all of them do. Every failure adds evidence, so
     /// halving finds it.
-    fn fewest_in_block(&self, process: &HaltProcess, control: u32) -> Option<u32> {
+    fn fewest_in_block(&self, process: &HaltProcess, edges: &Edges) -> Option<u32> {
         let (mut too_few, mut enough) = (0, self.block_size);
         while enough - too_few > 1 {
             let middle = too_few + (enough - too_few) / 2;
-            if self.halts_after(process, middle, control)? {
+            if self.halts_after(process, edges, middle)? {
                 enough = middle;
             } else {
                 too_few = middle;
@@ -68,15 +71,6 @@ impl HaltForecast {
         }
         Some(enough)
     }
-}
-
-/// The sizes of one block yet to be opened, in devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exposure {
-    /// Devices that are given a go.
-    pub treated: u32,
-    /// Devices that are their control.
-    pub control: u32,
 }
 
 /// Whether the blocks of all rings after the lab, up to the one in question and in the order of opening, could clear

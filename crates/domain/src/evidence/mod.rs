@@ -36,26 +36,45 @@
 //! | Is it shown that they do not fail more by as much as `delta`? | [`ClearanceProcess`] |
 //! | Does the lab, which has no control, fail more than any lab should? | [`lab::ln_e`] |
 //! | Could this policy on this fleet halt or pass at all? | [`HaltForecast`], [`clears`] |
+//! | Do the treated crash more in the same time, where crashes are rare? | [`RareEventProcess`] |
+//! | Do the treated report later than control? Optional: a restart is a delay too | [`LogrankProcess`] |
+//! | Are the treated slower, larger or hungrier than the control was before? | [`HaltProcess`] on values above [`Quantile99`] |
+//! | What is the mean so far, and how sure is it? To show, never to halt | [`MeanSoFar`] |
+//! | Which of many explains a rise in failures? | [`blamed`] |
+//!
+//! A process whose blocks enter several scopes finds its null's edge once for all of them ([`Edges`]).
 
+mod blame;
 mod clearance;
 mod combine;
 mod control_ratio;
 mod counts;
+mod edges;
 mod forecast;
 pub mod lab;
+mod logrank;
+mod means;
 mod projection;
+mod rare_events;
+mod rate_ratio;
 mod safe_proportions;
 mod share;
 
 #[cfg(test)]
 mod chance;
 
+pub use blame::{Accused, Suspect, SuspectError, blamed};
 pub use clearance::ClearanceProcess;
 pub use combine::{LN_OF_NOTHING, PROCESSES_PER_SCOPE, Weights, lab_threshold, ln_weighted_sum, threshold};
 pub use control_ratio::{ControlRatio, control_count, treated_with_control_max};
-pub use counts::{BlockCounts, CountsError};
+pub use counts::{BlockCounts, CountsError, Exposure};
+pub use edges::Edges;
 pub use forecast::{
-    Exposure, FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
+    FleetShape, ForecastError, ForecastWindow, HaltForecast, clears, could_clear, smallest_delta_that_clears,
 };
+pub use logrank::{LogrankProcess, Unreported, UnreportedError};
+pub use means::{MAGNITUDE_MAX, MeanSoFar, Quantile99, VALUES_MAX, ValueError};
+pub use rare_events::{DeviceTime, RareEventProcess};
+pub use rate_ratio::Side;
 pub use safe_proportions::HaltProcess;
 pub use share::{Share, ShareError};

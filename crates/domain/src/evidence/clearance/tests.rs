@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::super::chance::{Dice, binomial};
-use super::super::projection::ln_e_of_block;
+use super::super::projection::DeviceTerms;
 use super::*;
 use proptest::prelude::*;
 
@@ -38,12 +38,13 @@ proptest! {
             for treated_rate in [edge.min(1.0), (edge + part * (1.0 - edge)).min(1.0)] {
                 for point in C24 {
                     let mut mean = 0.0;
+                    let terms = DeviceTerms::of(&[point], Null::AtLeast, delta, Exposure { treated, control })[0];
                     for control_events in 0..=control {
                         for events in 0..=treated {
                             let block = BlockCounts::new(treated, events, control, control_events).unwrap();
                             let chance =
                                 binomial(control, control_events, control_rate) * binomial(treated, events, treated_rate);
-                            mean += chance * ln_e_of_block(point, Null::AtLeast, delta, block).exp();
+                            mean += chance * terms.ln_e(block).exp();
                         }
                     }
                     prop_assert!(mean <= 1.0 + 1e-9, "{point:?} {control_rate} {treated_rate}: {mean}");
@@ -139,6 +140,20 @@ fn a_billion_devices_stay_finite_and_come_back_bit_for_bit() {
                 assert_eq!(back.ln_points.map(f64::to_bits), process.ln_points.map(f64::to_bits));
                 assert_eq!(back, process);
             }
+        }
+    }
+}
+
+#[test]
+fn edges_found_once_serve_every_ring_of_the_same_delta_bit_for_bit() {
+    let (mut simple, mut shared) = (ClearanceProcess::new(share(0.02)), ClearanceProcess::new(share(0.02)));
+    for (treated, control) in [(10, 1_000), (1, 1), (30, 0), (0, 9), (250, 63)] {
+        let edges = shared.edges(Exposure { treated, control });
+        for (events, control_events) in [(0, 0), (treated / 3, control / 5), (treated, control)] {
+            let block = BlockCounts::new(treated, events, control, control_events).unwrap();
+            simple.enter(block);
+            shared.enter_at(&edges, block);
+            assert_eq!(shared.ln_points.map(f64::to_bits), simple.ln_points.map(f64::to_bits));
         }
     }
 }

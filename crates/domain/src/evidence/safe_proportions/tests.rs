@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::super::chance::{Dice, binomial};
-use super::super::projection::ln_e_of_block;
+use super::super::projection::DeviceTerms;
 use super::*;
 use proptest::prelude::*;
 
@@ -80,11 +80,12 @@ fn the_grid_is_g24() {
 /// Expectation of one guess's e-value over all outcomes of a small block.
 fn mean_e(guess: Guess, tolerate: f64, sizes: (u32, u32), rates: (f64, f64)) -> f64 {
     let mut mean = 0.0;
+    let terms = DeviceTerms::of(&[guess], Null::AtMost, tolerate, Exposure { treated: sizes.1, control: sizes.0 })[0];
     for control_events in 0..=sizes.0 {
         for events in 0..=sizes.1 {
             let block = BlockCounts::new(sizes.1, events, sizes.0, control_events).unwrap();
             let chance = binomial(sizes.0, control_events, rates.0) * binomial(sizes.1, events, rates.1);
-            mean += chance * ln_e_of_block(guess, Null::AtMost, tolerate, block).exp();
+            mean += chance * terms.ln_e(block).exp();
         }
     }
     mean
@@ -297,4 +298,28 @@ fn a_stored_process_that_is_not_one_is_refused() {
     for bad in [short, empty, more, outside] {
         assert!(serde_json::from_value::<HaltProcess>(bad.clone()).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn edges_found_once_serve_every_scope_bit_for_bit_and_wrong_ones_do_no_harm() {
+    let bits = |process: &HaltProcess| process.ln_points.map(f64::to_bits);
+    let mut dice = Dice::new(8);
+    let (mut simple, mut shared, mut wrong) =
+        (HaltProcess::new(share(5e-4)), HaltProcess::new(share(5e-4)), HaltProcess::new(share(5e-4)));
+    let other_margin = HaltProcess::new(share(5e-3));
+    for _ in 0..2_000 {
+        let sizes = Exposure { treated: dice.events(40, 0.3), control: dice.events(400, 0.2) * dice.events(1, 0.9) };
+        let (events, control_events) = (dice.events(sizes.treated, 0.1), dice.events(sizes.control, 0.01));
+        let block = BlockCounts::new(sizes.treated, events, sizes.control, control_events).unwrap();
+        simple.enter(block);
+        shared.enter_at(&other_margin.edges(sizes), BlockCounts::new(0, 0, 0, 0).unwrap());
+        shared.enter_at(&HaltProcess::new(share(5e-4)).edges(sizes), block);
+        wrong.enter_at(&other_margin.edges(sizes), block);
+        assert_eq!((bits(&shared), bits(&wrong)), (bits(&simple), bits(&simple)));
+    }
+    let (mut turned, sizes) = (simple.clone(), Exposure { treated: 3, control: 12 });
+    let block = BlockCounts::new(3, 1, 12, 0).unwrap();
+    turned.enter_at(&super::super::ClearanceProcess::new(share(5e-4)).edges(sizes), block);
+    simple.enter(block);
+    assert_eq!(bits(&turned), bits(&simple), "edges of the turned null are not this process's");
 }
