@@ -109,37 +109,59 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(
 }
 
 fn one(scenario: &Scenario, entrant: &Entrant, seed: u64, progress: Progress<'_>) -> Fared {
-    let name = entrant.name();
-    let sound = scenario.with_sound_release();
-    let first = |share: f64| progress(share / 2.0);
-    let second = |share: f64| progress(0.5 + share / 2.0);
-    match entrant {
-        Entrant::Policy(policy) => {
-            let (outcome, notes) = with_policy(scenario, policy, seed, &first);
-            let (sound, _) = with_policy(&sound, policy, seed, &second);
-            Fared { name, notes, outcome, sound, tried: Vec::new() }
+    let ready = Ready::new(scenario, entrant, seed);
+    let outcome = ready.run(scenario, seed, &|share| progress(share / 2.0));
+    let sound = match &scenario.fault {
+        Some(_) => ready.run(&scenario.with_sound_release(), seed, &|share| progress(0.5 + share / 2.0)),
+        None => outcome.clone(),
+    };
+    Fared { name: entrant.name(), notes: ready.notes, outcome, sound, tried: ready.tried }
+}
+
+/// An entrant made ready for a scenario's fleet: a policy fitted, a rule tuned.
+pub(crate) struct Ready {
+    what: Option<Way>,
+    /// What had to be changed, or which settings were best.
+    pub(crate) notes: Vec<String>,
+    tried: Vec<Tried>,
+}
+
+enum Way {
+    Policy(Box<Policy>),
+    Setting(Setting),
+}
+
+impl Ready {
+    pub(crate) fn new(scenario: &Scenario, entrant: &Entrant, seed: u64) -> Ready {
+        match entrant {
+            Entrant::Policy(policy) => {
+                let fitted = fit(policy, scenario, &Population::new(scenario, policy.pace.check_in, seed));
+                Ready { what: Some(Way::Policy(Box::new(fitted.policy))), notes: fitted.changes, tried: Vec::new() }
+            }
+            Entrant::Rule(rule) => {
+                let tried = tune(scenario, *rule, seed);
+                let best = best(&tried).map(|tried| tried.setting.clone());
+                let notes = best.iter().map(Setting::words).collect();
+                Ready { what: best.map(Way::Setting), notes, tried }
+            }
         }
-        Entrant::Rule(rule) => {
-            let tried = tune(scenario, *rule, seed);
-            let Some(best) = best(&tried) else {
-                return Fared { name, notes: Vec::new(), outcome: Outcome::default(), sound: Outcome::default(), tried };
-            };
-            let outcome = with_setting(scenario, &best.setting, seed, &first);
-            let sound = with_setting(&sound, &best.setting, seed, &second);
-            Fared { name, notes: vec![best.setting.words()], outcome, sound, tried }
+    }
+
+    /// Runs it; nothing happens where a rule has no settings, which none has.
+    pub(crate) fn run(&self, scenario: &Scenario, seed: u64, progress: Progress<'_>) -> Outcome {
+        match &self.what {
+            Some(Way::Policy(policy)) => with_policy(scenario, policy, seed, progress),
+            Some(Way::Setting(setting)) => with_setting(scenario, setting, seed, progress),
+            None => Outcome::default(),
         }
     }
 }
 
-/// Runs a policy of ours in a scenario; with what had to be changed in it for this fleet.
-pub fn with_policy(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progress<'_>) -> (Outcome, Vec<String>) {
+fn with_policy(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progress<'_>) -> Outcome {
     let population = Population::new(scenario, policy.pace.check_in, seed);
-    let fitted = fit(policy, scenario, &population);
-    let Some(mut gated) = Gated::new(&fitted.policy, scenario, &population) else {
-        return (Outcome::default(), fitted.changes);
-    };
-    let pace = Pace { check_in: policy.pace.check_in, trial: trial(&fitted.policy, scenario) };
-    (run(scenario, &population, &mut gated, pace, progress), fitted.changes)
+    let Some(mut gated) = Gated::new(policy, scenario, &population) else { return Outcome::default() };
+    let pace = Pace { check_in: policy.pace.check_in, trial: trial(policy, scenario) };
+    run(scenario, &population, &mut gated, pace, progress)
 }
 
 fn with_setting(scenario: &Scenario, setting: &Setting, seed: u64, progress: Progress<'_>) -> Outcome {

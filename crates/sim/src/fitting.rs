@@ -36,8 +36,8 @@ pub(crate) fn fit(policy: &Policy, scenario: &Scenario, population: &Population)
             Signal::Hard => ("clear_hard", &mut rule.clear_hard),
             Signal::Silent => ("clear_silent", &mut rule.clear_silent),
         };
-        // A fleet with its usual silence clears less than one that is always heard of.
-        *margin = (least + scenario.fleet.silence).clamp(delta, 0.99);
+        // Twice what a flawless course could show, and room for the usual silence: a ring that can only just clear often does not.
+        *margin = (2.0 * least + scenario.fleet.silence).clamp(delta, 0.99);
         changes.push(format!("{ring}.{field} {margin:.4} instead of {delta}"));
     }
     Fitted { policy, changes }

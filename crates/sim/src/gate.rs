@@ -199,7 +199,7 @@ impl Spread for Gated<'_> {
             self.concerned_by(fact, &mut stepped.concerned);
             match fact {
                 Fact::Halted { reasons } => {
-                    stepped.halted = Some(reasons.iter().map(ToString::to_string).collect());
+                    stepped.halted = Some(reasons.iter().map(|reason| (reason.word(), reason.to_string())).collect());
                 }
                 Fact::Completed => stepped.completed = true,
                 _ => {}

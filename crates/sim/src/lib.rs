@@ -11,6 +11,7 @@ mod fate;
 mod fitting;
 mod gate;
 mod life;
+pub mod many;
 pub mod outcome;
 mod population;
 pub mod report;

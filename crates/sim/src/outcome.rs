@@ -20,7 +20,9 @@ pub struct Outcome {
     pub first_harm_ms: Option<u64>,
     /// When it was halted.
     pub halted_at_ms: Option<u64>,
-    /// Why.
+    /// The reasons' stable words.
+    pub halt_kinds: Vec<String>,
+    /// Why, in full.
     pub halt_reasons: Vec<String>,
     /// When a person was first called, and why.
     pub called: Option<(u64, String)>,

@@ -213,18 +213,18 @@ impl Rival {
         }
     }
 
-    fn stops(&mut self, now_ms: u64, harmed: u32) -> Option<String> {
+    fn stops(&mut self, now_ms: u64, harmed: u32) -> Option<(&'static str, String)> {
         if harmed >= NOTICED_HARM {
             self.noticed_ms.get_or_insert(now_ms);
         }
         if self.noticed_ms.is_some_and(|since| now_ms >= since + self.withdrawn_after_ms) {
-            return Some("withdrawn by its vendor".to_owned());
+            return Some(("withdrawn", "withdrawn by its vendor".to_owned()));
         }
         let stop_at = self.setting.stop_at?;
         let least = f64::from(self.wave_taken).max(1.0);
         let share = f64::from(self.wave_failed) / least;
         let words = format!("{} of {} devices of the wave reported an error", self.wave_failed, self.wave_taken);
-        (self.wave_failed > 0 && share >= stop_at).then_some(words)
+        (self.wave_failed > 0 && share >= stop_at).then_some(("errors", words))
     }
 }
 

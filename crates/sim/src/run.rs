@@ -185,7 +185,8 @@ impl<'a> Run<'a> {
         }
         if let Some(reasons) = stepped.halted {
             self.outcome.halted_at_ms = Some(now_ms);
-            self.outcome.halt_reasons = reasons;
+            (self.outcome.halt_kinds, self.outcome.halt_reasons) =
+                reasons.into_iter().map(|(kind, reason)| (kind.to_owned(), reason)).unzip();
         }
         if stepped.completed {
             self.outcome.completed_at_ms.get_or_insert(now_ms);

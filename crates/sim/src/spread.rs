@@ -45,8 +45,8 @@ pub(crate) trait Presence {
 pub(crate) struct Stepped {
     /// Devices whose standing changed: they hear of it at their next check-in.
     pub(crate) concerned: Vec<u32>,
-    /// Why it was halted, in this step.
-    pub(crate) halted: Option<Vec<String>>,
+    /// Why it was halted, in this step: the reason's stable word, and the reason.
+    pub(crate) halted: Option<Vec<(&'static str, String)>>,
     /// A person was called.
     pub(crate) called: Option<String>,
     /// ln of the evidence against the release, where there is such a thing.

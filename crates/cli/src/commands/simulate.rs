@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
 use tidegate_sim::catalogue;
 use tidegate_sim::compare::{Entrant, Fared, compare, in_parallel};
+use tidegate_sim::many::{Quantiles, many};
 use tidegate_sim::report::{lasting, page};
 use tidegate_sim::rivals::Rule;
 use tidegate_sim::scenario::{DEVICES_MAX, SCENARIO_BYTES_MAX, Scenario};
@@ -26,6 +27,7 @@ Examples:
   tidegate simulate --scenario crowdstrike_291
   tidegate simulate --scenario crowdstrike_291 --devices 100000 --report out
   tidegate simulate --scenario mine.toml --policy mine-policy.toml --policy default --policy timed-waves
+  tidegate simulate --scenario sound_release --policy default --runs 1000
   tidegate simulate --suite --devices 20000";
 
 /// What is to be simulated.
@@ -44,6 +46,9 @@ pub(crate) struct SimulateArgs {
     /// What all chance is drawn from
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+    /// Repeat with so many seeds from --seed on, and show median and 95 %; without the sound release
+    #[arg(long, value_name = "N", conflicts_with_all = ["suite", "report"], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    runs: Option<u32>,
     /// How many threads; the answer does not depend on it [default: as many as there are cores, one for huge fleets]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -74,6 +79,9 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Answer> {
     let most = scenarios.iter().map(|scenario| scenario.devices).max().unwrap_or(0);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(if most > SIDE_BY_SIDE_MAX { 1 } else { cores }, usize::from);
+    if let (Some(runs), Some(scenario)) = (args.runs, scenarios.first()) {
+        return repeated(scenario, &entrants, (args.seed, runs), threads);
+    }
     let compared = simulate(&scenarios, &entrants, args.seed, threads);
     if let Some(dir) = &args.report {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -104,11 +112,43 @@ fn list() -> Result<Answer> {
     Answer::new(rows, lines.to_string())
 }
 
-fn simulate(scenarios: &[Scenario], entrants: &[Entrant], seed: u64, threads: usize) -> Vec<Vec<Fared>> {
-    let bar = ProgressBar::new(1_000 * scenarios.len() as u64);
+fn progress_bar(parts: usize) -> ProgressBar {
+    let bar = ProgressBar::new(1_000 * parts as u64);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent}%  {elapsed}, {eta} to go") {
         bar.set_style(style);
     }
+    bar
+}
+
+fn repeated(scenario: &Scenario, entrants: &[Entrant], seeds: (u64, u32), threads: usize) -> Result<Answer> {
+    let bar = progress_bar(1);
+    let all = many(scenario, entrants, seeds, threads, &|share| bar.set_position((share * 1e3) as u64));
+    bar.finish_and_clear();
+    let mut rows = table(&["Policy", "Exposed", "Harmed", "Need hands", "Halted", "Halted after", "To all", "Called", "By"]);
+    let count = |q: Quantiles| format!("{} / {} / {}", q.median, q.p95, q.max);
+    let time = |q: Option<Quantiles>| q.map_or_else(|| "-".to_owned(), |q| format!("{} / {}", lasting(q.median), lasting(q.p95)));
+    for one in &all {
+        let by: Vec<String> = one.halted_by.iter().map(|(kind, times)| format!("{kind} {times}")).collect();
+        rows.add_row([
+            one.policy.clone(),
+            count(one.exposed),
+            count(one.harmed),
+            count(one.need_hands),
+            format!("{} of {}", one.halted, one.runs),
+            time(one.halt_s),
+            time(one.fleet_done_s),
+            one.called.to_string(),
+            by.join(", "),
+        ]);
+    }
+    let (seed, runs) = seeds;
+    let head = format!("{}\n{} devices, {runs} seeds from {seed}; median / 95 % / most", scenario.title, scenario.devices);
+    let json = json!({"scenario": scenario.name, "devices": scenario.devices, "seed": seed, "runs": runs, "policies": all});
+    Answer::new(json, format!("{head}\n\n{rows}"))
+}
+
+fn simulate(scenarios: &[Scenario], entrants: &[Entrant], seed: u64, threads: usize) -> Vec<Vec<Fared>> {
+    let bar = progress_bar(scenarios.len());
     // One scenario: its policies side by side. Several: the scenarios.
     let compared = match scenarios {
         [one] => vec![compare(one, entrants, seed, threads, &|share| bar.set_position((share * 1e3) as u64))],

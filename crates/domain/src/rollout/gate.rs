@@ -30,6 +30,25 @@ pub struct Gate {
     halt: Vec<[HaltProcess; 4]>,
     /// By ring: hard, silent. The lab has none.
     clear: Vec<Option<[ClearanceProcess; 2]>>,
+    /// By scope: the weight of each of its processes (F7).
+    weights: Vec<f64>,
+    /// What the halting processes come to. They change when a band enters, and are asked at every step.
+    against: Against,
+    /// By ring, what the clearing processes come to.
+    cleared: Vec<Option<[f64; 2]>>,
+}
+
+/// The evidence against a release.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// ln of the weighted sum of all halting e-values (F7).
+    pub ln_e: f64,
+    /// The index of the scope that contributes most.
+    pub scope: usize,
+    /// The signal that does.
+    pub signal: Signal,
+    /// The age band that does, 1 or 2.
+    pub band: u8,
 }
 
 const PROCESSES: [(Signal, u8); 4] = [(Signal::Hard, 1), (Signal::Hard, 2), (Signal::Silent, 1), (Signal::Silent, 2)];
@@ -44,20 +63,35 @@ impl Gate {
                 [ClearanceProcess::new(share(ring.clear_hard)), ClearanceProcess::new(share(ring.clear_silent))]
             })
         };
-        Gate { halt: scopes.iter().map(|_| of_scope()).collect(), clear: policy.rings.iter().map(clear).collect() }
+        let strata = scopes.iter().filter(|scope| matches!(scope.name, ScopeName::Stratum { .. })).count();
+        let weights = Weights::for_scopes(scopes.values_by_attribute(), super::number(strata));
+        let mut gate = Gate {
+            halt: scopes.iter().map(|_| of_scope()).collect(),
+            clear: policy.rings.iter().map(clear).collect(),
+            weights: scopes.iter().map(|scope| weight_of(scope, scopes, &weights)).collect(),
+            against: Against { ln_e: 0.0, scope: 0, signal: Signal::Hard, band: 1 },
+            cleared: Vec::new(),
+        };
+        gate.weigh();
+        gate.weigh_clearance();
+        gate
     }
 
     pub(super) fn enter(&mut self, scopes: &[usize], second: bool, counts: &BandCounts) {
-        for index in scopes {
-            let Some([hard1, hard2, silent1, silent2]) = self.halt.get_mut(*index) else { continue };
-            let (hard, silent) = if second { (hard2, silent2) } else { (hard1, silent1) };
-            if let Some(counts) = counts.hard {
-                hard.enter(counts);
-            }
-            if let Some(counts) = counts.silent {
-                silent.enter(counts);
+        for (counts, first) in [(counts.hard, 0), (counts.silent, 2)] {
+            let process = first + usize::from(second);
+            let Some(counts) = counts else { continue };
+            // Every scope's process of a signal has the same margin, so that the costly part is worked out once.
+            let mut edges = None;
+            for index in scopes {
+                let Some(process) = self.halt.get_mut(*index).and_then(|processes| processes.get_mut(process)) else {
+                    continue;
+                };
+                let edges = edges.get_or_insert_with(|| process.edges(counts.exposure()));
+                process.enter_at(edges, counts);
             }
         }
+        self.weigh();
     }
 
     /// A whole block enters clearance when its second band does: failed in either band, silent at its end.
@@ -66,36 +100,47 @@ impl Gate {
         let silent = |seen: &Seen| !seen.healthy[1];
         let counts =
             [block_counts(treated, controls, |_| true, hard), block_counts(treated, controls, |_| true, silent)];
-        for processes in self.clear.iter_mut().flatten() {
-            for (process, counts) in processes.iter_mut().zip(counts) {
-                if let Some(counts) = counts {
-                    process.enter(counts);
-                }
+        for (signal, counts) in counts.into_iter().enumerate() {
+            let Some(counts) = counts else { continue };
+            let mut edges = None;
+            for processes in self.clear.iter_mut().flatten() {
+                let Some(process) = processes.get_mut(signal) else { continue };
+                let edges = edges.get_or_insert_with(|| process.edges(counts.exposure()));
+                process.enter_at(edges, counts);
             }
         }
+        self.weigh_clearance();
     }
 
-    /// ln of the weighted sum of all halting e-values (F7), with the process that contributes most.
-    pub fn against(&self, scopes: &Scopes) -> (f64, usize, Signal, u8) {
-        let strata = scopes.iter().filter(|scope| matches!(scope.name, ScopeName::Stratum { .. })).count();
-        let weights = Weights::for_scopes(scopes.values_by_attribute(), super::number(strata));
+    fn weigh(&mut self) {
         let mut terms = Vec::with_capacity(self.halt.len() * PROCESSES.len());
-        for (index, (scope, processes)) in scopes.iter().zip(&self.halt).enumerate() {
-            let weight = weight_of(scope, scopes, &weights);
+        for (index, (weight, processes)) in self.weights.iter().zip(&self.halt).enumerate() {
             for (process, (signal, band)) in processes.iter().zip(PROCESSES) {
-                terms.push((weight, process.ln_e(), index, signal, band));
+                terms.push((*weight, process.ln_e(), index, signal, band));
             }
         }
         let leading =
             terms.iter().filter(|term| term.0 > 0.0).max_by(|a, b| (a.0.ln() + a.1).total_cmp(&(b.0.ln() + b.1)));
         let (scope, signal, band) = leading.map_or((0, Signal::Hard, 1), |term| (term.2, term.3, term.4));
-        (ln_weighted_sum(terms.iter().map(|term| (term.0, term.1))), scope, signal, band)
+        let ln_e = ln_weighted_sum(terms.iter().map(|term| (term.0, term.1)));
+        self.against = Against { ln_e, scope, signal, band };
+    }
+
+    fn weigh_clearance(&mut self) {
+        let ln_e = |processes: &Option<[ClearanceProcess; 2]>| {
+            processes.as_ref().map(|processes| processes.each_ref().map(ClearanceProcess::ln_e))
+        };
+        self.cleared = self.clear.iter().map(ln_e).collect();
+    }
+
+    /// The evidence against the release.
+    pub fn against(&self) -> Against {
+        self.against
     }
 
     /// ln of the clearance e-values of a ring: hard, silent. None for a lab.
     pub fn clearance(&self, ring: u8) -> Option<[f64; 2]> {
-        let [hard, silent] = self.clear.get(usize::from(ring))?.as_ref()?;
-        Some([hard.ln_e(), silent.ln_e()])
+        *self.cleared.get(usize::from(ring))?
     }
 }
 
@@ -169,7 +214,7 @@ impl Rollout {
             reasons.extend(self.scopes.iter().filter_map(|scope| self.exhausted(scope)));
         }
         let rule = &self.policy.gate;
-        let (ln_e, index, signal, band) = self.gate.against(&self.scopes);
+        let Against { ln_e, scope: index, signal, band } = self.gate.against();
         let ln_threshold = threshold(share(rule.alpha), share(self.lab_share(rule))).ln();
         if let Some(scope) = self.scopes.get(index).filter(|_| ln_e >= ln_threshold) {
             reasons.push(HaltReason::Evidence { ln_e, ln_threshold, scope: scope.name.clone(), signal, band });

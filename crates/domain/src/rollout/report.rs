@@ -97,7 +97,7 @@ impl StepReport {
                 })
                 .collect(),
             windows: windows.collect(),
-            ln_evidence: rollout.gate.against(&rollout.scopes).0,
+            ln_evidence: rollout.gate.against().ln_e,
             ln_halt: halt.map_or(0.0, |(alpha, lab)| threshold(alpha, lab).ln()),
         }
     }

@@ -22,7 +22,6 @@ pub(super) enum Scale {
 }
 
 /// One axis.
-#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     /// What it measures, with its unit.
     pub(super) name: &'static str,
