@@ -121,6 +121,8 @@ pub enum Decision {
 pub enum GateRecord {
     /// A permit.
     Permit(Unverified<Permit>),
+    /// A permit of kind `revert`.
+    Return(Unverified<Permit>),
     /// An addendum.
     Addendum(Unverified<Addendum>),
     /// A halt.

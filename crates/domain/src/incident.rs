@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::OnHalt;
 use crate::ids::{IncidentId, PackageName, RolloutId, Version};
 use crate::rollout::reason::HaltReason;
 use crate::rollout::{Phase, Rollout};
@@ -55,7 +56,7 @@ pub struct Restoration {
     pub exposed: u32,
     /// Of them, failed or fell silent.
     pub harmed: u32,
-    /// Of the exposed, well now: healthy, proven, or back on their fallback.
+    /// Of the exposed, well now: healthy, proven, or back on their fallback; where the policy orders all back, only those that are.
     pub restored: u32,
     /// Back on their fallback, and nobody had to come.
     pub back_without_hands: u32,
@@ -110,10 +111,11 @@ impl Incident {
 impl Restoration {
     /// The devices of a rollout, from its tallies: whatever was counted there is not counted again. O(rings).
     pub fn of(rollout: &Rollout) -> Restoration {
+        let all_return = rollout.policy().on_halt == OnHalt::Revert;
         rollout.rings().fold(Restoration::default(), |sum, (_, ring)| Restoration {
             exposed: sum.exposed + ring.taken,
             harmed: sum.harmed + ring.failed + ring.silent,
-            restored: sum.restored + ring.well,
+            restored: sum.restored + if all_return { ring.back } else { ring.well },
             back_without_hands: sum.back_without_hands + ring.back,
             needs_hands: sum.needs_hands + ring.needs_hands,
         })

@@ -47,6 +47,20 @@ pub struct Policy {
     /// What is kept back.
     #[serde(default)]
     pub holdback: Holdback,
+    /// What becomes of devices that took a release that was halted, and are well.
+    #[serde(default)]
+    pub on_halt: OnHalt,
+}
+
+/// What becomes of devices that took a release that was halted, and are well. One that is not well returns by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnHalt {
+    /// They keep it.
+    #[default]
+    Hold,
+    /// They are ordered back to their fallback, paced like a window.
+    Revert,
 }
 
 /// `unproven <= initial + growth * proven`, in every scope.

@@ -71,6 +71,7 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
         Fact::Paused { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout was paused"),
         Fact::Resumed { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout goes on"),
         Fact::PermitIssued { step, .. } => tracing::debug!(%rollout, step, "places were opened"),
+        Fact::ReturnIssued { step, .. } => tracing::info!(%rollout, step, "devices were ordered back"),
         Fact::AddendumIssued { number, places } => {
             tracing::debug!(%rollout, number, places = places.len(), "places were added");
         }

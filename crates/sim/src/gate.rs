@@ -124,6 +124,13 @@ impl<'a> Gated<'a> {
                     into.extend(places.into_iter().flatten().filter_map(|place| number_of(&place.device)));
                 }
             }
+            Fact::ReturnIssued { .. } => {
+                for row in self.rollout.rows() {
+                    let reached = (0..row.returning).filter(|index| self.rollout.is_to_return(row, *index));
+                    let places = reached.filter_map(|index| row.places.get(index as usize));
+                    into.extend(places.filter_map(|place| number_of(&place.device)));
+                }
+            }
             Fact::BlockOpened { controls, .. } => into.extend(controls.iter().filter_map(number_of)),
             _ => {}
         }
@@ -139,11 +146,13 @@ impl Spread for Gated<'_> {
                 let age = opened.map_or(Elapsed::ZERO, |opened| wall(now_ms).since(opened));
                 Stand::Control { block: *block, age, seen: *seen }
             }
-            Some((_, Stage::Taken(taken))) => {
+            Some((at, Stage::Taken(taken))) => {
+                let row = self.rollout.rows().get(at.row as usize);
+                let to_return = row.is_some_and(|row| self.rollout.is_to_return(row, at.index));
                 let young = wall(now_ms).since(taken.at_ms).as_ms()
                     < self.lasting_ms + self.rollout.identity().downtime.as_ms();
                 let wanted = young && taken.failed.is_none() && !taken.heard_out;
-                Stand::Taken { seen: taken.seen, wanted }
+                Stand::Taken { seen: taken.seen, wanted, to_return }
             }
             Some((_, Stage::Waiting | Stage::Lapsed)) | None => Stand::Shut,
         }
@@ -217,7 +226,7 @@ impl Spread for Gated<'_> {
         match self.rollout.phase() {
             Phase::Running | Phase::Paused { .. } => false,
             Phase::Completed { .. } => self.joined == self.joiners.len() && self.rollout.blocks().is_empty(),
-            Phase::Halted { .. } => self.rollout.blocks().is_empty(),
+            Phase::Halted { .. } => !self.rollout.needs_steps(),
         }
     }
 

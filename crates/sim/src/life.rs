@@ -35,6 +35,8 @@ pub(crate) enum Happening {
     },
     /// The release is fleet-proven.
     FleetProven,
+    /// A permit of kind `revert` reaches it.
+    ReturnOrdered,
 }
 
 /// A life's number.
@@ -212,6 +214,7 @@ impl Life {
             Happening::FleetProven => {
                 self.event(&Event::FleetProven { order: trial.order, release: trial.release }, &mut shell);
             }
+            Happening::ReturnOrdered => self.event(&Event::RevertOrdered { order: trial.order }, &mut shell),
         }
         (self, shell.says, shell.started)
     }

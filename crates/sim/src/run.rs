@@ -268,6 +268,10 @@ impl<'a> Run<'a> {
                 self.send_waiting(device);
             }
         }
+        let ordered = matches!(self.spread.stand(device, now_ms), Stand::Taken { to_return: true, .. });
+        if ordered && self.standing(device).on_release && self.can_speak(device) {
+            self.fall_back(device, Happening::ReturnOrdered);
+        }
         let strike = self.strike_at(device);
         if strike.is_some_and(|at| at <= now_ms) {
             self.strike(device);
@@ -289,7 +293,8 @@ impl<'a> Run<'a> {
         let standing = self.standing(device);
         let now_ms = self.now_ms();
         let unheard = match self.spread.stand(device, now_ms) {
-            Stand::Taken { seen, wanted: true } => seen.healthy != [true; 2],
+            Stand::Taken { to_return: true, .. } => standing.on_release,
+            Stand::Taken { seen, wanted: true, .. } => seen.healthy != [true; 2],
             _ => false,
         };
         let strikes = [self.strike_at(device), self.misfortune_at(device), self.health_at(device)];
@@ -546,7 +551,7 @@ impl<'a> Run<'a> {
     /// At a check-in, where it is wanted and says something new: the same word twice in a band changes nothing.
     fn say_health(&mut self, device: u32) {
         let now_ms = self.now_ms();
-        let Stand::Taken { seen, wanted: true } = self.spread.stand(device, now_ms) else { return };
+        let Stand::Taken { seen, wanted: true, .. } = self.spread.stand(device, now_ms) else { return };
         let (standing, Some(horizons)) = (self.standing(device), self.horizons) else { return };
         let Some(band) = horizons.band_of(self.age_of(device)) else { return };
         let new = !seen.healthy.get(band).copied().unwrap_or(true);

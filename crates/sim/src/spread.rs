@@ -27,6 +27,8 @@ pub(crate) enum Stand {
         seen: Seen,
         /// Its health reports are wanted.
         wanted: bool,
+        /// It is ordered back.
+        to_return: bool,
     },
 }
 

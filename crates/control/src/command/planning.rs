@@ -123,6 +123,7 @@ struct Signing<'a> {
     now: WallTime,
     course: &'a Course,
     last_permit: Option<Digest>,
+    last_return: Option<Digest>,
     last_addendum: Option<Digest>,
     records: Vec<GateRecord>,
 }
@@ -130,13 +131,24 @@ struct Signing<'a> {
 impl<'a> Signing<'a> {
     fn new(state: &'a State, keys: &'a dyn OnlineSigner, now: WallTime, course: &'a Course) -> Signing<'a> {
         let last_permit = course.permits.last().map(Unverified::digest);
+        let last_return = course.returns.last().map(Unverified::digest);
         let last_addendum = course.addenda.last().map(Unverified::digest);
-        Signing { state, keys, now, course, last_permit, last_addendum, records: Vec::new() }
+        Signing { state, keys, now, course, last_permit, last_return, last_addendum, records: Vec::new() }
     }
 
     fn sign_for(&mut self, fact: &Fact) -> Result<(), Refusal> {
         let record = match fact {
-            Fact::PermitIssued { step, counts, take_by_ms } => self.permit(*step, counts, *take_by_ms)?,
+            Fact::PermitIssued { step, counts, take_by_ms } => {
+                let permit = self.permit(PermitKind::Open, *step, counts, *take_by_ms)?;
+                self.last_permit = Some(permit.digest());
+                GateRecord::Permit(permit)
+            }
+            // Nobody is too late to return.
+            Fact::ReturnIssued { step, counts } => {
+                let permit = self.permit(PermitKind::Revert, *step, counts, self.now)?;
+                self.last_return = Some(permit.digest());
+                GateRecord::Return(permit)
+            }
             Fact::AddendumIssued { number, places } => self.addendum(*number, places)?,
             Fact::Halted { reasons } => sign_halt(self.state, self.keys, self.now, self.course, reasons)?,
             Fact::Completed => self.fleet_proven()?,
@@ -154,21 +166,25 @@ impl<'a> Signing<'a> {
         Ok(())
     }
 
-    fn permit(&mut self, step: u32, counts: &[RowCount], take_by_ms: WallTime) -> Result<GateRecord, Refusal> {
+    fn permit(
+        &self,
+        kind: PermitKind,
+        step: u32,
+        counts: &[RowCount],
+        take_by_ms: WallTime,
+    ) -> Result<Unverified<Permit>, Refusal> {
         let permit = Permit {
             fleet: fleet_of(self.state)?,
             order: self.course.order.digest(),
-            kind: PermitKind::Open,
+            kind,
             step,
-            previous: self.last_permit,
+            previous: if kind == PermitKind::Open { self.last_permit } else { self.last_return },
             counts: counts.iter().map(roster_count).collect(),
             take_by_ms,
             issued_at_ms: self.now,
             ext: Default::default(),
         };
-        let signed = sign(self.keys, &permit)?;
-        self.last_permit = Some(signed.digest());
-        Ok(GateRecord::Permit(signed))
+        sign(self.keys, &permit)
     }
 
     fn addendum(&mut self, number: u32, places: &[AddedPlace]) -> Result<GateRecord, Refusal> {

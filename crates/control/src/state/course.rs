@@ -30,6 +30,8 @@ pub struct Course {
     pub order_body: Order,
     /// The permits, by step from 1.
     pub permits: Vec<Unverified<Permit>>,
+    /// The permits of kind `revert`, by step from 1.
+    pub returns: Vec<Unverified<Permit>>,
     /// The addenda, by number from 1.
     pub addenda: Vec<Unverified<Addendum>>,
     /// The halt.
@@ -64,6 +66,7 @@ impl State {
             order,
             order_body: body.clone(),
             permits: Vec::new(),
+            returns: Vec::new(),
             addenda: Vec::new(),
             halt: None,
             fleet_proven: None,
@@ -104,6 +107,7 @@ impl State {
         for record in records {
             match record {
                 GateRecord::Permit(permit) => course.permits.push(permit),
+                GateRecord::Return(permit) => course.returns.push(permit),
                 GateRecord::Addendum(addendum) => course.addenda.push(addendum),
                 GateRecord::Halt(halt) => course.halt = Some(halt),
                 GateRecord::FleetProven(proven) => course.fleet_proven = Some(proven),
@@ -136,6 +140,12 @@ impl Course {
     /// The addendum of a number.
     pub fn addendum(&self, number: u32) -> Option<&Unverified<Addendum>> {
         self.addenda.get((number as usize).checked_sub(1)?)
+    }
+
+    /// The permit that orders a device back, if it is to return.
+    pub fn return_of(&self, device: &DeviceId) -> Option<&Unverified<Permit>> {
+        let (at, row, _) = self.rollout.place_of(device)?;
+        self.returns.last().filter(|_| self.rollout.is_to_return(row, at.index))
     }
 
     /// Where a device stands, with the proof that the root of its roster commits to it. O(log n).

@@ -26,6 +26,7 @@ impl Rollout {
                 }
             }
             Fact::PermitIssued { step, counts, take_by_ms } => self.permit_issued(*step, counts, *take_by_ms, at),
+            Fact::ReturnIssued { step, counts } => self.return_issued(*step, counts),
             Fact::Lapsed { step } => self.lapsed(*step),
             Fact::AddendumIssued { number, places } => self.addendum_issued(*number, places),
             Fact::BlockOpened { tick, stratum, lab, controls } => self.block_opened(*tick, stratum, *lab, controls),

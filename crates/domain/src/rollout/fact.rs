@@ -34,6 +34,13 @@ pub enum Fact {
         /// What is not taken by then lapses.
         take_by_ms: WallTime,
     },
+    /// A permit ordered devices that took the release back to their fallback.
+    ReturnIssued {
+        /// Its step; the steps of returns count by themselves.
+        step: u32,
+        /// How far each row is reached now.
+        counts: Vec<RowCount>,
+    },
     /// The places of a permit that nobody took have lapsed.
     Lapsed {
         /// The permit's step.

@@ -35,6 +35,8 @@ impl Rollout {
                 taken.hears_good_news();
                 taken.proven |= taken.failed.is_none();
             }
+            // On its way back because it was told to: that is no failure of the release.
+            Observation::Failed { reason: FailureReason::Reverted, .. } => {}
             Observation::Failed { reason, .. } => taken.fails(*reason),
             Observation::Returned { reason } => {
                 // Reports can be lost: who returned by itself has failed, whether or not it said so before.
@@ -153,8 +155,10 @@ fn note(seen: &mut Seen, observation: &Observation, band: Option<usize>) {
     let Some(band) = band else { return };
     let (row, hit) = match observation {
         Observation::Healthy | Observation::Proven { .. } => (&mut seen.healthy, true),
-        Observation::Failed { .. } | Observation::NeedsHands { .. } => (&mut seen.hard, true),
-        Observation::Returned { reason } => (&mut seen.hard, *reason != FailureReason::Reverted),
+        Observation::NeedsHands { .. } => (&mut seen.hard, true),
+        Observation::Failed { reason, .. } | Observation::Returned { reason } => {
+            (&mut seen.hard, *reason != FailureReason::Reverted)
+        }
         Observation::Activating { .. } | Observation::Refused { .. } | Observation::ContactLostBoth => {
             (&mut seen.healthy, false)
         }

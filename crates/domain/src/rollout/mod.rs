@@ -14,6 +14,7 @@ pub mod planner;
 mod pool;
 pub mod reason;
 pub mod report;
+pub mod returning;
 pub mod scope;
 pub mod take;
 
@@ -32,6 +33,7 @@ use gate::Gate;
 use place::{PlaceRef, PlaceState, Stage};
 use pool::Pool;
 use reason::HaltReason;
+use returning::IssuedReturn;
 use scope::Scopes;
 
 /// Where a rollout stands as a whole.
@@ -106,6 +108,8 @@ pub struct Row {
     pub addendum: u32,
     /// Places open from the front.
     pub opened: u32,
+    /// Places from the front whose devices are ordered back, where they took the release.
+    pub returning: u32,
     /// Places at the end that the holdback keeps shut.
     pub held_back: u32,
     /// Those that can serve as control.
@@ -143,6 +147,7 @@ pub struct Rollout {
     pub(crate) rows: Vec<Row>,
     pub(crate) scopes: Scopes,
     pub(crate) permits: Vec<Issued>,
+    pub(crate) returns: Vec<IssuedReturn>,
     pub(crate) addenda: u32,
     /// Places that lapsed and whose devices have no new one.
     pub(crate) away: BTreeSet<PlaceRef>,
@@ -208,6 +213,7 @@ impl Rollout {
             rows: Vec::new(),
             scopes,
             permits: Vec::new(),
+            returns: Vec::new(),
             addenda: 0,
             away: BTreeSet::new(),
             blocks: Blocks::default(),
@@ -262,7 +268,7 @@ impl Rollout {
         }
         let stratum = u16::try_from(stratum).unwrap_or(u16::MAX);
         let fresh = Pool::of(&places);
-        self.rows.push(Row { stratum, addendum, opened: 0, held_back, fresh, places });
+        self.rows.push(Row { stratum, addendum, opened: 0, returning: 0, held_back, fresh, places });
     }
 
     /// What the order fixed.
@@ -337,9 +343,9 @@ impl Rollout {
         Some((at, row, row.places.get(at.index as usize)?))
     }
 
-    /// Whether planning steps can still change anything: it runs, is paused, or has open blocks.
+    /// Whether planning steps can still change anything: it runs, is paused, has open blocks, or devices to order back.
     pub fn needs_steps(&self) -> bool {
-        !matches!(self.phase, Phase::Halted { .. }) || !self.blocks.is_empty()
+        !matches!(self.phase, Phase::Halted { .. }) || !self.blocks.is_empty() || self.has_returns_left()
     }
 
     /// How many devices have a place.

@@ -77,7 +77,7 @@ fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
     step.open_blocks();
     step.enter_bands();
     match step.rollout.phase {
-        Phase::Halted { .. } => {}
+        Phase::Halted { .. } => step.order_back(),
         Phase::Running | Phase::Paused { .. } => step.judge(),
         Phase::Completed { .. } => step.open_more(),
     }
@@ -207,6 +207,15 @@ impl Step<'_> {
         let step = super::number(self.rollout.permits.len()) + 1;
         let take_by_ms = self.moment.now.after(self.rollout.policy.pace.take_within);
         self.add_signed(Fact::PermitIssued { step, counts, take_by_ms });
+    }
+
+    /// After a halt under a policy that says so.
+    fn order_back(&mut self) {
+        let counts = self.rollout.widest_return();
+        if !counts.is_empty() {
+            let step = super::number(self.rollout.returns.len()) + 1;
+            self.add_signed(Fact::ReturnIssued { step, counts });
+        }
     }
 
     /// Devices whose place lapsed and that are back, and devices that joined late, get places behind the others.

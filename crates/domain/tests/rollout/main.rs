@@ -9,6 +9,7 @@ mod dice;
 mod drawing;
 mod fleet;
 mod large_fleets;
+mod returning;
 mod scenarios;
 mod schedule;
 mod shipped_policies;

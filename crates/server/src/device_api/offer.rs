@@ -32,14 +32,17 @@ pub(crate) async fn offer(
     caller.answer(&offer)
 }
 
-/// None where the device's place is not open.
+/// None where the device's place is not open and the device is not ordered back.
 fn offered(course: &Course, policy: &AppliedPolicy, device: &DeviceId) -> Option<Offer> {
     let (_, row, place) = course.rollout.place_of(device)?;
-    let Stage::Open { step } = place.stage else { return None };
+    let permit = match place.stage {
+        Stage::Open { step } => course.permit(step)?,
+        _ => course.return_of(device)?,
+    };
     Some(Offer {
         order: course.order.clone(),
         policy: policy.record.clone(),
-        permit: course.permit(step)?.clone(),
+        permit: permit.clone(),
         addendum: course.addendum(row.addendum).cloned(),
         place: course.proven_place(device)?,
     })

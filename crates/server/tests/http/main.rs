@@ -15,4 +15,5 @@ mod main_job;
 mod manners;
 mod played;
 mod rebuilding;
+mod returning;
 mod signed_halt;
