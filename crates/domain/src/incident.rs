@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::OnHalt;
 use crate::ids::{IncidentId, PackageName, RolloutId, Version};
+use crate::policy::OnHalt;
 use crate::rollout::reason::HaltReason;
 use crate::rollout::{Phase, Rollout};
 use crate::time::WallTime;

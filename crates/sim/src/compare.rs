@@ -164,6 +164,22 @@ fn with_policy(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progre
     run(scenario, &population, &mut gated, pace, progress)
 }
 
+/// Runs a policy of ours, fitted to the fleet, and tells every decision of the planner as a line of JSON. The same seed gives the same
+/// lines, byte for byte.
+pub fn trace(
+    scenario: &Scenario,
+    policy: &Policy,
+    seed: u64,
+    progress: Progress<'_>,
+    tell: &mut dyn FnMut(&str),
+) -> Outcome {
+    let population = Population::new(scenario, policy.pace.check_in, seed);
+    let policy = fit(policy, scenario, &population).policy;
+    let Some(gated) = Gated::new(&policy, scenario, &population) else { return Outcome::default() };
+    let pace = Pace { check_in: policy.pace.check_in, trial: trial(&policy, scenario) };
+    run(scenario, &population, &mut gated.told_to(tell), pace, progress)
+}
+
 fn with_setting(scenario: &Scenario, setting: &Setting, seed: u64, progress: Progress<'_>) -> Outcome {
     let population = Population::new(scenario, RIVALS_CHECK_IN, seed);
     let mut rival = Rival::new(setting.clone(), scenario, &population);

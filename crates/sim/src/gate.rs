@@ -35,7 +35,14 @@ pub(crate) struct Gated<'a> {
     joiners: Vec<(u64, u32)>,
     joined: usize,
     lasting_ms: u64,
+    stepped_ms: u64,
+    serving_since_ms: u64,
+    /// Who hears of each decision, as a line of JSON.
+    trace: Option<Trace<'a>>,
 }
+
+/// Hears of each decision.
+pub(crate) type Trace<'a> = &'a mut dyn FnMut(&str);
 
 /// What devices try under a policy.
 pub(crate) fn trial(policy: &Policy, scenario: &Scenario) -> Option<Trial> {
@@ -95,7 +102,22 @@ impl<'a> Gated<'a> {
         };
         let rollout = Rollout::start(identity, policy.clone(), rosters, |_| true);
         let lasting_ms = policy.prove.duration.as_ms() + 10 * policy.pace.check_in.as_ms();
-        Some(Gated { rollout, population, settled, joiners, joined: 0, lasting_ms })
+        Some(Gated {
+            rollout,
+            population,
+            settled,
+            joiners,
+            joined: 0,
+            lasting_ms,
+            stepped_ms: 0,
+            serving_since_ms: 0,
+            trace: None,
+        })
+    }
+
+    /// The same, and every decision is told as a line of JSON.
+    pub(crate) fn told_to(self, trace: Trace<'a>) -> Gated<'a> {
+        Gated { trace: Some(trace), ..self }
     }
 
     /// Where a device's place is. Those of the order's rosters are where their numbers say, unless they lapsed.
@@ -179,6 +201,11 @@ impl Spread for Gated<'_> {
 
     fn step(&mut self, now_ms: u64, presence: &dyn Presence) -> Stepped {
         let check_in_ms = self.rollout.policy().pace.check_in.as_ms();
+        // As the conduct loop does: a server that missed steps was away.
+        if now_ms > self.stepped_ms + 2 * check_in_ms {
+            self.serving_since_ms = now_ms;
+        }
+        self.stepped_ms = now_ms;
         let due = self.joiners.get(self.joined..).unwrap_or_default().iter().take_while(|(at, _)| *at <= now_ms);
         let due: Vec<u32> = due.map(|(_, device)| *device).collect();
         self.joined += due.len();
@@ -194,6 +221,7 @@ impl Spread for Gated<'_> {
                 number_of(device).is_some_and(|device| presence.is_well_during(device, from_ms))
             },
             present: &|device| number_of(device).is_some_and(|device| presence.is_present(device)),
+            serving_since: wall(self.serving_since_ms),
             joiners: due.into_iter().filter_map(place).collect(),
             unproven_elsewhere: 0,
             unproven_everywhere_max: u32::MAX,
@@ -206,6 +234,11 @@ impl Spread for Gated<'_> {
         };
         for fact in &plan.next {
             self.concerned_by(fact, &mut stepped.concerned);
+            if let Some(trace) = &mut self.trace
+                && let Ok(fact) = serde_json::to_string(fact)
+            {
+                trace(&format!("{{\"at_ms\":{now_ms},\"decision\":{fact}}}"));
+            }
             match fact {
                 Fact::Halted { reasons } => {
                     stepped.halted = Some(reasons.iter().map(|reason| (reason.word(), reason.to_string())).collect());

@@ -232,7 +232,9 @@ impl Spread for Rival {
     fn stand(&self, device: u32, _now_ms: u64) -> Stand {
         match self.stage.get(device as usize) {
             Some(Stage::Open) if !self.over => Stand::Open,
-            Some(Stage::Taken | Stage::Ok | Stage::Failed) => Stand::Taken { seen: Seen::default(), wanted: false, to_return: false },
+            Some(Stage::Taken | Stage::Ok | Stage::Failed) => {
+                Stand::Taken { seen: Seen::default(), wanted: false, to_return: false }
+            }
             Some(Stage::Shut | Stage::Open) | None => Stand::Shut,
         }
     }

@@ -292,17 +292,21 @@ impl<'a> Run<'a> {
         }
         let standing = self.standing(device);
         let now_ms = self.now_ms();
-        let unheard = match self.spread.stand(device, now_ms) {
-            Stand::Taken { to_return: true, .. } => standing.on_release,
-            Stand::Taken { seen, wanted: true, .. } => seen.healthy != [true; 2],
-            _ => false,
+        let (unheard, heard) = match self.spread.stand(device, now_ms) {
+            Stand::Taken { to_return: true, .. } => (standing.on_release, [false; 2]),
+            Stand::Taken { seen, wanted: true, .. } => (seen.healthy != [true; 2], seen.healthy),
+            _ => (false, [false; 2]),
         };
+        let waiting = self.outbox.contains_key(&device);
         let strikes = [self.strike_at(device), self.misfortune_at(device), self.health_at(device)];
         let proven =
             standing.proof_left.map(|left| now_ms + left.as_ms()).filter(|_| self.has(device, mark::IN_CONTACT));
         let speaks = unheard || standing.on_trial || standing.settles_contact;
-        let check_in = if speaks || self.outbox.contains_key(&device) || self.has(device, mark::BOOTING) {
-            Some(self.next_check_in(device, proven, strikes.into_iter().flatten().min()))
+        let check_in = if speaks || waiting || self.has(device, mark::BOOTING) {
+            let undisturbed = proven.filter(|proven| strikes.into_iter().flatten().all(|at| at > *proven));
+            let second_ends = self.took_ms(device) + self.horizons.map_or(0, |horizons| horizons.second.as_ms());
+            let is_heard = |proven: &u64| heard[0] && !waiting && (heard[1] || *proven <= second_ends);
+            Some(self.next_check_in(device, undisturbed.filter(is_heard)))
         } else {
             None
         };
@@ -312,11 +316,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The next check-in that could matter. One that succeeds on the way to a proof that nothing disturbs changes nothing: the proof
-    /// itself is heard of in the same band.
-    fn next_check_in(&self, device: u32, proven: Option<u64>, disturbed: Option<u64>) -> u64 {
+    /// The next check-in that could matter. On the way to a proof that nothing disturbs, for a device that was heard of and has nothing
+    /// to send, one that succeeds changes nothing: the proof itself is heard of in the band that is left.
+    fn next_check_in(&self, device: u32, proven: Option<u64>) -> u64 {
         let mut at = self.population.check_in_from(device, self.now_ms() + 1);
-        let Some(proven) = proven.filter(|proven| disturbed.is_none_or(|at| at > *proven)) else { return at };
+        let Some(proven) = proven else { return at };
         let mut last = at;
         while at < proven && self.population.is_in_contact(device, at) {
             (last, at) = (at, self.population.check_in_from(device, at + 1));
@@ -370,6 +374,10 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn took_ms(&self, device: u32) -> u64 {
+        self.cells.get(device as usize).map_or(0, |cell| u64::from(cell.took)) * self.slot_ms
+    }
+
     fn started_ms(&self, device: u32) -> u64 {
         self.cells.get(device as usize).map_or(0, |cell| u64::from(cell.started)) * self.slot_ms
     }
@@ -396,7 +404,7 @@ impl<'a> Run<'a> {
         let within = self.horizons.map_or(UNHORIZONED, |horizons| horizons.second);
         let cell = self.cells.get(device as usize)?;
         let unlucky = self.standing(device).on_release && cell.marks & mark::UNLUCKY == 0;
-        let took = u64::from(cell.took) * self.slot_ms;
+        let took = self.took_ms(device);
         self.fate.misfortune_ms(device, 0, took, within).filter(|_| unlucky).map(|after| took + after)
     }
 
@@ -519,6 +527,10 @@ impl<'a> Run<'a> {
 
     fn says(&mut self, device: u32, observation: Observation) {
         let age = self.age_of(device);
+        self.says_of_age(device, observation, age);
+    }
+
+    fn says_of_age(&mut self, device: u32, observation: Observation, age: Elapsed) {
         if self.can_speak(device) && !self.fate.is_late(device, self.now_ms()) {
             self.send_waiting(device);
             self.arrives(device, &observation, age);
@@ -566,14 +578,15 @@ impl<'a> Run<'a> {
         let Some(horizons) = self.horizons else { return };
         let opened_ms = now_ms.saturating_sub(age.as_ms());
         if self.can_speak(device) {
+            self.send_waiting(device);
             let fails = self.fate.misfortune_ms(device, block, opened_ms, horizons.second);
             if fails.is_some_and(|after| after <= age.as_ms()) && !self.control_fails.contains_key(&device) {
                 self.control_fails.insert(device, opened_ms);
                 let reason = FailureReason::Crashed;
                 let at = Elapsed::from_ms(fails.unwrap_or_default());
-                self.arrives(device, &Observation::Failed { reason, attempt: 3 }, at);
+                self.says_of_age(device, Observation::Failed { reason, attempt: 3 }, at);
             } else if horizons.band_of(age).is_some_and(|band| !seen.healthy.get(band).copied().unwrap_or(true)) {
-                self.arrives(device, &Observation::Healthy, age);
+                self.says_of_age(device, Observation::Healthy, age);
             }
         }
         let Stand::Control { seen, .. } = self.spread.stand(device, now_ms) else { return };

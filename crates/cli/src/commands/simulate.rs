@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
 use tidegate_sim::catalogue;
-use tidegate_sim::compare::{Entrant, Fared, compare, in_parallel};
+use tidegate_sim::compare::{Entrant, Fared, compare, in_parallel, trace};
 use tidegate_sim::many::{Quantiles, many};
 use tidegate_sim::report::{lasting, page};
 use tidegate_sim::rivals::Rule;
@@ -55,6 +55,9 @@ pub(crate) struct SimulateArgs {
     /// Write a page with curves and the frontier into this folder, one a scenario
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Write every decision of the planner into this file, a line of JSON each; with one --policy, and with --scenario's release only
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["suite", "report", "runs"])]
+    trace: Option<PathBuf>,
     /// Every scenario of the suite
     #[arg(long, conflicts_with_all = ["scenario", "list"])]
     suite: bool,
@@ -81,6 +84,9 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Answer> {
     let threads = args.threads.map_or(if most > SIDE_BY_SIDE_MAX { 1 } else { cores }, usize::from);
     if let (Some(runs), Some(scenario)) = (args.runs, scenarios.first()) {
         return repeated(scenario, &entrants, (args.seed, runs), threads);
+    }
+    if let (Some(file), Some(scenario)) = (&args.trace, scenarios.first()) {
+        return traced(scenario, &entrants, args.seed, file);
     }
     let compared = simulate(&scenarios, &entrants, args.seed, threads);
     if let Some(dir) = &args.report {
@@ -124,9 +130,12 @@ fn repeated(scenario: &Scenario, entrants: &[Entrant], seeds: (u64, u32), thread
     let bar = progress_bar(1);
     let all = many(scenario, entrants, seeds, threads, &|share| bar.set_position((share * 1e3) as u64));
     bar.finish_and_clear();
-    let mut rows = table(&["Policy", "Exposed", "Harmed", "Need hands", "Halted", "Halted after", "To all", "Called", "By"]);
+    let mut rows =
+        table(&["Policy", "Exposed", "Harmed", "Need hands", "Halted", "Halted after", "To all", "Called", "By"]);
     let count = |q: Quantiles| format!("{} / {} / {}", q.median, q.p95, q.max);
-    let time = |q: Option<Quantiles>| q.map_or_else(|| "-".to_owned(), |q| format!("{} / {}", lasting(q.median), lasting(q.p95)));
+    let time = |q: Option<Quantiles>| {
+        q.map_or_else(|| "-".to_owned(), |q| format!("{} / {}", lasting(q.median), lasting(q.p95)))
+    };
     for one in &all {
         let by: Vec<String> = one.halted_by.iter().map(|(kind, times)| format!("{kind} {times}")).collect();
         rows.add_row([
@@ -142,9 +151,33 @@ fn repeated(scenario: &Scenario, entrants: &[Entrant], seeds: (u64, u32), thread
         ]);
     }
     let (seed, runs) = seeds;
-    let head = format!("{}\n{} devices, {runs} seeds from {seed}; median / 95 % / most", scenario.title, scenario.devices);
-    let json = json!({"scenario": scenario.name, "devices": scenario.devices, "seed": seed, "runs": runs, "policies": all});
+    let head =
+        format!("{}\n{} devices, {runs} seeds from {seed}; median / 95 % / most", scenario.title, scenario.devices);
+    let json =
+        json!({"scenario": scenario.name, "devices": scenario.devices, "seed": seed, "runs": runs, "policies": all});
     Answer::new(json, format!("{head}\n\n{rows}"))
+}
+
+fn traced(scenario: &Scenario, entrants: &[Entrant], seed: u64, file: &Path) -> Result<Answer> {
+    let [Entrant::Policy(policy)] = entrants else {
+        bail!("--trace takes one policy of ours: right is for example `--policy default --trace {}`", file.display())
+    };
+    let mut out = std::io::BufWriter::new(
+        std::fs::File::create(file).with_context(|| format!("cannot make {}", file.display()))?,
+    );
+    let (bar, mut lines, mut failed) = (progress_bar(1), 0_u64, None);
+    let outcome = trace(scenario, policy, seed, &|share| bar.set_position((share * 1e3) as u64), &mut |line| {
+        use std::io::Write as _;
+        lines += 1;
+        failed = failed.take().or(writeln!(out, "{line}").err());
+    });
+    bar.finish_and_clear();
+    failed
+        .map_or(Ok(()), Err)
+        .and_then(|()| std::io::Write::flush(&mut out))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    let json = json!({"scenario": scenario.name, "seed": seed, "decisions": lines, "harmed": outcome.harmed, "exposed": outcome.exposed});
+    Answer::new(json, format!("{lines} decisions are in {}", file.display()))
 }
 
 fn simulate(scenarios: &[Scenario], entrants: &[Entrant], seed: u64, threads: usize) -> Vec<Vec<Fared>> {

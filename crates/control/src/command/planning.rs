@@ -29,7 +29,7 @@ pub struct Planned {
     pub calls: Vec<Escalation>,
 }
 
-/// Plans the next step of a rollout.
+/// Plans the next step of a rollout. `serving_since` is since when this server answers devices and takes steps without a gap.
 ///
 /// # Errors
 /// When the gate key cannot sign now, or there is no such rollout.
@@ -38,6 +38,7 @@ pub fn plan_step(
     keys: &dyn OnlineSigner,
     presence: &dyn Presence,
     now: WallTime,
+    serving_since: WallTime,
     id: &RolloutId,
 ) -> Result<Planned, Refusal> {
     let unchanged = || Ok(Planned { staged: nothing(Answer::Done)?, calls: Vec::new() });
@@ -54,6 +55,7 @@ pub fn plan_step(
         now,
         well_in_tick: &well_in_tick,
         present: &recent,
+        serving_since,
         joiners: joiners(state, course, &recent),
         unproven_elsewhere: unproven_elsewhere(state, id),
         unproven_everywhere_max: unproven_everywhere_max(state),

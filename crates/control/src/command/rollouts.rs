@@ -159,6 +159,7 @@ fn first_window(
         now,
         well_in_tick: &|_, _| false,
         present: &|_| false,
+        serving_since: now,
         joiners: Vec::new(),
         unproven_elsewhere: unproven_elsewhere(state, &order.rollout),
         unproven_everywhere_max: unproven_everywhere_max(state),

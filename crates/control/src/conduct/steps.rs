@@ -15,6 +15,9 @@ use crate::state::State;
 /// How often metadata are looked at for refreshing.
 const REFRESH_EVERY: Elapsed = Elapsed::from_s(60);
 
+/// After so many steps missed in a row, or at its start, a server has been away: devices may have had nobody to talk to.
+const STEPS_MISSED_MAX: u64 = 10;
+
 /// Something that people should hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -40,6 +43,8 @@ pub(super) struct Steps {
     every: Elapsed,
     step_at: WallTime,
     refresh_at: WallTime,
+    last_at: WallTime,
+    serving_since: WallTime,
     in_the_way: BTreeMap<Option<RolloutId>, Refusal>,
 }
 
@@ -54,7 +59,14 @@ pub(super) struct Staged {
 
 impl Steps {
     pub(super) fn new(every: Elapsed) -> Steps {
-        Steps { every, step_at: WallTime::default(), refresh_at: WallTime::default(), in_the_way: BTreeMap::new() }
+        Steps {
+            every,
+            step_at: WallTime::default(),
+            refresh_at: WallTime::default(),
+            last_at: WallTime::default(),
+            serving_since: WallTime::default(),
+            in_the_way: BTreeMap::new(),
+        }
     }
 
     /// When the next steps are due.
@@ -76,6 +88,10 @@ impl Steps {
             return staged;
         }
         self.step_at = now.after(self.every);
+        if now.since(self.last_at) > self.every.times(STEPS_MISSED_MAX) {
+            self.serving_since = now;
+        }
+        self.last_at = now;
         if now >= self.refresh_at && state.fleet().is_some() {
             self.refresh_at = now.after(REFRESH_EVERY);
             let refreshed =
@@ -85,7 +101,7 @@ impl Steps {
         let live = state.rollouts().iter().filter(|(_, course)| course.rollout.needs_steps());
         let live: Vec<RolloutId> = live.map(|(id, _)| id.clone()).collect();
         for rollout in live {
-            let stepped = plan_step(state, keys, presence, now, &rollout)
+            let stepped = plan_step(state, keys, presence, now, self.serving_since, &rollout)
                 .and_then(|planned| fold(state, planned.staged, entries).map(|_| planned.calls));
             let (calls, refusal) = stepped.map_or_else(|refusal| (Vec::new(), Some(refusal)), |calls| (calls, None));
             staged.calls.extend(calls.into_iter().map(|why| Notice::Call { rollout: rollout.clone(), why }));

@@ -93,8 +93,12 @@ impl Horizons {
 impl Block {
     /// From when on the band that comes next may enter.
     pub fn due_at(&self, horizons: &Horizons) -> WallTime {
-        let end = if self.first_entered { horizons.second } else { horizons.first };
-        self.opened_at_ms.after(end).after(horizons.check_in)
+        self.band_ends_at(horizons).after(horizons.check_in)
+    }
+
+    /// When the band that comes next ends for the last of its members.
+    pub fn band_ends_at(&self, horizons: &Horizons) -> WallTime {
+        self.opened_at_ms.after(if self.first_entered { horizons.second } else { horizons.first })
     }
 }
 

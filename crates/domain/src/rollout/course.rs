@@ -30,7 +30,7 @@ impl Rollout {
             Fact::Lapsed { step } => self.lapsed(*step),
             Fact::AddendumIssued { number, places } => self.addendum_issued(*number, places),
             Fact::BlockOpened { tick, stratum, lab, controls } => self.block_opened(*tick, stratum, *lab, controls),
-            Fact::BandEntered { block, band } => self.band_entered(*block, *band),
+            Fact::BandEntered { block, band, deaf } => self.band_entered(*block, *band, *deaf),
             Fact::RingPassed { ring } => self.ring_passed(*ring),
             Fact::Completed => self.complete(at),
             Fact::Halted { reasons } => self.halt(reasons, at),
@@ -242,7 +242,7 @@ impl Rollout {
         }
     }
 
-    fn band_entered(&mut self, id: u32, band: u8) {
+    fn band_entered(&mut self, id: u32, band: u8, deaf: bool) {
         let Some(block) = self.blocks.get(id).cloned() else { return };
         let second = block.first_entered;
         if band != if second { 2 } else { 1 } {
@@ -252,11 +252,11 @@ impl Rollout {
         let controls: Vec<Seen> = block.controls.iter().filter_map(|at| self.seen(*at)).collect();
         if !block.of.lab {
             let scopes = self.scopes.of_stratum(usize::from(block.of.stratum)).to_vec();
-            self.gate.enter(&scopes, second, &BandCounts::of(&treated, &controls, second));
+            self.gate.enter(&scopes, second, &BandCounts::of(&treated, &controls, second, deaf));
         }
         if second {
             if !block.of.lab {
-                self.gate.enter_clearance(&treated, &controls);
+                self.gate.enter_clearance(&treated, &controls, deaf);
             }
             self.blocks.close(id);
             for at in &block.controls {
@@ -267,7 +267,8 @@ impl Rollout {
         } else {
             self.blocks.mark_first_entered(id);
         }
-        for at in block.treated {
+        // In a band that nobody could be heard in, nobody is late; the second one is the last word all the same.
+        for at in block.treated.into_iter().filter(|_| second || !deaf) {
             self.band_is_over(at, second);
         }
     }

@@ -70,6 +70,9 @@ pub enum Fact {
         block: u32,
         /// 1 or 2.
         band: u8,
+        /// Nobody could have been heard of at its end, because the server was away: silence in it says nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        deaf: bool,
     },
     /// A ring passed and the next one is open.
     RingPassed {

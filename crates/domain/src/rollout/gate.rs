@@ -95,11 +95,12 @@ impl Gate {
     }
 
     /// A whole block enters clearance when its second band does: failed in either band, silent at its end.
-    pub(super) fn enter_clearance(&mut self, treated: &[Seen], controls: &[Seen]) {
+    /// Silence is left out where nobody could be heard.
+    pub(super) fn enter_clearance(&mut self, treated: &[Seen], controls: &[Seen], deaf: bool) {
         let hard = |seen: &Seen| seen.hard[0] || seen.hard[1];
         let silent = |seen: &Seen| !seen.healthy[1];
-        let counts =
-            [block_counts(treated, controls, |_| true, hard), block_counts(treated, controls, |_| true, silent)];
+        let silence = if deaf { None } else { block_counts(treated, controls, |_| true, silent) };
+        let counts = [block_counts(treated, controls, |_| true, hard), silence];
         for (signal, counts) in counts.into_iter().enumerate() {
             let Some(counts) = counts else { continue };
             let mut edges = None;
@@ -146,7 +147,8 @@ impl Gate {
 
 impl BandCounts {
     /// Band 2 counts those who were still at risk when it began: not failed, and for silence not silent, in band 1.
-    pub(super) fn of(treated: &[Seen], controls: &[Seen], second: bool) -> BandCounts {
+    /// Silence is left out where nobody could be heard.
+    pub(super) fn of(treated: &[Seen], controls: &[Seen], second: bool, deaf: bool) -> BandCounts {
         let band = usize::from(second);
         let hard =
             block_counts(treated, controls, |s| !second || !s.hard[0], |s| s.hard.get(band).copied().unwrap_or(false));
@@ -156,7 +158,7 @@ impl BandCounts {
             |s| !second || s.healthy[0],
             |s| !s.healthy.get(band).copied().unwrap_or(false),
         );
-        BandCounts { hard, silent }
+        BandCounts { hard, silent: silent.filter(|_| !deaf) }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Moment<'a> {
     pub well_in_tick: &'a dyn Fn(&DeviceId, u64) -> bool,
     /// Whether a device was heard of just now, so that a new place for it makes sense.
     pub present: &'a dyn Fn(&DeviceId) -> bool,
+    /// Since when the server answers devices and takes steps without a gap.
+    pub serving_since: WallTime,
     /// Devices without a place that the policy may reach.
     pub joiners: Vec<AddedPlace>,
     /// Unproven devices of all other rollouts.
@@ -159,16 +161,23 @@ impl Step<'_> {
 
     fn enter_bands(&mut self) {
         let horizons = self.rollout.horizons();
-        let due: Vec<(u32, u8)> = self
+        // After a time away, what devices kept to themselves meanwhile comes with their next check-in.
+        if self.moment.now < self.moment.serving_since.after(horizons.check_in) {
+            return;
+        }
+        let can_be_heard_from = self.moment.serving_since.after(horizons.check_in.times(2));
+        let due: Vec<Fact> = self
             .rollout
             .blocks
             .iter()
             .filter(|block| block.due_at(&horizons) <= self.moment.now)
-            .map(|block| (block.id, if block.first_entered { 2 } else { 1 }))
+            .map(|block| Fact::BandEntered {
+                block: block.id,
+                band: if block.first_entered { 2 } else { 1 },
+                deaf: block.band_ends_at(&horizons) < can_be_heard_from,
+            })
             .collect();
-        for (block, band) in due {
-            self.add(Fact::BandEntered { block, band });
-        }
+        due.into_iter().for_each(|fact| self.add(fact));
     }
 
     fn judge(&mut self) {

@@ -43,7 +43,7 @@ impl Watch {
     }
 
     fn check_controls(&mut self, rollout: &Rollout, fact: &Fact) -> Result<(), String> {
-        if let Fact::BandEntered { block, band: 2 } = fact {
+        if let Fact::BandEntered { block, band: 2, .. } = fact {
             self.controls.retain(|_, of| of != block);
         }
         if let Fact::BlockOpened { controls, .. } = fact {

@@ -26,7 +26,7 @@ fn facts() -> Vec<Fact> {
         Fact::Lapsed { step: 1 },
         Fact::AddendumIssued { number: 1, places: Vec::new() },
         Fact::BlockOpened { tick: 1, stratum: "other".parse().unwrap(), lab: false, controls: Vec::new() },
-        Fact::BandEntered { block: 1, band: 1 },
+        Fact::BandEntered { block: 1, band: 1, deaf: false },
         Fact::RingPassed { ring: 0 },
         Fact::Completed,
         Fact::Halted { reasons: vec![HaltReason::ByPerson { by: by(), reason: "smoke".to_owned() }] },

@@ -76,7 +76,8 @@ fn one_returns(fleet: &mut Fleet, dice: &mut Dice) -> bool {
     let mut ordered = Vec::new();
     for row in fleet.rollout.rows() {
         let places = row.places.iter().enumerate();
-        ordered.extend(places.filter(|(i, _)| fleet.rollout.is_to_return(row, *i as u32)).map(|(_, p)| p.device.clone()));
+        ordered
+            .extend(places.filter(|(i, _)| fleet.rollout.is_to_return(row, *i as u32)).map(|(_, p)| p.device.clone()));
     }
     if ordered.is_empty() {
         return false;

@@ -75,8 +75,7 @@ fn add_course(app: &App, device: &DeviceId, said: &CheckIn, course: &Course, at:
     {
         answer.fleet_proven.push(proven.clone());
     }
-    if course.return_of(device).is_some()
-        && said.packages.iter().any(|p| p.current == Some(course.order_body.release))
+    if course.return_of(device).is_some() && said.packages.iter().any(|p| p.current == Some(course.order_body.release))
     {
         answer.reverts.push(course.order_body.rollout.clone());
         answer.check_in_ms = answer.check_in_ms.min(rollout.policy().pace.check_in.as_ms());

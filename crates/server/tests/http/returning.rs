@@ -66,7 +66,11 @@ fn a_halt_orders_everybody_back_a_window_at_a_time() {
         let incident = api.get(&format!("/incidents/inc-{rollout}"));
         (incident["state"] == "restored").then_some(incident)
     });
-    assert_eq!((&incident["exposed"], &incident["harmed"]), (&json!(taken), &json!(0)), "to return on order is no harm");
+    assert_eq!(
+        (&incident["exposed"], &incident["harmed"]),
+        (&json!(taken), &json!(0)),
+        "to return on order is no harm"
+    );
     assert!(at_once_most < taken, "{at_once_most} of {taken} at once is no pace");
     running.stop();
 }

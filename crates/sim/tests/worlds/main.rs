@@ -1,0 +1,8 @@
+//! Whole simulated fleets: what must come of them whatever the seed. Each failure names the command that replays it.
+
+#![allow(missing_docs)]
+
+mod faults;
+mod same_again;
+mod weather;
+mod world;

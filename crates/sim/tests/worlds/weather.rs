@@ -1,0 +1,34 @@
+//! Bad weather that is nobody's fault: a sound release comes through it, and is not halted.
+
+use crate::world::{fared, ours, world};
+
+fn comes_through(rest: &str, devices: u32) {
+    let world = world(devices, rest);
+    for policy in ["default", "expedited"] {
+        for seed in 1..4 {
+            let outcome = fared(&world, ours(policy), seed).outcome;
+            assert_eq!(outcome.halt_reasons, Vec::<String>::new(), "{policy}, seed {seed}: {rest}");
+            assert!(
+                outcome.fleet_done_ms.is_some(),
+                "{policy}, seed {seed}: {rest}: {} exposed, {:?}",
+                outcome.exposed,
+                outcome.called
+            );
+        }
+    }
+}
+
+#[test]
+fn loss_delay_duplication_and_clocks_that_are_off() {
+    comes_through("network = { loss = 0.05, duplication = 0.3, late = 0.2, skew = 0.01 }", 100_000);
+}
+
+#[test]
+fn a_control_plane_that_is_down_for_a_while() {
+    comes_through("server_down = [{ at = \"21min\", for = \"10min\" }, { at = \"1h\", for = \"30min\" }]", 100_000);
+}
+
+#[test]
+fn updates_that_restart_the_device_and_take_most_of_their_downtime() {
+    comes_through("release = { downtime = \"5min\", up = [\"2min\", \"290s\"] }", 100_000);
+}
