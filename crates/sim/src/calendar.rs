@@ -38,6 +38,13 @@ impl Calendar {
         self.waiting == 0
     }
 
+    /// Goes on to a slot, where nobody wakes before it; else it stays.
+    pub(crate) fn skip_to(&mut self, slot: u64) {
+        if self.is_empty() {
+            self.next = self.next.max(slot);
+        }
+    }
+
     /// The devices of the next slot, which is over then.
     pub(crate) fn turn(&mut self) -> Vec<u32> {
         let slot = self.next;
@@ -69,7 +76,11 @@ mod tests {
             assert!(calendar.turn().is_empty());
         }
         calendar.put(20_000, 2);
+        calendar.skip_to(50_000);
         assert!(calendar.turn().is_empty());
         assert_eq!(calendar.turn(), vec![2, 4]);
+        calendar.skip_to(50_000);
+        calendar.put(3, 1);
+        assert_eq!(calendar.turn(), vec![1]);
     }
 }

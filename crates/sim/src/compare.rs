@@ -200,6 +200,42 @@ fn tune(scenario: &Scenario, rule: Rule, seed: u64) -> Vec<Tried> {
     rule.settings().into_iter().map(try_it).collect()
 }
 
+/// A setting of a rule that did better than a policy of ours: it harmed fewer, and a sound release reached the fleet no later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Better {
+    /// The rule's name.
+    pub rule: String,
+    /// The setting in words.
+    pub setting: String,
+    /// Devices harmed.
+    pub harmed: u32,
+    /// Seconds to the whole fleet.
+    pub fleet_done_s: f64,
+}
+
+/// What did better than the first of these, of everything that was tried on a fleet of the same size: of each rule the setting that
+/// harms fewest.
+pub fn better_than_first(scenario: &Scenario, fared: &[Fared]) -> Vec<Better> {
+    let Some((first, others)) = fared.split_first() else { return Vec::new() };
+    let ours_s = first.sound.fleet_done_s().unwrap_or(f64::INFINITY);
+    let is_better = |harmed: u32, seconds: f64| harmed < first.outcome.harmed && seconds <= ours_s;
+    let mut better = Vec::new();
+    for one in others.iter().filter(|one| !one.tried.is_empty()) {
+        let all = one.tried.iter().filter(|_| scenario.devices <= TUNING_DEVICES);
+        let all = all.filter_map(|tried| Some((tried.harmed, tried.fleet_done_s?, tried.setting.words())));
+        let shown = one.sound.fleet_done_s().map(|seconds| (one.outcome.harmed, seconds, one.notes.join("; ")));
+        let best =
+            all.chain(shown).filter(|(harmed, seconds, _)| is_better(*harmed, *seconds)).min_by_key(|found| found.0);
+        better.extend(best.map(|(harmed, fleet_done_s, setting)| Better {
+            rule: one.name.clone(),
+            setting,
+            harmed,
+            fleet_done_s,
+        }));
+    }
+    better
+}
+
 /// The setting that harms fewest, and of those the fastest; one that never reaches the fleet with a sound release counts last.
 fn best(tried: &[Tried]) -> Option<&Tried> {
     let rank = |tried: &Tried| {

@@ -93,8 +93,8 @@ impl Outcome {
         Some(halted.saturating_sub(self.first_harm_ms.unwrap_or(halted)) as f64 / 1e3)
     }
 
-    /// From the start to the whole fleet, in seconds.
+    /// From the start to the whole fleet, in seconds. A release that was halted on its way did not come so far.
     pub fn fleet_done_s(&self) -> Option<f64> {
-        self.fleet_done_ms.map(|ms| ms as f64 / 1e3)
+        self.fleet_done_ms.filter(|_| self.halted_at_ms.is_none()).map(|ms| ms as f64 / 1e3)
     }
 }

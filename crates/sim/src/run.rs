@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
     fn to_the_end(mut self, progress: Progress<'_>) -> Outcome {
         let slots = self.scenario.horizon.as_ms() / self.slot_ms;
         let patience = slots / 100 + 1;
-        let mut quiet = 0_u64;
+        let (mut quiet, mut shown) = (0_u64, 0);
         while self.slot <= slots {
             let waking = self.calendar.turn();
             quiet = if waking.is_empty() { quiet + 1 } else { 0 };
@@ -138,10 +138,16 @@ impl<'a> Run<'a> {
                 self.step();
                 quiet = 0;
             }
-            if self.slot % patience == 0 {
+            if self.slot >= shown {
+                shown = self.slot + patience;
                 progress(self.slot as f64 / slots as f64);
             }
             self.slot += 1;
+            if self.calendar.is_empty() {
+                // Nobody wakes before the next step.
+                self.slot = self.slot.next_multiple_of(self.steps_every);
+                self.calendar.skip_to(self.slot);
+            }
             if quiet > 0 && self.spread.is_over() && self.calendar.is_empty() {
                 break;
             }
@@ -334,12 +340,11 @@ impl<'a> Run<'a> {
         match &self.lives {
             Some(lives) => lives.standing(life),
             // Without a machine: on the release from the take on, for good.
-            None => Standing {
-                on_release: !self.has(device, mark::STRUCK),
-                waits_for_health: !self.has(device, mark::UPDATED) && !self.has(device, mark::STRUCK),
-                healthy: self.has(device, mark::UPDATED),
-                ..Standing::default()
-            },
+            None => {
+                let on_release = !self.has(device, mark::STRUCK) || self.fate.harm() == Harm::Hidden;
+                let healthy = self.has(device, mark::UPDATED);
+                Standing { on_release, waits_for_health: on_release && !healthy, healthy, ..Standing::default() }
+            }
         }
     }
 

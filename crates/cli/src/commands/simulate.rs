@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
 use tidegate_sim::catalogue;
-use tidegate_sim::compare::{Entrant, Fared, compare, in_parallel, trace};
+use tidegate_sim::compare::{Entrant, Fared, better_than_first, compare, in_parallel, trace};
 use tidegate_sim::many::{Quantiles, many};
 use tidegate_sim::report::{lasting, page};
 use tidegate_sim::rivals::Rule;
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Answer> {
 
 fn list() -> Result<Answer> {
     let (mut rows, mut lines) = (Vec::new(), table(&["Scenario", "What happened", "Devices"]));
-    for (name, text) in catalogue::SCENARIOS {
+    for (name, text) in catalogue::all() {
         let scenario = Scenario::parse(text)?;
         lines.add_row([name.to_string(), scenario.title.clone(), scenario.devices.to_string()]);
         rows.push(json!({"scenario": name, "title": scenario.title, "devices": scenario.devices}));
@@ -222,7 +222,7 @@ fn entrant(name: &str) -> Result<Entrant> {
 fn scenarios(args: &SimulateArgs) -> Result<Vec<Scenario>> {
     let chosen: Vec<Scenario> = match &args.scenario {
         Some(name) => vec![scenario(name)?],
-        None => catalogue::SCENARIOS.iter().map(|(name, _)| scenario(name)).collect::<Result<_>>()?,
+        None => catalogue::SUITE.iter().map(|(name, _)| scenario(name)).collect::<Result<_>>()?,
     };
     let sized = |scenario: Scenario| match args.devices {
         Some(devices) => scenario.with_devices(devices).with_context(|| format!("scenario {}", scenario.name)),
@@ -257,7 +257,11 @@ fn as_json(scenario: &Scenario, seed: u64, fared: &[Fared]) -> Value {
         })
     };
     let policies: Vec<Value> = fared.iter().map(one).collect();
-    json!({"scenario": scenario.name, "devices": scenario.devices, "seed": seed, "policies": policies})
+    let better = better_than_first(scenario, fared).into_iter().map(|better| {
+        json!({"policy": better.rule, "setting": better.setting, "harmed": better.harmed, "fleet_done_s": better.fleet_done_s})
+    });
+    let better: Vec<Value> = better.collect();
+    json!({"scenario": scenario.name, "devices": scenario.devices, "seed": seed, "policies": policies, "better_than_first": better})
 }
 
 fn text(scenario: &Scenario, seed: u64, fared: &[Fared]) -> String {
@@ -296,5 +300,19 @@ fn suite_text(scenarios: &[Scenario], compared: &[Vec<Fared>]) -> String {
         row.extend(fared.iter().map(|fared| fared.outcome.harmed.to_string()));
         rows.add_row(row);
     }
-    rows.to_string()
+    let mut text = rows.to_string();
+    for (scenario, fared) in scenarios.iter().zip(compared) {
+        for better in better_than_first(scenario, fared) {
+            let first = fared.first().map_or("", |first| first.name.as_str());
+            text += &format!(
+                "\n{}: {} harms {} and is no slower than {first} ({}; {})",
+                scenario.name,
+                better.rule,
+                better.harmed,
+                lasting(better.fleet_done_s),
+                better.setting
+            );
+        }
+    }
+    text
 }

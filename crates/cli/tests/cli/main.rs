@@ -10,6 +10,7 @@ mod journey;
 mod making;
 mod nginx;
 mod settings;
+mod simulate;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
