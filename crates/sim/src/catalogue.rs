@@ -51,7 +51,14 @@ pub const SUITE: &[(&str, &str)] = texts! {
 };
 
 /// Scenarios that are no disaster.
-pub const OTHERS: &[(&str, &str)] = texts! { "sound_release" };
+pub const OTHERS: &[(&str, &str)] = texts! {
+    "sound_release"
+    "one_in_ten_crashes"
+    "one_in_a_hundred_crashes"
+    "one_stratum_bricks"
+    "one_value_bricks"
+    "crash_after_five_minutes"
+};
 
 /// The policies of the house with their texts.
 pub const POLICIES: &[(&str, &str)] = &[

@@ -34,7 +34,9 @@ pub(crate) fn fit(policy: &Policy, scenario: &Scenario, population: &Population)
     for (of, rate) in [(Signal::Hard, base_rate), (Signal::Silent, base_rate.max(scenario.fleet.silence))] {
         policy.gate.base_rate = rate;
         for problem in policy_check::check(&policy, None, &fleet).problems {
-            let PolicyProblem::CannotClear { ring, signal, delta, delta_min: Some(least), .. } = problem else { continue };
+            let PolicyProblem::CannotClear { ring, signal, delta, delta_min: Some(least), .. } = problem else {
+                continue;
+            };
             let Some(rule) = policy.rings.iter_mut().find(|rule| rule.name == ring && signal == of) else { continue };
             let (field, margin) = match signal {
                 Signal::Hard => ("clear_hard", &mut rule.clear_hard),

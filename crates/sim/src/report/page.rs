@@ -14,7 +14,7 @@ h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.1rem;margin:2.2rem 0 .3rem}p
 figure{margin:0}svg{width:100%;height:auto}svg text{fill:var(--faint);font-size:11px}svg .axis{font-size:12px}
 .grid{stroke:var(--line)}.level{stroke:var(--s2);stroke-dasharray:2 3}polyline{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}th:first-child,td:first-child{text-align:left}th{font-weight:600}
-.wide{overflow-x:auto}.key{display:inline-block;width:.8em;height:.8em;border-radius:50%;margin-right:.5em}
+.wide{overflow-x:auto}.name{margin-right:1rem;white-space:nowrap;font-size:.9rem}.key{display:inline-block;width:.8em;height:.8em;border-radius:50%;margin-right:.5em}
 ";
 
 const MINUTES: Axis = Axis { name: "minutes since the start", scale: Scale::Log { least: 0.1 }, write: short };
@@ -77,8 +77,14 @@ fn table(fared: &[Fared]) -> String {
     )
 }
 
-fn figure(title: &str, caption: &str, svg: &str) -> String {
-    format!("<h2>{title}</h2>\n<figure>{svg}<figcaption>{caption}</figcaption></figure>")
+fn figure(title: &str, caption: &str, svg: &str, fared: &[Fared]) -> String {
+    let key = fared.iter().enumerate().map(|(index, one)| {
+        format!("<span class=\"name\"><span class=\"key s{}\"></span>{}</span> ", class(index), escape(&one.name))
+    });
+    format!(
+        "<h2>{title}</h2>\n<figure><div>{}</div>{svg}<figcaption>{caption}</figcaption></figure>",
+        key.collect::<String>()
+    )
 }
 
 fn exposure(fared: &[Fared]) -> String {
@@ -96,6 +102,7 @@ fn exposure(fared: &[Fared]) -> String {
         "Exposure",
         "Devices that were given the release; dashed: those that it harmed. Both axes are logarithmic.",
         &svg,
+        fared,
     )
 }
 
@@ -115,7 +122,7 @@ fn evidence(fared: &[Fared]) -> String {
     }
     let svg = chart("The weighted evidence against the release over time", &MINUTES, &EVIDENCE, &marks);
     let caption = "The weighted evidence against the release, as the gate saw it at each step. A lab or a full window can halt before it.";
-    figure("Evidence", caption, &svg)
+    figure("Evidence", caption, &svg, fared)
 }
 
 fn frontier(fared: &[Fared]) -> String {
@@ -147,7 +154,7 @@ fn frontier(fared: &[Fared]) -> String {
         "Lower and further left is better. Large dots: as in the table. Small dots: every other setting of the rules, on {} devices at most.",
         count(f64::from(crate::compare::TUNING_DEVICES))
     );
-    figure("Harm against speed", &caption, &svg)
+    figure("Harm against speed", &caption, &svg, fared)
 }
 
 /// A number with thousands apart.
