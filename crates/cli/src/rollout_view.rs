@@ -61,6 +61,11 @@ pub(crate) fn progress(view: &RolloutView) -> String {
     for reason in &view.reasons {
         text.push_str(&format!("gate      {reason}\n"));
     }
+    let blamed: Vec<String> =
+        report.suspects.iter().filter(|one| one.blamed).map(|one| one.scope.to_string()).collect();
+    if !blamed.is_empty() {
+        text.push_str(&format!("to blame  {}\n", blamed.join(", ")));
+    }
     text.push_str(&format!("evidence  e^{:.2} of e^{:.2} against the release\n", report.ln_evidence, report.ln_halt));
     text
 }

@@ -227,9 +227,11 @@ impl Spread for Gated<'_> {
             unproven_everywhere_max: u32::MAX,
         };
         let plan = plan_and_apply(&mut self.rollout, &moment);
+        let blamed = plan.report.suspects.iter().filter(|one| one.blamed).map(|one| one.scope.to_string());
         let mut stepped = Stepped {
             ln_evidence: Some(plan.report.ln_evidence),
             ln_halt: Some(plan.report.ln_halt),
+            blamed: blamed.collect(),
             ..Stepped::default()
         };
         for fact in &plan.next {

@@ -24,6 +24,8 @@ pub struct Outcome {
     pub halt_kinds: Vec<String>,
     /// Why, in full.
     pub halt_reasons: Vec<String>,
+    /// Which values and strata the evidence blamed when it was halted.
+    pub blamed: Vec<String>,
     /// When a person was first called, and why.
     pub called: Option<(u64, String)>,
     /// When 95 of 100 devices that are not held back ran the release in health.

@@ -49,6 +49,8 @@ pub(crate) struct Stepped {
     pub(crate) concerned: Vec<u32>,
     /// Why it was halted, in this step: the reason's stable word, and the reason.
     pub(crate) halted: Option<Vec<(&'static str, String)>>,
+    /// Whom the evidence blames, where somebody weighs any.
+    pub(crate) blamed: Vec<String>,
     /// A person was called.
     pub(crate) called: Option<String>,
     /// ln of the evidence against the release, where there is such a thing.

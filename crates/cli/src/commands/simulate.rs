@@ -253,6 +253,7 @@ fn as_json(scenario: &Scenario, seed: u64, fared: &[Fared]) -> Value {
             "sound_halted": fared.sound.halted_at_ms.is_some(),
             "called": fared.outcome.called.as_ref().map(|(_, why)| why),
             "halt_reasons": fared.outcome.halt_reasons,
+            "blamed": fared.outcome.blamed,
             "notes": fared.notes,
         })
     };
@@ -270,6 +271,9 @@ fn text(scenario: &Scenario, seed: u64, fared: &[Fared]) -> String {
     for one in fared {
         let outcome = &one.outcome;
         let mut why = outcome.halt_reasons.clone();
+        if !outcome.blamed.is_empty() {
+            why.push(format!("to blame: {}", outcome.blamed.join(", ")));
+        }
         if outcome.halted_at_ms.is_none() {
             why.extend(outcome.called.as_ref().map(|(_, why)| format!("a person is called: {why}")));
         }

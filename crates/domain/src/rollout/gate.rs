@@ -11,7 +11,8 @@ pub use super::reason::{HaltReason, Signal, Verdict, WaitReason};
 use super::scope::{Scope, ScopeName, Scopes};
 use super::{Phase, Rollout};
 use crate::evidence::{
-    BlockCounts, ClearanceProcess, HaltProcess, Share, Weights, lab, lab_threshold, ln_weighted_sum, threshold,
+    Accused, BlockCounts, ClearanceProcess, HaltProcess, Share, Suspect, Weights, blamed, lab, lab_threshold,
+    ln_weighted_sum, threshold,
 };
 use crate::ids::RingName;
 use crate::policy::{GateRule, Policy};
@@ -34,6 +35,8 @@ pub struct Gate {
     weights: Vec<f64>,
     /// What the halting processes come to. They change when a band enters, and are asked at every step.
     against: Against,
+    /// By scope: ln of the average of its e-values.
+    by_scope: Vec<f64>,
     /// By ring, what the clearing processes come to.
     cleared: Vec<Option<[f64; 2]>>,
 }
@@ -50,6 +53,9 @@ pub struct Against {
     /// The age band that does, 1 or 2.
     pub band: u8,
 }
+
+/// The share of those blamed that may be innocent.
+pub const BLAME_FALSE_SHARE: f64 = 0.05;
 
 const PROCESSES: [(Signal, u8); 4] = [(Signal::Hard, 1), (Signal::Hard, 2), (Signal::Silent, 1), (Signal::Silent, 2)];
 
@@ -70,6 +76,7 @@ impl Gate {
             clear: policy.rings.iter().map(clear).collect(),
             weights: scopes.iter().map(|scope| weight_of(scope, scopes, &weights)).collect(),
             against: Against { ln_e: 0.0, scope: 0, signal: Signal::Hard, band: 1 },
+            by_scope: Vec::new(),
             cleared: Vec::new(),
         };
         gate.weigh();
@@ -114,6 +121,10 @@ impl Gate {
     }
 
     fn weigh(&mut self) {
+        let share = 1.0 / PROCESSES.len() as f64;
+        let average =
+            |processes: &[HaltProcess; 4]| ln_weighted_sum(processes.iter().map(|process| (share, process.ln_e())));
+        self.by_scope = self.halt.iter().map(average).collect();
         let mut terms = Vec::with_capacity(self.halt.len() * PROCESSES.len());
         for (index, (weight, processes)) in self.weights.iter().zip(&self.halt).enumerate() {
             for (process, (signal, band)) in processes.iter().zip(PROCESSES) {
@@ -137,6 +148,18 @@ impl Gate {
     /// The evidence against the release.
     pub fn against(&self) -> Against {
         self.against
+    }
+
+    /// Which values and strata the evidence points at: those to blame, and up to three more that come closest. Among those blamed, at
+    /// most [`BLAME_FALSE_SHARE`] are innocent in expectation.
+    pub fn suspects(&self, scopes: &Scopes) -> Vec<Accused<ScopeName>> {
+        let named = scopes.iter().zip(&self.by_scope).filter(|(scope, _)| scope.name != ScopeName::All);
+        let suspects: Vec<_> = named.filter_map(|(scope, ln_e)| Suspect::new(scope.name.clone(), *ln_e).ok()).collect();
+        let mut accused = blamed(&suspects, share(BLAME_FALSE_SHARE));
+        accused.retain(|one| one.ln_e > 0.0);
+        let count = accused.iter().filter(|one| one.blamed).count();
+        accused.truncate(count.max(3));
+        accused
     }
 
     /// ln of the clearance e-values of a ring: hard, silent. None for a lab.

@@ -31,6 +31,20 @@ pub struct StepReport {
     pub ln_evidence: f64,
     /// What it must reach to halt.
     pub ln_halt: f64,
+    /// Which values and strata it points at, the strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<SuspectReport>,
+}
+
+/// A value or a stratum that the evidence points at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuspectReport {
+    /// The scope.
+    pub scope: ScopeName,
+    /// ln of the average of its e-values.
+    pub ln_e: f64,
+    /// Whether it is to blame, by e-BH.
+    pub blamed: bool,
 }
 
 /// One ring. Units: places.
@@ -75,6 +89,8 @@ impl StepReport {
             unproven: scope.unproven(),
             bound: scope.bound(&rollout.policy.window, lab),
         });
+        let suspects = rollout.gate.suspects(&rollout.scopes).into_iter();
+        let suspects = suspects.map(|one| SuspectReport { scope: one.name, ln_e: one.ln_e, blamed: one.blamed });
         let rule = &rollout.policy.gate;
         let lab_share = if rollout.is_lab(0) { rule.lab_share } else { 0.0 };
         let halt = Share::new(rule.alpha).ok().zip(Share::new(lab_share.max(1e-12)).ok());
@@ -98,6 +114,7 @@ impl StepReport {
                 .collect(),
             windows: windows.collect(),
             ln_evidence: rollout.gate.against().ln_e,
+            suspects: suspects.collect(),
             ln_halt: halt.map_or(0.0, |(alpha, lab)| threshold(alpha, lab).ln()),
         }
     }

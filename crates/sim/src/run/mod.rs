@@ -194,6 +194,7 @@ impl<'a> Run<'a> {
             self.wake_at(device, at);
         }
         if let Some(reasons) = stepped.halted {
+            self.outcome.blamed = stepped.blamed;
             self.outcome.halted_at_ms = Some(now_ms);
             (self.outcome.halt_kinds, self.outcome.halt_reasons) =
                 reasons.into_iter().map(|(kind, reason)| (kind.to_owned(), reason)).unzip();

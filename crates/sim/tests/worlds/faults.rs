@@ -83,3 +83,19 @@ fn a_halt_that_orders_back_brings_back_those_who_were_well_too() {
         assert_eq!(still_on_it == 0, all_return, "{on_halt}: {still_on_it} run it at the end");
     }
 }
+
+#[test]
+fn a_fault_of_one_value_is_blamed_on_that_value() {
+    let fault = "fault = { harm = \"errors\", hits = [{where = {os = \"linux\"}, share = 0.3}], onset = [\"5s\", \"30s\"], lab_is_spared = true }";
+    let (mut found, mut innocent) = (0, 0);
+    for seed in 1..6 {
+        let outcome = fared(&world(600_000, fault), ours("default"), seed).outcome;
+        assert!(outcome.halted_at_ms.is_some(), "seed {seed}");
+        found += u32::from(outcome.blamed.iter().any(|name| name == "os = linux"));
+        innocent += u32::from(
+            outcome.blamed.iter().any(|name| ["os = windows", "os = mac", "os = old"].contains(&name.as_str())),
+        );
+    }
+    println!("blamed in {found} of 5 halts, somebody innocent in {innocent}");
+    assert!(found >= 4 && innocent == 0, "{found} found, {innocent} innocent");
+}
