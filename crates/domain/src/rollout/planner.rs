@@ -3,7 +3,6 @@
 //! The plan's facts are to be recorded and then applied; its effects say what must be done before that and after it.
 //! Every step asks in the same order: what has lapsed, which blocks open, which bands enter, what the gate says, what may open.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::block::Tick;
@@ -63,7 +62,7 @@ pub enum Effect {
 
 /// Says what should happen next to this rollout.
 pub fn plan(rollout: &Rollout, moment: &Moment<'_>) -> Plan {
-    plan_on(Held::Theirs(Cow::Borrowed(rollout)), moment)
+    plan_on(Held::Theirs(rollout), moment)
 }
 
 /// The same, and the plan's facts are applied: for whoever holds the rollout alone and can record what it applies.
@@ -89,17 +88,23 @@ fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
 
 /// The rollout that a step works on.
 enum Held<'a> {
-    /// Somebody else's. It is copied at the first fact: most steps find nothing to do.
-    Theirs(Cow<'a, Rollout>),
+    /// Somebody else's, unchanged so far: most steps find nothing to do.
+    Theirs(&'a Rollout),
+    /// A copy of somebody else's, with the step's facts.
+    Copied(Box<Rollout>),
     /// The caller's own.
     Own(&'a mut Rollout),
 }
 
 impl Held<'_> {
-    fn to_mut(&mut self) -> &mut Rollout {
+    fn apply(&mut self, fact: &Fact, at: WallTime) {
+        if let Held::Theirs(rollout) = self {
+            *self = Held::Copied(Box::new(rollout.clone()));
+        }
         match self {
-            Held::Theirs(rollout) => rollout.to_mut(),
-            Held::Own(rollout) => rollout,
+            Held::Theirs(_) => {}
+            Held::Copied(rollout) => rollout.apply(fact, at),
+            Held::Own(rollout) => rollout.apply(fact, at),
         }
     }
 }
@@ -110,6 +115,7 @@ impl std::ops::Deref for Held<'_> {
     fn deref(&self) -> &Rollout {
         match self {
             Held::Theirs(rollout) => rollout,
+            Held::Copied(rollout) => rollout,
             Held::Own(rollout) => rollout,
         }
     }
@@ -125,7 +131,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn add(&mut self, fact: Fact) {
-        self.rollout.to_mut().apply(&fact, self.moment.now);
+        self.rollout.apply(&fact, self.moment.now);
         self.next.push(fact);
     }
 

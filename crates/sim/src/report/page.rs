@@ -28,9 +28,9 @@ const HARMED: Axis = Axis { name: "devices harmed", scale: Scale::Log { least: 0
 pub fn page(scenario: &Scenario, seed: u64, fared: &[Fared]) -> String {
     let (title, name) = (escape(&scenario.title), escape(&scenario.name));
     let colours: String = (0..8).fold(String::new(), |mut css, n| {
-        let _ = write!(
+        let _ = writeln!(
             css,
-            "polyline.s{n}{{stroke:var(--s{n})}}circle.s{n}{{fill:var(--s{n})}}.key.s{n}{{background:var(--s{n})}}\n"
+            "polyline.s{n}{{stroke:var(--s{n})}}circle.s{n}{{fill:var(--s{n})}}.key.s{n}{{background:var(--s{n})}}"
         );
         css
     });

@@ -83,7 +83,7 @@ pub(crate) fn run(
     pace: Pace,
     progress: Progress<'_>,
 ) -> Outcome {
-    Run::new(scenario, population, spread, pace).to_the_end(progress)
+    Run::new(scenario, population, spread, pace).run_out(progress)
 }
 
 struct Run<'a> {
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn to_the_end(mut self, progress: Progress<'_>) -> Outcome {
+    fn run_out(mut self, progress: Progress<'_>) -> Outcome {
         let slots = self.scenario.horizon.as_ms() / self.slot_ms;
         let patience = slots / 100 + 1;
         let (mut quiet, mut shown) = (0_u64, 0);
@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
             for device in waking {
                 self.wakes(device);
             }
-            if self.slot % self.steps_every == 0 && !self.spread.is_over() {
+            if self.slot.is_multiple_of(self.steps_every) && !self.spread.is_over() {
                 self.step();
                 quiet = 0;
             }
