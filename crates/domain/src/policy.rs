@@ -149,12 +149,15 @@ pub struct Ring {
     pub clear_silent: f64,
 }
 
-/// Devices that are never opened: the defence against dormant faults, and the control to the end.
+/// Devices that are opened last of all or never: the defence against dormant faults, and the control to the end.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Holdback {
     /// The share of the last ring that is kept back, by rank.
     pub share: f64,
+    /// How long after the rollout is complete it opens; absent: never under that order.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Elapsed>,
 }
 
 fn default_delta_hard() -> f64 {
@@ -284,6 +287,10 @@ impl Policy {
         require(share > 0.0 && share <= 1.0, "window.unproven_share_max", share, "more than 0 and at most 1")?;
         let held = self.holdback.share;
         require((0.0..0.9).contains(&held), "holdback.share", held, "0 or more and less than 0.9")?;
+        if let Some(duration) = self.holdback.duration {
+            let bounded = (100..=366 * 86_400_000).contains(&duration.as_ms());
+            require(bounded, "holdback.for", duration, "100ms to 366d")?;
+        }
         for (field, value) in
             [("initial_all", w.initial_all), ("initial_value", w.initial_value), ("initial_stratum", w.initial_stratum)]
         {
@@ -378,6 +385,7 @@ mod tests {
             ("[gate]\nbeta = inf", "gate.beta"),
             ("[gate]\ntolerate_hard = 0.0", "gate.tolerate_hard"),
             ("[holdback]\nshare = 0.9", "holdback.share"),
+            ("[holdback]\nfor = \"0s\"", "holdback.for"),
             ("[strata]\nby = [\"os\", \"os\"]", "strata.by"),
             ("[strata]\nby = [\"os\"]\nlisted = [[\"a\", \"b\"]]", "strata.listed"),
             ("[strata]\nby = [\"os\"]\nlisted = [[\"a\"], [\"a\"]]", "strata.listed"),

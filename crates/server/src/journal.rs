@@ -64,6 +64,7 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
             tracing::info!(%rollout, ring, "a ring passed");
         }
         Fact::Completed => tracing::info!(%rollout, "the rollout is complete"),
+        Fact::HoldbackEnded => tracing::info!(%rollout, "what was held back may open"),
         Fact::Halted { reasons } => {
             let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
             tracing::warn!(%rollout, reasons = reasons.join("; "), "the rollout halted");

@@ -260,6 +260,9 @@ impl Spread for Gated<'_> {
     fn is_over(&self) -> bool {
         match self.rollout.phase() {
             Phase::Running | Phase::Paused { .. } => false,
+            Phase::Completed { .. } if self.rollout.policy().holdback.duration.is_some() && self.held_back() > 0 => {
+                false
+            }
             Phase::Completed { .. } => self.joined == self.joiners.len() && self.rollout.blocks().is_empty(),
             Phase::Halted { .. } => !self.rollout.needs_steps(),
         }

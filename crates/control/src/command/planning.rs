@@ -159,6 +159,7 @@ impl<'a> Signing<'a> {
             | Fact::Lapsed { .. }
             | Fact::BlockOpened { .. }
             | Fact::BandEntered { .. }
+            | Fact::HoldbackEnded
             | Fact::RingPassed { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }

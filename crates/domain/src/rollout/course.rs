@@ -33,6 +33,7 @@ impl Rollout {
             Fact::BandEntered { block, band, deaf } => self.band_entered(*block, *band, *deaf),
             Fact::RingPassed { ring } => self.ring_passed(*ring),
             Fact::Completed => self.complete(at),
+            Fact::HoldbackEnded => self.end_holdback(),
             Fact::Halted { reasons } => self.halt(reasons, at),
             Fact::Paused { by, reason } => self.pause(by, reason),
             Fact::Resumed { .. } => self.resume(at),

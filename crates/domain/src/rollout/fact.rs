@@ -81,6 +81,8 @@ pub enum Fact {
     },
     /// The last ring passed.
     Completed,
+    /// What was held back may open.
+    HoldbackEnded,
     /// The rollout stopped for good.
     Halted {
         /// Why.

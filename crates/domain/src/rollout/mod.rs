@@ -9,6 +9,7 @@ mod course;
 pub mod fact;
 pub mod gate;
 mod hearing;
+mod holdback;
 pub mod place;
 pub mod planner;
 mod pool;
@@ -230,7 +231,7 @@ impl Rollout {
                 PlaceState { evidence, ..PlaceState::waiting(place.device, place.ring) }
             };
             let places: Vec<PlaceState> = places.into_iter().map(waiting).collect();
-            let held_back = rollout.held_back(&places);
+            let held_back = rollout.to_hold_back(&places);
             rollout.add_row(stratum, 0, places, held_back);
         }
         rollout
@@ -247,23 +248,12 @@ impl Rollout {
         }
     }
 
-    fn held_back(&self, places: &[PlaceState]) -> u32 {
-        let last = self.policy.rings.len().saturating_sub(1);
-        let in_last = places.iter().filter(|place| usize::from(place.ring) == last).count();
-        (self.policy.holdback.share * in_last as f64).ceil() as u32
-    }
-
     pub(crate) fn add_row(&mut self, stratum: usize, addendum: u32, places: Vec<PlaceState>, held_back: u32) {
         let row = number(self.rows.len());
         for (index, place) in places.iter().enumerate() {
             self.where_is.insert(place.device.clone(), PlaceRef { row, index: number(index) });
             if index + (held_back as usize) < places.len() {
-                self.order_left += u32::from(addendum == 0);
-                self.scopes.add_place(stratum, usize::from(place.ring));
-                if let Some(tally) = self.rings.get_mut(usize::from(place.ring)) {
-                    tally.places += 1;
-                    tally.late += u32::from(!place.evidence);
-                }
+                self.count_place(stratum, place.ring, addendum == 0, place.evidence);
             }
         }
         let stratum = u16::try_from(stratum).unwrap_or(u16::MAX);

@@ -80,7 +80,12 @@ fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
     match step.rollout.phase {
         Phase::Halted { .. } => step.order_back(),
         Phase::Running | Phase::Paused { .. } => step.judge(),
-        Phase::Completed { .. } => step.open_more(),
+        Phase::Completed { .. } => {
+            if step.rollout.holdback_is_over(moment.now) {
+                step.add(Fact::HoldbackEnded);
+            }
+            step.open_more();
+        }
     }
     let report = StepReport::of(&step.rollout, moment.now);
     Plan { next: step.next, effects: step.effects, report }

@@ -175,6 +175,22 @@ fn a_good_release_calls_nobody_and_the_holdback_stays_shut_to_the_end() {
 }
 
 #[test]
+fn a_holdback_with_an_end_opens_that_long_after_the_rollout_is_complete_and_not_before() {
+    let (policy, candidates) = plain("[holdback]\nshare = 0.2\nfor = \"2min\"");
+    let mut fleet = fleet(&policy, candidates, Nature::good(), 1);
+    fleet.run_until_over(Elapsed::from_s(300));
+    let Phase::Completed { at_ms } = fleet.rollout.phase().clone() else { panic!("{}", fleet.story()) };
+    while fleet.now().since(at_ms) < Elapsed::from_s(119) {
+        fleet.step();
+    }
+    assert_eq!((fleet.proven(), fleet.rollout.taken().count()), (48, 48), "not a moment sooner");
+    fleet.run_for(Elapsed::from_s(30));
+    assert_eq!(fleet.proven(), 60, "{}", fleet.story());
+    let tally = fleet.rollout.rings().next().unwrap().1;
+    assert_eq!((tally.places, tally.opened, fleet.rollout.places_left()), (60, 60, 0));
+}
+
+#[test]
 fn other_opens_when_nothing_else_is_left_to_open_in_the_ring() {
     let (policy, _) = plain("[strata]\nby = [\"os\"]\nlisted = [[\"linux\"], [\"windows\"]]");
     let os = |i: usize| ["linux", "windows", "plan9"][i % 3];
