@@ -23,13 +23,13 @@ fn loss_delay_duplication_and_clocks_that_are_off() {
     comes_through("network = { loss = 0.05, duplication = 0.3, late = 0.2, skew = 0.01 }", 100_000);
 }
 
-/// Minutes of the simulated fleet, not of the test. With controls that stand in the window's way it takes over 250.
+/// Minutes of the simulated fleet, not of the test. With controls that stand in the window's way it takes 243.
 #[test]
 fn a_sound_release_is_not_held_up_by_its_own_controls() {
     let outcome = fared(&world(1_000_000, ""), ours("default"), 1).outcome;
     let minutes = outcome.fleet_done_s().map(|s| s / 60.0);
     println!("a million devices after {minutes:?} min");
-    assert!(minutes.is_some_and(|minutes| minutes < 200.0), "{minutes:?}");
+    assert!(minutes.is_some_and(|minutes| minutes < 220.0), "{minutes:?}");
     assert_eq!(outcome.called, None, "nobody is called");
 }
 
