@@ -98,7 +98,8 @@ impl ModelStore {
         Head { last: self.last(), epoch: self.epoch, lease: self.lease.held(), snapshot }
     }
 
-    fn last(&self) -> Seq {
+    /// The last entry; zero when there is none.
+    pub fn last(&self) -> Seq {
         Seq::from_u64(self.log.len() as u64)
     }
 }

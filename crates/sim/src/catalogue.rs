@@ -58,6 +58,7 @@ pub const OTHERS: &[(&str, &str)] = texts! {
     "one_stratum_bricks"
     "one_value_bricks"
     "crash_after_five_minutes"
+    "servers_fail"
 };
 
 /// The policies of the house with their texts.

@@ -27,6 +27,10 @@ pub(crate) enum Stream {
     Joining,
     /// A device's place in the order of a rival's rule.
     Rank,
+    /// What befalls a server.
+    Server,
+    /// Which server a device talks to.
+    Route,
 }
 
 /// The seed of a run.

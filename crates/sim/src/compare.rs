@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tidegate_domain::policy::Policy;
 use tidegate_domain::time::Elapsed;
 
+use crate::conducted::Conducted;
 use crate::fitting::fit;
-use crate::gate::{Gated, trial};
+use crate::gate::{Gated, Trace, trial};
 use crate::outcome::Outcome;
 use crate::population::Population;
 use crate::rivals::{Rival, Rule, Setting};
@@ -158,10 +159,7 @@ impl Ready {
 }
 
 fn with_policy(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progress<'_>) -> Outcome {
-    let population = Population::new(scenario, policy.pace.check_in, seed);
-    let Some(mut gated) = Gated::new(policy, scenario, &population) else { return Outcome::default() };
-    let pace = Pace { check_in: policy.pace.check_in, trial: trial(policy, scenario) };
-    run(scenario, &population, &mut gated, pace, progress)
+    spread(scenario, policy, seed, progress, None)
 }
 
 /// Runs a policy of ours, fitted to the fleet, and tells every decision of the planner as a line of JSON. The same seed gives the same
@@ -175,9 +173,25 @@ pub fn trace(
 ) -> Outcome {
     let population = Population::new(scenario, policy.pace.check_in, seed);
     let policy = fit(policy, scenario, &population).policy;
-    let Some(gated) = Gated::new(&policy, scenario, &population) else { return Outcome::default() };
-    let pace = Pace { check_in: policy.pace.check_in, trial: trial(&policy, scenario) };
-    run(scenario, &population, &mut gated.told_to(tell), pace, progress)
+    spread(scenario, &policy, seed, progress, Some(tell))
+}
+
+/// By whole servers where the scenario has any, else by the planner alone.
+fn spread(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progress<'_>, tell: Option<Trace<'_>>) -> Outcome {
+    let population = Population::new(scenario, policy.pace.check_in, seed);
+    let tell: Option<Trace<'_>> = match tell {
+        Some(tell) => Some(&mut *tell),
+        None => None,
+    };
+    let pace = Pace { check_in: policy.pace.check_in, trial: trial(policy, scenario) };
+    if scenario.servers.is_some() {
+        return match Conducted::new(policy, scenario, &population, seed, tell) {
+            Ok(mut conducted) => run(scenario, &population, &mut conducted, pace, progress),
+            Err(why) => Outcome { refused: Some(why.to_string()), ..Outcome::default() },
+        };
+    }
+    let Some(mut gated) = Gated::new(policy, scenario, &population, tell) else { return Outcome::default() };
+    run(scenario, &population, &mut gated, pace, progress)
 }
 
 fn with_setting(scenario: &Scenario, setting: &Setting, seed: u64, progress: Progress<'_>) -> Outcome {

@@ -20,7 +20,7 @@ use crate::chance::Stream;
 use crate::fitting::Rings;
 use crate::population::Population;
 use crate::scenario::Scenario;
-use crate::spread::{Presence, Spread, Stand, Stepped};
+use crate::spread::{Presence, Spread, Stand, Stepped, Told};
 
 /// A day in 2026, so that instants look like instants.
 const START_MS: u64 = 1_780_000_000_000;
@@ -65,7 +65,12 @@ fn rollout_id() -> Option<RolloutId> {
 
 impl<'a> Gated<'a> {
     /// A rollout of this policy at its start; none where a name of it is no name, which the scenario's bounds exclude.
-    pub(crate) fn new(policy: &Policy, scenario: &Scenario, population: &'a Population) -> Option<Gated<'a>> {
+    pub(crate) fn new(
+        policy: &Policy,
+        scenario: &Scenario,
+        population: &'a Population,
+        trace: Option<Trace<'a>>,
+    ) -> Option<Gated<'a>> {
         let settled = population.strata.iter().map(|stratum| {
             let joining = (scenario.fleet.joining * f64::from(stratum.size)) as u32;
             stratum.size - joining.min(stratum.size.saturating_sub(stratum.lab + 1))
@@ -111,13 +116,8 @@ impl<'a> Gated<'a> {
             lasting_ms,
             stepped_ms: 0,
             serving_since_ms: 0,
-            trace: None,
+            trace,
         })
-    }
-
-    /// The same, and every decision is told as a line of JSON.
-    pub(crate) fn told_to(self, trace: Trace<'a>) -> Gated<'a> {
-        Gated { trace: Some(trace), ..self }
     }
 
     /// Where a device's place is. Those of the order's rosters are where their numbers say, unless they lapsed.
@@ -134,69 +134,31 @@ impl<'a> Gated<'a> {
         let (at, _, place) = self.rollout.place_of(&device_id(device)?)?;
         Some((at, &place.stage))
     }
-
-    /// The devices whose standing a fact changed.
-    fn concerned_by(&self, fact: &Fact, into: &mut Vec<u32>) {
-        match fact {
-            Fact::PermitIssued { step, .. } => {
-                let permit = self.rollout.permits().iter().rev().find(|permit| permit.step == *step);
-                for (row, from, to) in permit.iter().flat_map(|permit| &permit.ranges) {
-                    let row = self.rollout.rows().get(*row as usize);
-                    let places = row.and_then(|row| row.places.get(*from as usize..*to as usize));
-                    into.extend(places.into_iter().flatten().filter_map(|place| number_of(&place.device)));
-                }
-            }
-            Fact::ReturnIssued { .. } => {
-                for row in self.rollout.rows() {
-                    let reached = (0..row.returning).filter(|index| self.rollout.is_to_return(row, *index));
-                    let places = reached.filter_map(|index| row.places.get(index as usize));
-                    into.extend(places.filter_map(|place| number_of(&place.device)));
-                }
-            }
-            Fact::BlockOpened { controls, .. } => into.extend(controls.iter().filter_map(number_of)),
-            _ => {}
-        }
-    }
 }
 
 impl Spread for Gated<'_> {
     fn stand(&self, device: u32, now_ms: u64) -> Stand {
-        match self.place_of(device) {
-            Some((_, Stage::Open { .. })) => Stand::Open,
-            Some((_, Stage::Control { block, seen })) => {
-                let opened = self.rollout.blocks().get(*block).map(|block| block.opened_at_ms);
-                let age = opened.map_or(Elapsed::ZERO, |opened| wall(now_ms).since(opened));
-                Stand::Control { block: *block, age, seen: *seen }
-            }
-            Some((at, Stage::Taken(taken))) => {
-                let row = self.rollout.rows().get(at.row as usize);
-                let to_return = row.is_some_and(|row| self.rollout.is_to_return(row, at.index));
-                let young = wall(now_ms).since(taken.at_ms).as_ms()
-                    < self.lasting_ms + self.rollout.identity().downtime.as_ms();
-                let wanted = young && taken.failed.is_none() && !taken.heard_out;
-                Stand::Taken { seen: taken.seen, wanted, to_return }
-            }
-            Some((_, Stage::Waiting | Stage::Lapsed)) | None => Stand::Shut,
-        }
+        let stand = |(at, stage)| stand_in(&self.rollout, at, stage, self.lasting_ms, now_ms);
+        self.place_of(device).map_or(Stand::Shut, stand)
     }
 
-    fn take(&mut self, device: u32, now_ms: u64) -> bool {
-        let Some((at, _)) = self.place_of(device) else { return false };
+    fn take(&mut self, device: u32, now_ms: u64) -> Told {
+        let Some((at, _)) = self.place_of(device) else { return Told::No };
         if self.rollout.may_take_at(at, wall(now_ms)) != Ok(Take::New) {
-            return false;
+            return Told::No;
         }
         self.rollout.took_at(at, wall(now_ms));
-        true
+        Told::Go
     }
 
-    fn hear(&mut self, device: u32, observation: &Observation, age: Elapsed, now_ms: u64) {
+    fn hear(&mut self, device: u32, observation: &Observation, age: Elapsed, now_ms: u64) -> bool {
         // That a payload is being started changes nothing in a rollout.
-        if matches!(observation, Observation::Activating { .. }) {
-            return;
-        }
-        if let Some((at, _)) = self.place_of(device) {
+        if !matches!(observation, Observation::Activating { .. })
+            && let Some((at, _)) = self.place_of(device)
+        {
             self.rollout.observed_at(at, observation, age, wall(now_ms));
         }
+        true
     }
 
     fn step(&mut self, now_ms: u64, presence: &dyn Presence) -> Stepped {
@@ -235,7 +197,7 @@ impl Spread for Gated<'_> {
             ..Stepped::default()
         };
         for fact in &plan.next {
-            self.concerned_by(fact, &mut stepped.concerned);
+            concerned_by(&self.rollout, fact, &mut stepped.concerned);
             if let Some(trace) = &mut self.trace
                 && let Ok(fact) = serde_json::to_string(fact)
             {
@@ -277,15 +239,59 @@ impl Spread for Gated<'_> {
     }
 }
 
+/// The devices whose standing a fact changed.
+pub(crate) fn concerned_by(rollout: &Rollout, fact: &Fact, into: &mut Vec<u32>) {
+    match fact {
+        Fact::PermitIssued { step, .. } => {
+            let permit = rollout.permits().iter().rev().find(|permit| permit.step == *step);
+            for (row, from, to) in permit.iter().flat_map(|permit| &permit.ranges) {
+                let row = rollout.rows().get(*row as usize);
+                let places = row.and_then(|row| row.places.get(*from as usize..*to as usize));
+                into.extend(places.into_iter().flatten().filter_map(|place| number_of(&place.device)));
+            }
+        }
+        Fact::ReturnIssued { .. } => {
+            for row in rollout.rows() {
+                let reached = (0..row.returning).filter(|index| rollout.is_to_return(row, *index));
+                let places = reached.filter_map(|index| row.places.get(index as usize));
+                into.extend(places.filter_map(|place| number_of(&place.device)));
+            }
+        }
+        Fact::BlockOpened { controls, .. } => into.extend(controls.iter().filter_map(number_of)),
+        _ => {}
+    }
+}
+
+/// How a place stands to whoever has it; `lasting_ms` is how long after the downtime its health is wanted.
+pub(crate) fn stand_in(rollout: &Rollout, at: PlaceRef, stage: &Stage, lasting_ms: u64, now_ms: u64) -> Stand {
+    match stage {
+        Stage::Open { .. } => Stand::Open,
+        Stage::Control { block, seen } => {
+            let opened = rollout.blocks().get(*block).map(|block| block.opened_at_ms);
+            let age = opened.map_or(Elapsed::ZERO, |opened| wall(now_ms).since(opened));
+            Stand::Control { block: *block, age, seen: *seen }
+        }
+        Stage::Taken(taken) => {
+            let to_return = rollout.rows().get(at.row as usize).is_some_and(|row| rollout.is_to_return(row, at.index));
+            let young = wall(now_ms).since(taken.at_ms).as_ms() < lasting_ms + rollout.identity().downtime.as_ms();
+            let wanted = young && taken.failed.is_none() && !taken.heard_out;
+            Stand::Taken { seen: taken.seen, wanted, to_return }
+        }
+        Stage::Waiting | Stage::Lapsed => Stand::Shut,
+    }
+}
+
 /// The instant that many milliseconds after the start.
 pub(crate) fn wall(ms: u64) -> WallTime {
     WallTime::from_ms(START_MS + ms)
 }
 
-fn device_id(number: u32) -> Option<DeviceId> {
+/// A device's name.
+pub(crate) fn device_id(number: u32) -> Option<DeviceId> {
     format!("d{number}").parse().ok()
 }
 
-fn number_of(device: &DeviceId) -> Option<u32> {
+/// The number of a device that has such a name.
+pub(crate) fn number_of(device: &DeviceId) -> Option<u32> {
     device.as_str().strip_prefix('d')?.parse().ok()
 }

@@ -7,6 +7,7 @@ mod calendar;
 pub mod catalogue;
 mod chance;
 pub mod compare;
+mod conducted;
 mod fate;
 mod fitting;
 mod gate;

@@ -35,6 +35,10 @@ pub struct Many {
     pub fleet_done_s: Option<Quantiles>,
     /// What had to be changed for this fleet, or which settings were best.
     pub notes: Vec<String>,
+    /// Why the order was refused, by seed.
+    pub refused: BTreeMap<u64, String>,
+    /// What must never happen and did, by seed.
+    pub broken: BTreeMap<u64, Vec<String>>,
 }
 
 /// Where a figure lies over all runs.
@@ -79,7 +83,11 @@ pub fn many(
             progress(done.fetch_add(1, Ordering::Relaxed) as f64 / all as f64);
             outcome
         });
-        summed(entrant.name(), ready.notes, &outcomes)
+        let broken = seeds.iter().zip(&outcomes).filter(|(_, outcome)| !outcome.broken.is_empty());
+        let broken = broken.map(|(seed, outcome)| (*seed, outcome.broken.clone())).collect();
+        let refused = seeds.iter().zip(&outcomes).filter_map(|(seed, outcome)| Some((*seed, outcome.refused.clone()?)));
+        let refused = refused.collect();
+        Many { refused, broken, ..summed(entrant.name(), ready.notes, &outcomes) }
     };
     entrants.iter().map(of).collect()
 }
@@ -106,6 +114,8 @@ fn summed(policy: String, notes: Vec<String>, outcomes: &[Outcome]) -> Many {
         called: count(|outcome| outcome.called.is_some()),
         fleet_done_s: Quantiles::of(outcomes.iter().filter_map(Outcome::fleet_done_s).collect()),
         notes,
+        refused: BTreeMap::new(),
+        broken: BTreeMap::new(),
     }
 }
 

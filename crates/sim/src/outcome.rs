@@ -34,6 +34,10 @@ pub struct Outcome {
     pub completed_at_ms: Option<u64>,
     /// What ln of the evidence must reach to halt; none where nobody weighs any.
     pub ln_halt: Option<f64>,
+    /// Why the order was refused, where it was: nothing happened then.
+    pub refused: Option<String>,
+    /// What must never happen and did. Anything here is a fault of Tidegate.
+    pub broken: Vec<String>,
     /// The course of it.
     pub course: Course,
 }

@@ -11,7 +11,7 @@ use tidegate_domain::time::Elapsed;
 use crate::chance::Stream;
 use crate::population::Population;
 use crate::scenario::Scenario;
-use crate::spread::{Presence, Spread, Stand, Stepped};
+use crate::spread::{Presence, Spread, Stand, Stepped, Told};
 
 /// As many devices must be harmed before somebody calls the vendor.
 const NOTICED_HARM: u32 = 10;
@@ -239,18 +239,18 @@ impl Spread for Rival {
         }
     }
 
-    fn take(&mut self, device: u32, now_ms: u64) -> bool {
+    fn take(&mut self, device: u32, now_ms: u64) -> Told {
         let open = self.stand(device, now_ms) == Stand::Open;
         if open && let Some(stage) = self.stage.get_mut(device as usize) {
             *stage = Stage::Taken;
             self.wave_taken += u32::from(self.is_in_wave(device));
         }
-        open
+        if open { Told::Go } else { Told::No }
     }
 
-    fn hear(&mut self, device: u32, observation: &Observation, _age: Elapsed, _now_ms: u64) {
+    fn hear(&mut self, device: u32, observation: &Observation, _age: Elapsed, _now_ms: u64) -> bool {
         let counts = self.is_in_wave(device);
-        let Some(stage) = self.stage.get_mut(device as usize) else { return };
+        let Some(stage) = self.stage.get_mut(device as usize) else { return true };
         match (observation, *stage) {
             (Observation::Healthy, Stage::Taken) => {
                 *stage = Stage::Ok;
@@ -262,6 +262,7 @@ impl Spread for Rival {
             }
             _ => {}
         }
+        true
     }
 
     fn step(&mut self, now_ms: u64, presence: &dyn Presence) -> Stepped {

@@ -2,6 +2,8 @@
 //!
 //! It describes the world only. How the release is spread is a policy's or a rival's business.
 
+mod surroundings;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -9,11 +11,16 @@ use tidegate_domain::attributes::AttributeValue;
 use tidegate_domain::ids::AttributeName;
 use tidegate_domain::time::Elapsed;
 
+pub use surroundings::{Downtime, Network, Servers};
+
 /// The largest scenario text that anybody reads, in bytes.
 pub const SCENARIO_BYTES_MAX: usize = 64 * 1024;
 /// The largest fleet that is simulated.
 pub const DEVICES_MAX: u32 = 20_000_000;
 const STRATA_MAX: usize = 63;
+/// The largest fleet with whole servers.
+pub const SERVED_DEVICES_MAX: u32 = 5_000;
+const SERVERS_MAX: u32 = 5;
 
 /// A fleet, a release and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +52,9 @@ pub struct Scenario {
     /// When the control plane is down.
     #[serde(default)]
     pub server_down: Vec<Downtime>,
+    /// Whole servers in the place of the planner alone, and what befalls them.
+    #[serde(default)]
+    pub servers: Option<Servers>,
     /// What is on record of how it went.
     #[serde(default)]
     pub record: Record,
@@ -102,17 +112,6 @@ pub struct Attribute {
 pub struct Outage {
     /// The share of all devices that stand there.
     pub share: f64,
-    /// When, after the start.
-    pub at: Elapsed,
-    /// For how long.
-    #[serde(rename = "for")]
-    pub duration: Elapsed,
-}
-
-/// A time in which the control plane answers nobody.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Downtime {
     /// When, after the start.
     pub at: Elapsed,
     /// For how long.
@@ -186,20 +185,6 @@ pub enum Harm {
     Errors,
     /// Nothing that the device could notice.
     Hidden,
-}
-
-/// What the network does to messages.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Network {
-    /// The share of check-ins that fail.
-    pub loss: f64,
-    /// The share of reports that arrive twice.
-    pub duplication: f64,
-    /// The share of reports that are held up until their device checks in again.
-    pub late: f64,
-    /// How far device clocks are off: a device's age of a report is too short or too long by up to this share.
-    pub skew: f64,
 }
 
 /// Why a text is not a scenario.
@@ -332,7 +317,16 @@ impl Scenario {
         require(hours < 168, "fleet.starts_at_hour", hours, "0 to 167")?;
         let outages = self.fleet.outages.iter().map(|outage| outage.share);
         let hits = self.fault.iter().flat_map(|fault| fault.hits.iter().map(|hit| hit.share));
+        let servers = self.servers.clone().unwrap_or_default();
+        let served = self.servers.is_none() || self.devices <= SERVED_DEVICES_MAX;
+        require(served, "devices", self.devices, "at most 5000 where there are `servers`")?;
+        require((1..=SERVERS_MAX).contains(&servers.count), "servers.count", servers.count, "1 to 5")?;
+        require(servers.skew.as_ms() <= day, "servers.skew", servers.skew, "at most 1d")?;
         let shares = [
+            ("servers.crash", servers.crash),
+            ("servers.lost", servers.lost),
+            ("servers.stale", servers.stale),
+            ("servers.stall", servers.stall),
             ("fleet.silence", self.fleet.silence),
             ("fleet.failures", self.fleet.failures),
             ("fleet.drift", self.fleet.drift),
@@ -383,6 +377,8 @@ mod tests {
         for (rest, field) in [
             ("[fleet]\nsilence = 1.5", "fleet.silence"),
             ("[fleet]\nsilence = nan", "fleet.silence"),
+            ("[servers]\ncrash = -0.5", "servers.crash"),
+            ("[servers]\ncount = 0", "servers.count"),
             ("[fleet]\nfailures = -0.1", "fleet.failures"),
             ("[fleet]\nlab = 100", "devices"),
             ("[fleet]\nstarts_at_hour = 168", "fleet.starts_at_hour"),

@@ -5,9 +5,22 @@ use tidegate_domain::rollout::block::Horizons;
 use tidegate_domain::rollout::place::Seen;
 use tidegate_domain::time::Elapsed;
 
+/// What a device that asks to go is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// That it may; it has taken the release.
+    Go,
+    /// That it may not.
+    No,
+    /// Nothing: nobody answered.
+    Nothing,
+}
+
 /// Where a device stands with the release, as whoever spreads it has been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stand {
+    /// Nobody answered; it asks again.
+    Unanswered,
     /// It may not have it.
     Shut,
     /// It may ask for it.
@@ -65,10 +78,11 @@ pub(crate) struct Stepped {
 pub(crate) trait Spread {
     /// Where a device stands.
     fn stand(&self, device: u32, now_ms: u64) -> Stand;
-    /// A device asks to go; whether it may. From then on it has taken the release.
-    fn take(&mut self, device: u32, now_ms: u64) -> bool;
-    /// A device says something; `age` is how long ago it took the release, by its own clock.
-    fn hear(&mut self, device: u32, observation: &Observation, age: Elapsed, now_ms: u64);
+    /// A device asks to go.
+    fn take(&mut self, device: u32, now_ms: u64) -> Told;
+    /// A device says something; `age` is how long ago it took the release, by its own clock. Whether it was acknowledged: where it was
+    /// not, the device says it again.
+    fn hear(&mut self, device: u32, observation: &Observation, age: Elapsed, now_ms: u64) -> bool;
     /// Decides what happens next.
     fn step(&mut self, now_ms: u64, presence: &dyn Presence) -> Stepped;
     /// Whether steps can still change anything.
@@ -77,4 +91,8 @@ pub(crate) trait Spread {
     fn horizons(&self) -> Option<Horizons>;
     /// Devices that are never opened on purpose.
     fn held_back(&self) -> u32;
+    /// What must never happen and did, at the end of a run.
+    fn broken(&mut self, _now_ms: u64) -> Vec<String> {
+        Vec::new()
+    }
 }

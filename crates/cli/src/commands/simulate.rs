@@ -89,6 +89,11 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Answer> {
         return traced(scenario, &entrants, args.seed, file);
     }
     let compared = simulate(&scenarios, &entrants, args.seed, threads);
+    for (scenario, fared) in scenarios.iter().zip(&compared) {
+        let outcomes = fared.iter().flat_map(|one| [(one, &one.outcome.broken), (one, &one.sound.broken)]);
+        refuse_broken(scenario, outcomes.map(|(one, broken)| (one.name.as_str(), args.seed, broken)))?;
+        refuse_unordered(scenario, fared.iter().map(|one| (one.name.as_str(), one.outcome.refused.as_ref())))?;
+    }
     if let Some(dir) = &args.report {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         for (scenario, fared) in scenarios.iter().zip(&compared) {
@@ -130,6 +135,10 @@ fn repeated(scenario: &Scenario, entrants: &[Entrant], seeds: (u64, u32), thread
     let bar = progress_bar(1);
     let all = many(scenario, entrants, seeds, threads, &|share| bar.set_position((share * 1e3) as u64));
     bar.finish_and_clear();
+    let broken = all.iter().flat_map(|one| one.broken.iter().map(|(seed, what)| (one.policy.as_str(), *seed, what)));
+    refuse_broken(scenario, broken)?;
+    let refused = all.iter().flat_map(|one| one.refused.values().map(|why| (one.policy.as_str(), Some(why))));
+    refuse_unordered(scenario, refused)?;
     let mut rows =
         table(&["Policy", "Exposed", "Harmed", "Need hands", "Halted", "Halted after", "To all", "Called", "By"]);
     let count = |q: Quantiles| format!("{} / {} / {}", q.median, q.p95, q.max);
@@ -158,6 +167,34 @@ fn repeated(scenario: &Scenario, entrants: &[Entrant], seeds: (u64, u32), thread
     Answer::new(json, format!("{head}\n\n{rows}"))
 }
 
+/// What must never happen and did is an error, with the command that shows it again.
+fn refuse_broken<'a>(
+    scenario: &Scenario,
+    broken: impl IntoIterator<Item = (&'a str, u64, &'a Vec<String>)>,
+) -> Result<()> {
+    let mut broken = broken.into_iter().filter(|(_, _, what)| !what.is_empty());
+    let Some((policy, seed, what)) = broken.next() else { return Ok(()) };
+    bail!(
+        "{}\nand under {} more seeds. This is a fault of Tidegate. The same again, step by step:\n  tidegate simulate --scenario {} --policy {policy} \
+         --devices {} --seed {seed} --trace trace.jsonl",
+        what.join("\n"),
+        broken.count(),
+        scenario.name,
+        scenario.devices
+    )
+}
+
+/// Servers refuse an order that cannot pass on the fleet; so there is nothing to show.
+fn refuse_unordered<'a>(
+    scenario: &Scenario,
+    refused: impl IntoIterator<Item = (&'a str, Option<&'a String>)>,
+) -> Result<()> {
+    match refused.into_iter().find_map(|(policy, why)| Some((policy, why?))) {
+        Some((policy, why)) => bail!("an order under policy {policy} for {} devices: {why}", scenario.devices),
+        None => Ok(()),
+    }
+}
+
 fn traced(scenario: &Scenario, entrants: &[Entrant], seed: u64, file: &Path) -> Result<Answer> {
     let [Entrant::Policy(policy)] = entrants else {
         bail!("--trace takes one policy of ours: right is for example `--policy default --trace {}`", file.display())
@@ -176,6 +213,8 @@ fn traced(scenario: &Scenario, entrants: &[Entrant], seed: u64, file: &Path) -> 
         .map_or(Ok(()), Err)
         .and_then(|()| std::io::Write::flush(&mut out))
         .with_context(|| format!("cannot write {}", file.display()))?;
+    refuse_broken(scenario, [(policy.name.as_str(), seed, &outcome.broken)])?;
+    refuse_unordered(scenario, [(policy.name.as_str(), outcome.refused.as_ref())])?;
     let json = json!({"scenario": scenario.name, "seed": seed, "decisions": lines, "harmed": outcome.harmed, "exposed": outcome.exposed});
     Answer::new(json, format!("{lines} decisions are in {}", file.display()))
 }

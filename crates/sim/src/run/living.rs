@@ -48,6 +48,7 @@ impl Run<'_> {
         let (unheard, heard) = match self.spread.stand(device, now_ms) {
             Stand::Taken { to_return: true, .. } => (standing.on_release, [false; 2]),
             Stand::Taken { seen, wanted: true, .. } => (seen.healthy != [true; 2], seen.healthy),
+            Stand::Unanswered => (true, [false; 2]),
             _ => (false, [false; 2]),
         };
         let waiting = self.outbox.contains_key(&device);

@@ -19,7 +19,7 @@ use crate::life::{Happening, LifeId, Lives, Standing, UNTOUCHED};
 use crate::outcome::{Outcome, Point};
 use crate::population::Population;
 use crate::scenario::{Harm, Scenario};
-use crate::spread::{Presence, Spread, Stand};
+use crate::spread::{Presence, Spread, Stand, Told};
 
 const NEVER: u32 = u32::MAX;
 /// How long a device takes to start the payload again.
@@ -236,6 +236,7 @@ impl<'a> Run<'a> {
         match self.spread.stand(device, self.now_ms()) {
             Stand::Open => self.asks(device),
             Stand::Control { .. } => self.speaks_as_control(device),
+            Stand::Unanswered => self.asks_again(device),
             Stand::Shut | Stand::Taken { .. } => {}
         }
     }
@@ -252,8 +253,12 @@ impl<'a> Run<'a> {
             return self.wake_at(device, now_ms + self.fate.fetch_ms(device));
         }
         self.mark(device, mark::ASKING, false);
-        if !self.spread.take(device, now_ms) {
+        let told = self.spread.take(device, now_ms);
+        if told != Told::Go {
             self.happens(device, Happening::Denied);
+            if told == Told::Nothing {
+                self.asks_again(device);
+            }
             return;
         }
         self.outcome.exposed += 1;
@@ -263,6 +268,12 @@ impl<'a> Run<'a> {
         }
         self.happens(device, Happening::Go);
         self.go_on(device);
+    }
+
+    /// Nobody answered: it asks again at its next check-in.
+    fn asks_again(&mut self, device: u32) {
+        let at = self.population.contact_from(device, self.now_ms() + 1);
+        self.wake_at(device, at);
     }
 
     fn standing(&self, device: u32) -> Standing {
@@ -294,6 +305,7 @@ impl<'a> Run<'a> {
 
     /// The last count: who cannot come back.
     fn settle(mut self) -> Outcome {
+        self.outcome.broken = self.spread.broken(self.now_ms());
         if let Some(lives) = &self.lives {
             let stuck = |cell: &&Cell| {
                 cell.marks & mark::LOST == 0 && cell.took != NEVER && lives.standing(cell.life).needs_hands

@@ -22,10 +22,8 @@ impl Run<'_> {
     }
 
     fn says_of_age(&mut self, device: u32, observation: Observation, age: Elapsed) {
-        if self.can_speak(device) && !self.fate.is_late(device, self.now_ms()) {
-            self.send_waiting(device);
-            self.arrives(device, &observation, age);
-        } else {
+        let speaks = self.can_speak(device) && !self.fate.is_late(device, self.now_ms());
+        if !(speaks && self.send_waiting(device) && self.arrives(device, &observation, age)) {
             self.outbox.entry(device).or_default().push((observation, age));
         }
     }
@@ -37,18 +35,22 @@ impl Run<'_> {
         self.fate.by_its_clock(device, Elapsed::from_ms(age_ms))
     }
 
-    pub(super) fn send_waiting(&mut self, device: u32) {
-        for (observation, age) in self.outbox.remove(&device).unwrap_or_default() {
-            self.arrives(device, &observation, age);
+    /// Sends what waits, in order. Whether nothing waits any more.
+    pub(super) fn send_waiting(&mut self, device: u32) -> bool {
+        let waiting = self.outbox.remove(&device).unwrap_or_default();
+        let sent = waiting.iter().take_while(|(observation, age)| self.arrives(device, observation, *age)).count();
+        let left = waiting.get(sent..).unwrap_or_default();
+        if !left.is_empty() {
+            self.outbox.insert(device, left.to_vec());
         }
+        left.is_empty()
     }
 
-    fn arrives(&mut self, device: u32, observation: &Observation, age: Elapsed) {
+    /// Whether it was acknowledged.
+    fn arrives(&mut self, device: u32, observation: &Observation, age: Elapsed) -> bool {
         let now_ms = self.now_ms();
-        self.spread.hear(device, observation, age, now_ms);
-        if self.fate.arrives_twice(device, now_ms) {
-            self.spread.hear(device, observation, age, now_ms);
-        }
+        let heard = self.spread.hear(device, observation, age, now_ms);
+        heard && (!self.fate.arrives_twice(device, now_ms) || self.spread.hear(device, observation, age, now_ms))
     }
 
     /// At a check-in, where it is wanted and says something new: the same word twice in a band changes nothing.
@@ -65,7 +67,11 @@ impl Run<'_> {
 
     pub(super) fn speaks_as_control(&mut self, device: u32) {
         let now_ms = self.now_ms();
-        let Stand::Control { block, age, seen } = self.spread.stand(device, now_ms) else { return };
+        let stand = self.spread.stand(device, now_ms);
+        if stand == Stand::Unanswered {
+            return self.asks_again(device);
+        }
+        let Stand::Control { block, age, seen } = stand else { return };
         let Some(horizons) = self.horizons else { return };
         let opened_ms = now_ms.saturating_sub(age.as_ms());
         if self.can_speak(device) {
@@ -80,7 +86,11 @@ impl Run<'_> {
                 self.says_of_age(device, Observation::Healthy, age);
             }
         }
-        let Stand::Control { seen, .. } = self.spread.stand(device, now_ms) else { return };
+        let seen = match self.spread.stand(device, now_ms) {
+            Stand::Control { seen, .. } => seen,
+            Stand::Unanswered => return self.asks_again(device),
+            Stand::Shut | Stand::Open | Stand::Taken { .. } => return,
+        };
         let second_begins = opened_ms + horizons.first.as_ms() + 1;
         let from = if seen.healthy[0] { second_begins.max(now_ms + 1) } else { now_ms + 1 };
         let fails_at =

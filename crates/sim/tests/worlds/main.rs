@@ -4,5 +4,6 @@
 
 mod faults;
 mod same_again;
+mod servers;
 mod weather;
 mod world;
