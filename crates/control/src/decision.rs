@@ -112,6 +112,10 @@ pub enum Decision {
         records: Vec<GateRecord>,
         /// What was seen and decided.
         report: Box<StepReport>,
+        /// Since when the server answered devices and took steps without a gap, where the planner took the step: with that and what is
+        /// recorded before, the planner decides the same again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serving_since_ms: Option<WallTime>,
     },
 }
 

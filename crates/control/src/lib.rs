@@ -8,6 +8,7 @@ pub mod conduct;
 pub mod conformance;
 pub mod contract;
 pub mod decision;
+pub mod history;
 pub mod model_store;
 pub mod presence;
 pub mod state;

@@ -10,6 +10,7 @@ pub mod clock;
 mod conductor;
 mod device_api;
 pub mod drill;
+mod export;
 mod halts;
 mod journal;
 mod keys;
@@ -26,6 +27,7 @@ mod serve;
 mod start;
 mod unstalled;
 
+pub use export::export;
 pub use keys::ServerKeys;
 pub use rebuild::{RebuildReport, rebuild};
 pub use start::{Server, Settings};

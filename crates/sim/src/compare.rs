@@ -162,8 +162,8 @@ fn with_policy(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progre
     spread(scenario, policy, seed, progress, None)
 }
 
-/// Runs a policy of ours, fitted to the fleet, and tells every decision of the planner as a line of JSON. The same seed gives the same
-/// lines, byte for byte.
+/// Runs a policy of ours, fitted to the fleet, and tells every decision of the planner as a line of JSON; where the scenario has servers,
+/// their whole log, as a history that [`crate::replay`] reads. The same seed gives the same lines, byte for byte.
 pub fn trace(
     scenario: &Scenario,
     policy: &Policy,

@@ -28,12 +28,19 @@ pub(crate) fn fit(policy: &Policy, scenario: &Scenario, population: &Population)
         (stratum.name.clone(), Rings::of(&policy, stratum.lab, stratum.size).sizes(rings))
     });
     let fleet = FleetEstimate { strata: strata.collect(), downtime: scenario.release.downtime };
+    let changes = fit_margins(&mut policy, &fleet, scenario.fleet.silence);
+    Fitted { policy, changes }
+}
+
+/// Gives each ring that is too small for its margin twice the smallest that it could show; what was changed, in words. `silence` is the
+/// share of the fleet that is out of reach at any time.
+pub(crate) fn fit_margins(policy: &mut Policy, fleet: &FleetEstimate, silence: f64) -> Vec<String> {
     let mut changes = Vec::new();
     // Failures happen at the policy's assumed rate, silence at the fleet's own, which is much greater.
     let base_rate = policy.gate.base_rate;
-    for (of, rate) in [(Signal::Hard, base_rate), (Signal::Silent, base_rate.max(scenario.fleet.silence))] {
+    for (of, rate) in [(Signal::Hard, base_rate), (Signal::Silent, base_rate.max(silence))] {
         policy.gate.base_rate = rate;
-        for problem in policy_check::check(&policy, None, &fleet).problems {
+        for problem in policy_check::check(policy, None, fleet).problems {
             let PolicyProblem::CannotClear { ring, signal, delta, delta_min: Some(least), .. } = problem else {
                 continue;
             };
@@ -48,7 +55,7 @@ pub(crate) fn fit(policy: &Policy, scenario: &Scenario, population: &Population)
         }
     }
     policy.gate.base_rate = base_rate;
-    Fitted { policy, changes }
+    changes
 }
 
 /// Where in a stratum the rings end: the lab first, then each ring's share of the others, the last ring taking the rest.

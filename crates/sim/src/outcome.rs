@@ -36,6 +36,8 @@ pub struct Outcome {
     pub ln_halt: Option<f64>,
     /// Why the order was refused, where it was: nothing happened then.
     pub refused: Option<String>,
+    /// By server, where there are any: the entries that it recorded.
+    pub recorded: Vec<u64>,
     /// What must never happen and did. Anything here is a fault of Tidegate.
     pub broken: Vec<String>,
     /// The course of it.

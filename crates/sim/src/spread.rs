@@ -74,6 +74,15 @@ pub(crate) struct Stepped {
     pub(crate) completed: bool,
 }
 
+/// What is seen at the last look.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Settled {
+    /// What must never happen and did.
+    pub(crate) broken: Vec<String>,
+    /// By server, where there are any: the entries that it recorded.
+    pub(crate) recorded: Vec<u64>,
+}
+
 /// A policy or a rival's rule at work. Devices are numbers; time is milliseconds since the start.
 pub(crate) trait Spread {
     /// Where a device stands.
@@ -91,8 +100,8 @@ pub(crate) trait Spread {
     fn horizons(&self) -> Option<Horizons>;
     /// Devices that are never opened on purpose.
     fn held_back(&self) -> u32;
-    /// What must never happen and did, at the end of a run.
-    fn broken(&mut self, _now_ms: u64) -> Vec<String> {
-        Vec::new()
+    /// The last look, at the end of a run.
+    fn settle(&mut self, _now_ms: u64) -> Settled {
+        Settled::default()
     }
 }

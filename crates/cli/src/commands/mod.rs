@@ -9,6 +9,7 @@ mod operator;
 mod package;
 mod policy;
 mod release;
+mod replay;
 pub(crate) mod roles;
 mod rollout;
 mod simulate;

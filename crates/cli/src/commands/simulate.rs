@@ -14,6 +14,7 @@ use tidegate_sim::report::{lasting, page};
 use tidegate_sim::rivals::Rule;
 use tidegate_sim::scenario::{DEVICES_MAX, SCENARIO_BYTES_MAX, Scenario};
 
+use super::replay::{self, Replay};
 use crate::durable_file::{self, Readers};
 use crate::output::{Answer, table};
 
@@ -28,13 +29,14 @@ Examples:
   tidegate simulate --scenario crowdstrike_291 --devices 100000 --report out
   tidegate simulate --scenario mine.toml --policy mine-policy.toml --policy default --policy timed-waves
   tidegate simulate --scenario sound_release --policy default --runs 1000
-  tidegate simulate --suite --devices 20000";
+  tidegate simulate --suite --devices 20000
+  tidegate simulate --replay history.jsonl --policy expedited";
 
 /// What is to be simulated.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
     /// A scenario of the suite by name, or a file
-    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["suite", "list"])]
+    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["suite", "list", "replay"])]
     scenario: Option<String>,
     /// default, expedited, a policy file, or a rule of others: everyone-at-once, percent-groups, timed-waves, deferral-rings,
     /// n-minus-1; repeatable [default: all of them]
@@ -55,12 +57,20 @@ pub(crate) struct SimulateArgs {
     /// Write a page with curves and the frontier into this folder, one a scenario
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Write every decision of the planner into this file, a line of JSON each; with one --policy, and with --scenario's release only
+    /// Write every decision of the planner into this file, a line of JSON each; where the scenario has servers, their log, which --replay
+    /// reads. With one --policy, and with --scenario's release only
     #[arg(long, value_name = "FILE", conflicts_with_all = ["suite", "report", "runs"])]
     trace: Option<PathBuf>,
     /// Every scenario of the suite
     #[arg(long, conflicts_with_all = ["scenario", "list"])]
     suite: bool,
+    /// A history from a real server, as `store export` writes it: whether its planner decides the same again, and with --policy when that
+    /// policy would have halted
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "suite", "list", "devices", "runs", "report", "trace", "threads"])]
+    replay: Option<PathBuf>,
+    /// Which rollout of the history [default: the last one that was started]
+    #[arg(long, value_name = "ID", requires = "replay")]
+    rollout: Option<String>,
     /// The scenarios of the suite, a line each
     #[arg(long, conflicts_with = "scenario")]
     list: bool,
@@ -76,6 +86,10 @@ const SIDE_BY_SIDE_MAX: u32 = 2_000_000;
 pub(crate) fn run(args: &SimulateArgs) -> Result<Answer> {
     if args.list {
         return list();
+    }
+    if let Some(file) = &args.replay {
+        let policies = args.policies.iter().map(|name| own_policy(name)).collect::<Result<_>>()?;
+        return replay::run(&Replay { file, rollout: args.rollout.as_deref(), policies, seed: args.seed });
     }
     let entrants = entrants(&args.policies)?;
     let scenarios = scenarios(args)?;
@@ -247,15 +261,18 @@ fn entrant(name: &str) -> Result<Entrant> {
     if let Some(rule) = Rule::ALL.into_iter().find(|rule| rule.word() == name) {
         return Ok(Entrant::Rule(rule));
     }
+    Ok(Entrant::Policy(Box::new(own_policy(name)?)))
+}
+
+fn own_policy(name: &str) -> Result<Policy> {
     if let Some(policy) = catalogue::policy(name) {
-        return Ok(Entrant::Policy(Box::new(policy?)));
+        return Ok(policy?);
     }
     let rules = Rule::ALL.map(Rule::word).join(", ");
     let text = durable_file::read_text(Path::new(name), POLICY_BYTES_MAX as u64).with_context(|| {
         format!("`{name}` is neither default, expedited, one of {rules}, nor a policy file that can be read")
     })?;
-    let policy = Policy::parse(&text).with_context(|| format!("policy {name}"))?;
-    Ok(Entrant::Policy(Box::new(policy)))
+    Policy::parse(&text).with_context(|| format!("policy {name}"))
 }
 
 fn scenarios(args: &SimulateArgs) -> Result<Vec<Scenario>> {

@@ -1,13 +1,26 @@
 //! `tidegate store`: the server's records, without the server.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use indicatif::ProgressBar;
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use crate::context::Context;
 use crate::output::{Answer, facts};
+
+const EXPORT_EXAMPLES: &str = "\
+One line of JSON an entry, from the first one on; the server may go on meanwhile. The history holds
+what devices and people signed and no secrets but the hashes of tokens. `tidegate simulate --replay`
+reads it.
+
+Example:
+  tidegate store export --data tidegate-data --output history.jsonl
+  tidegate simulate --replay history.jsonl --policy expedited";
 
 const EXAMPLES: &str = "\
 Two append-only tables are the truth; everything else is a fold over them. This folds from the
@@ -28,14 +41,32 @@ pub(crate) enum StoreCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// Write everything recorded as text, for `simulate --replay` and for whoever wants to look
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export {
+        /// The server's data folder [default: as for `up`]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// The file to write; one that is there is replaced
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 pub(super) fn run(context: &Context, command: &StoreCommand) -> Result<Answer> {
-    let StoreCommand::Rebuild { data } = command;
-    let data = data.clone().or_else(|| context.settings.up.data.clone());
-    let data = data.unwrap_or_else(|| PathBuf::from("tidegate-data"));
+    let folder = |given: &Option<PathBuf>| {
+        let data = given.clone().or_else(|| context.settings.up.data.clone());
+        data.unwrap_or_else(|| PathBuf::from("tidegate-data"))
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(tidegate_server::rebuild(&data))?;
+    match command {
+        StoreCommand::Rebuild { data } => rebuild(&runtime, &folder(data)),
+        StoreCommand::Export { data, output } => export(&runtime, &folder(data), output),
+    }
+}
+
+fn rebuild(runtime: &Runtime, data: &Path) -> Result<Answer> {
+    let report = runtime.block_on(tidegate_server::rebuild(data))?;
     let kept = match (report.snapshot_at, report.identical) {
         (None, _) => "none was kept".to_owned(),
         (Some(at), true) => format!("of entry {at}: gives the same state"),
@@ -46,4 +77,25 @@ pub(super) fn run(context: &Context, command: &StoreCommand) -> Result<Answer> {
         json!({"entries": report.entries, "snapshot_at": report.snapshot_at, "identical": report.identical}),
         text,
     )
+}
+
+fn export(runtime: &Runtime, data: &Path, output: &Path) -> Result<Answer> {
+    let beside = output.with_extension("part");
+    let file = File::create(&beside).with_context(|| format!("cannot make {}", beside.display()))?;
+    let (mut out, bar) = (BufWriter::new(file), ProgressBar::new(0));
+    let written = runtime.block_on(tidegate_server::export(data, &mut out, &|done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    }));
+    bar.finish_and_clear();
+    let entries = match written {
+        Ok(entries) => entries,
+        Err(error) => {
+            let _ = std::fs::remove_file(&beside);
+            return Err(error);
+        }
+    };
+    std::fs::rename(&beside, output).with_context(|| format!("cannot put {} in place", output.display()))?;
+    let text = format!("{entries} entries are in {}", output.display());
+    Answer::new(json!({"entries": entries, "output": output.display().to_string()}), text)
 }

@@ -1,10 +1,14 @@
 //! P1 and P3 where everybody can see them: the demonstration, with its 60 real devices, held against what it promises.
 
+use std::path::Path;
 use std::process::Command;
 
 #[test]
 fn the_demonstration_harms_no_more_than_its_first_window_and_nobody_needs_hands() {
-    let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["demo", "--json"]).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("demo");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["demo", "--json", "--dir"]).arg(&place).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -21,4 +25,37 @@ fn the_demonstration_harms_no_more_than_its_first_window_and_nobody_needs_hands(
     assert_eq!(number("everyone_at_once", "harmed"), 60.0);
     assert_eq!(number("everyone_at_once", "back_without_hands"), 0.0);
     assert_eq!(number("everyone_at_once", "need_hands"), 60.0);
+    decides_the_same_again(&place);
+}
+
+/// What the demonstration's server recorded, with 60 real devices, the planner decides again, step by step; and what another policy would have
+/// done can be asked.
+fn decides_the_same_again(place: &Path) {
+    let history = place.join("history.jsonl");
+    let run = |args: &[&std::ffi::OsStr]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).arg("--json").args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let data = place.join("server");
+    run(&[
+        "store".as_ref(),
+        "export".as_ref(),
+        "--data".as_ref(),
+        data.as_ref(),
+        "--output".as_ref(),
+        history.as_ref(),
+    ]);
+    let again = run(&["simulate".as_ref(), "--replay".as_ref(), history.as_ref()]);
+    println!("figure: replayed demo {again}");
+    assert!(again["steps"].as_u64() > Some(20), "{again}");
+    assert_eq!(again["same"], again["steps"], "{again}");
+    let others =
+        run(&["simulate".as_ref(), "--replay".as_ref(), history.as_ref(), "--policy".as_ref(), "expedited".as_ref()]);
+    let names: Vec<&str> =
+        others["policies"].as_array().unwrap().iter().filter_map(|one| one["policy"].as_str()).collect();
+    assert_eq!(names, ["demo", "expedited"], "{others}");
+    for one in others["policies"].as_array().unwrap() {
+        assert!(one["halted_after_s"].is_number() && one["harmed"].as_u64() > Some(0), "{others}");
+    }
 }

@@ -76,6 +76,12 @@ fn a_trace_holds_every_decision_and_many_seeds_give_quantiles() {
     let lines = std::fs::read_to_string(&one).unwrap();
     assert!(lines.lines().any(|line| line.contains("permit_issued")));
     assert_eq!(lines, std::fs::read_to_string(&other).unwrap());
+    // With servers it is their log, which can be replayed.
+    let log = home.path("log");
+    let args = ["simulate", "--scenario", "servers_fail", "--policy", "default", "--trace", log.to_str().unwrap()];
+    home.text(&args);
+    let said = home.text(&["simulate", "--replay", log.to_str().unwrap()]);
+    assert!(said.contains("all decided the same again"), "{said}");
     let said = home.text(&["--json", "simulate", "--scenario", "sound_release", "--policy", "default", "--runs", "20"]);
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&said["policies"][0]["runs"], &said["policies"][0]["halted"]), (&20.into(), &0.into()));
@@ -87,12 +93,20 @@ fn what_cannot_be_simulated_is_refused_with_what_would_be_right() {
     let odd = home
         .write("odd.toml", "name = \"odd\"\ntitle = \"t\"\ndevices = 100\nhorizon = \"1h\"\n[fleet]\nsilence = nan\n");
     let odd = odd.to_str().unwrap();
+    let history = home.write("history.jsonl", "{\"seq\":1}\n");
+    let empty = home.write("empty.jsonl", "");
+    let (history, empty) = (history.to_str().unwrap(), empty.to_str().unwrap());
     for (args, said) in [
         (vec!["--scenario", "nothing"], "tidegate simulate --list"),
         (vec!["--scenario", odd], "`fleet.silence` is NaN: expected 0 to 1"),
         (vec!["--scenario", "sound_release", "--devices", "20"], "more than `fleet.lab`"),
         (vec!["--scenario", "sound_release", "--policy", "nobody"], "everyone-at-once"),
         (vec!["--scenario", "sound_release", "--policy", "timed-waves", "--trace", "t"], "one policy of ours"),
+        (vec!["--scenario", "servers_fail", "--devices", "5001"], "at most 5000 where there are `servers`"),
+        (vec!["--scenario", "servers_fail", "--policy", "default", "--devices", "40"], "an order under policy default"),
+        (vec!["--replay", "nothing.jsonl"], "cannot read the history nothing.jsonl"),
+        (vec!["--replay", history], "line 1: missing field `table`"),
+        (vec!["--replay", empty, "--policy", "default"], "there is none"),
     ] {
         let error = home.refusal(&[&["simulate"][..], &args].concat(), 1);
         assert!(error.contains(said), "{args:?}: {error}");

@@ -10,7 +10,7 @@ mod rollouts;
 mod stopping;
 mod testimony;
 
-pub use planning::{Planned, plan_step};
+pub use planning::{Planned, foresee, plan_step};
 pub use publishing::{Delegation, SNAPSHOT_LIFE, TIMESTAMP_LIFE, delegations, unpublished};
 pub use rollouts::{Draft, DraftRequest, draft};
 pub use stopping::{PersonsHalt, accept_halt};

@@ -29,7 +29,8 @@ pub struct Planned {
     pub calls: Vec<Escalation>,
 }
 
-/// Plans the next step of a rollout. `serving_since` is since when this server answers devices and takes steps without a gap.
+/// Plans the next step of a rollout and signs for it. `serving_since` is since when this server answers devices and takes steps without
+/// a gap.
 ///
 /// # Errors
 /// When the gate key cannot sign now, or there is no such rollout.
@@ -42,9 +43,34 @@ pub fn plan_step(
     id: &RolloutId,
 ) -> Result<Planned, Refusal> {
     let unchanged = || Ok(Planned { staged: nothing(Answer::Done)?, calls: Vec::new() });
-    let Some(course) = state.rollouts().get(id) else { return unchanged() };
-    let rollout = &course.rollout;
-    let package = &course.order_body.package;
+    let planned = state.rollouts().get(id).zip(foresee(state, presence, now, serving_since, id));
+    let Some((course, Plan { next, effects, report })) = planned.filter(|(_, plan)| !plan.next.is_empty()) else {
+        return unchanged();
+    };
+    let mut signing = Signing::new(state, keys, now, course);
+    let mut calls = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Sign { fact } => next.get(fact).map_or(Ok(()), |fact| signing.sign_for(fact))?,
+            Effect::CallOperator { why } => calls.push(why),
+        }
+    }
+    let (records, report) = (signing.records, Box::new(report));
+    let serving_since_ms = Some(serving_since);
+    let decision = Decision::Step { rollout: id.clone(), facts: next, records, report, serving_since_ms };
+    Ok(Planned { staged: done(now, vec![decision], Answer::Done)?, calls })
+}
+
+/// What the next step of a rollout would be, unsigned; none where there is no such rollout.
+pub fn foresee(
+    state: &State,
+    presence: &dyn Presence,
+    now: WallTime,
+    serving_since: WallTime,
+    id: &RolloutId,
+) -> Option<Plan> {
+    let course = state.rollouts().get(id)?;
+    let (rollout, package) = (&course.rollout, &course.order_body.package);
     let check_in = rollout.policy().pace.check_in;
     let well_in_tick = |device: &DeviceId, tick: u64| {
         let from = WallTime::from_ms(tick.saturating_mul(check_in.as_ms()));
@@ -60,21 +86,7 @@ pub fn plan_step(
         unproven_elsewhere: unproven_elsewhere(state, id),
         unproven_everywhere_max: unproven_everywhere_max(state),
     };
-    let Plan { next, effects, report } = plan(rollout, &moment);
-    if next.is_empty() {
-        return unchanged();
-    }
-    let mut signing = Signing::new(state, keys, now, course);
-    let mut calls = Vec::new();
-    for effect in effects {
-        match effect {
-            Effect::Sign { fact } => next.get(fact).map_or(Ok(()), |fact| signing.sign_for(fact))?,
-            Effect::CallOperator { why } => calls.push(why),
-        }
-    }
-    let records = signing.records;
-    let decision = Decision::Step { rollout: id.clone(), facts: next, records, report: Box::new(report) };
-    Ok(Planned { staged: done(now, vec![decision], Answer::Done)?, calls })
+    Some(plan(rollout, &moment))
 }
 
 fn earlier(now: WallTime, by: tidegate_domain::time::Elapsed) -> WallTime {

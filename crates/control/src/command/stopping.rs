@@ -137,6 +137,7 @@ fn step(rollout: &Rollout, now: WallTime, fact: Fact, records: Vec<GateRecord>) 
         facts: vec![fact],
         records,
         report: Box::new(StepReport::of(&after, now)),
+        serving_since_ms: None,
     };
     done(now, vec![decision], Answer::Done)
 }

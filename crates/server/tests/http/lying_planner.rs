@@ -108,6 +108,7 @@ fn open_everything(fleet: &Fleet) {
         facts: vec![Fact::PermitIssued { step: 1, counts, take_by_ms: permit.take_by_ms }],
         records: vec![GateRecord::Permit(sign_with_gate_key(fleet, &permit))],
         report: Box::new(StepReport::of(&course.rollout, now())),
+        serving_since_ms: None,
     };
     runtime().block_on(async {
         let options = OpenOptions { fresh_epoch: StoreEpoch::from_bytes([0; 16]), size_max_bytes: None };

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use tidegate_control::command::{Answer, Command, Refusal};
 use tidegate_control::conduct::Notice;
 use tidegate_control::contract::StoreEpoch;
+use tidegate_control::history::line_of;
 use tidegate_control::model_store::ModelStore;
 use tidegate_control::state::{Course, State};
 use tidegate_domain::digest::Digest;
@@ -32,7 +33,7 @@ use crate::chance::{Seed, Stream};
 use crate::gate::{Trace, concerned_by, device_id, stand_in};
 use crate::population::Population;
 use crate::scenario::Scenario;
-use crate::spread::{Presence, Spread, Stand, Stepped, Told};
+use crate::spread::{Presence, Settled, Spread, Stand, Stepped, Told};
 use audit::Audit;
 use device::DeviceSide;
 use keys::Keys;
@@ -75,6 +76,8 @@ pub(crate) struct Conducted<'a> {
     joiners: Vec<(u64, u32)>,
     joined: usize,
     news: Vec<Fact>,
+    /// By server: the entries that it recorded.
+    recorded: Vec<u64>,
     called: Option<String>,
     lasting_ms: u64,
     /// While the fleet is set up: how long before the run.
@@ -103,7 +106,7 @@ impl<'a> Conducted<'a> {
         let store = ModelStore::new(StoreEpoch::from_bytes([7; 16]));
         let mut conducted = Conducted {
             seed,
-            store: Shared::new(store, seed, faults),
+            store: Shared::new(store, seed, faults.clone()),
             population,
             policy,
             scenario,
@@ -116,6 +119,7 @@ impl<'a> Conducted<'a> {
             joiners: joiners(scenario, population),
             joined: 0,
             news: Vec::new(),
+            recorded: vec![0; faults.count as usize],
             called: None,
             lasting_ms: policy.prove.duration.as_ms() + 10 * policy.pace.check_in.as_ms(),
             before_ms: FOUNDED_MS,
@@ -210,17 +214,13 @@ impl<'a> Conducted<'a> {
         });
         self.called = self.called.take().or(call);
         for entry in self.store.after(self.audit.truth.last()) {
-            let facts = self.audit.read(&entry);
-            if let Some(trace) = &mut self.trace {
-                let line = serde_json::to_string(&facts).unwrap_or_default();
-                if !facts.is_empty() {
-                    trace(&format!(
-                        "{{\"at_ms\":{now_ms},\"entry\":{},\"server\":{at},\"decisions\":{line}}}",
-                        entry.seq
-                    ));
-                }
+            if let (Some(trace), Ok(line)) = (&mut self.trace, line_of(&entry)) {
+                trace(&line);
             }
-            self.news.extend(facts);
+            if let Some(count) = self.recorded.get_mut(at) {
+                *count += 1;
+            }
+            self.news.extend(self.audit.read(&entry));
         }
         turned.answers
     }
@@ -384,8 +384,8 @@ impl Spread for Conducted<'_> {
         self.course().map_or(0, |course| course.rollout.rows().iter().map(|row| row.held_back).sum())
     }
 
-    fn broken(&mut self, now_ms: u64) -> Vec<String> {
+    fn settle(&mut self, now_ms: u64) -> Settled {
         self.hold_folds(now_ms);
-        self.audit.breaches()
+        Settled { broken: self.audit.breaches(), recorded: std::mem::take(&mut self.recorded) }
     }
 }

@@ -305,7 +305,8 @@ impl<'a> Run<'a> {
 
     /// The last count: who cannot come back.
     fn settle(mut self) -> Outcome {
-        self.outcome.broken = self.spread.broken(self.now_ms());
+        let settled = self.spread.settle(self.now_ms());
+        (self.outcome.broken, self.outcome.recorded) = (settled.broken, settled.recorded);
         if let Some(lives) = &self.lives {
             let stuck = |cell: &&Cell| {
                 cell.marks & mark::LOST == 0 && cell.took != NEVER && lives.standing(cell.life).needs_hands
