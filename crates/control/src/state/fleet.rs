@@ -1,10 +1,10 @@
 //! Devices: who they are and what they last said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, PackageName};
+use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::time::WallTime;
@@ -119,20 +119,18 @@ impl State {
         device.said.insert(report.package.clone(), said);
     }
 
-    /// The rollouts that a report is evidence in: the one of its order, or those that the device is a control of.
-    fn concerned(&self, report: &Report) -> Vec<tidegate_domain::ids::RolloutId> {
-        if let Some(order) = &report.order
-            && let Some(id) = self.by_order.get(order)
-        {
-            return vec![id.clone()];
-        }
+    /// The rollouts that a report is evidence in: the one of its order, and those that the device is a control of. A control mostly runs
+    /// what an earlier order brought, and says so.
+    fn concerned(&self, report: &Report) -> BTreeSet<RolloutId> {
         let is_control = |course: &&super::Course| {
             let place = course.rollout.place_of(&report.device);
             course.rollout.identity().package == report.package
                 && place.is_some_and(|(_, _, place)| matches!(place.stage, Stage::Control { .. }))
         };
         let controls = self.rollouts.values().filter(is_control);
-        controls.map(|course| course.rollout.identity().rollout.clone()).collect()
+        let mut concerned: BTreeSet<_> = controls.map(|course| course.rollout.identity().rollout.clone()).collect();
+        concerned.extend(report.order.and_then(|order| self.by_order.get(&order)).cloned());
+        concerned
     }
 
     /// A device by id.

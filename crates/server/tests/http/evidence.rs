@@ -1,7 +1,12 @@
 //! Whose word counts for a release, and orders that no evidence could carry through.
 
 use serde_json::json;
+use tidegate_control::decision::Decision;
+use tidegate_control::history::HistoryReader;
+use tidegate_control::state::State;
 use tidegate_domain::digest::Digest;
+use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::place::Stage;
 use ureq::http::Method;
 
 use crate::fleet::{Api, Fleet, PACKAGE, Reply, http_agent, request, until};
@@ -91,4 +96,57 @@ fn a_lab_that_falls_silent_calls_a_person_once_and_halts_nothing_by_itself() {
         (api.seq() == seq && calls() == 1).then_some(())
     });
     running.stop();
+}
+
+/// What the controls of a rollout had said when each of their bands entered, over all of its blocks: healthy in it, and all of them.
+fn heard_of_controls(fleet: &Fleet, rollout: &str) -> (u32, u32) {
+    let mut lines = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(tidegate_server::export(&fleet.data(), &mut lines, &|_, _| {})).unwrap();
+    let (mut reader, mut state, mut healthy, mut all) = (HistoryReader::default(), State::default(), 0, 0);
+    for line in String::from_utf8(lines).unwrap().lines() {
+        let entry = reader.read(line).unwrap();
+        if let Ok(Decision::Step { rollout: of, facts, .. }) = serde_json::from_slice(&entry.content.body)
+            && of.as_str() == rollout
+        {
+            for fact in &facts {
+                let Fact::BandEntered { block, band, .. } = fact else { continue };
+                let course = &state.rollouts()[&of].rollout;
+                for control in course.blocks().get(*block).into_iter().flat_map(|block| &block.controls) {
+                    let Some((_, place)) = course.place(*control) else { continue };
+                    let Stage::Control { seen, .. } = &place.stage else { continue };
+                    all += 1;
+                    healthy += u32::from(seen.healthy[usize::from(*band) - 1]);
+                }
+            }
+        }
+        state.apply(&entry).unwrap();
+    }
+    (healthy, all)
+}
+
+#[test]
+fn a_control_that_runs_what_an_earlier_order_brought_is_heard() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = enrolled(&fleet, &running.base);
+    let mut heard = Vec::new();
+    for version in ["1.0.0", "1.0.1"] {
+        fleet.publish(&api, version, version);
+        let rollout = fleet.start_rollout(&api, version, &policy);
+        until("the rollout is complete", || {
+            // As often as their policy says: a server remembers two check-ins of a device.
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+            (api.get(&format!("/rollouts/{rollout}"))["report"]["phase"] == "completed").then_some(())
+        });
+        heard.push(rollout);
+    }
+    running.stop();
+    for rollout in heard {
+        let (healthy, all) = heard_of_controls(&fleet, &rollout);
+        assert!(all > 0 && healthy * 2 > all, "{rollout}: {healthy} of {all} bands of controls were heard of");
+    }
 }
