@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tidegate_domain::device::Event;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{ContractName, DeviceId, PackageName};
 use tidegate_domain::observation::Observation;
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::contact::Contact;
 use crate::download::{self, NotFetched};
 use crate::enrol::Identity;
+use crate::invariant::Invariants;
 use crate::layout::{Home, Unsent};
 use crate::outbox::{CROWDED, Outbox};
 use crate::package::{Errand, Package};
@@ -42,6 +44,8 @@ const CHECK_IN_MAX: Duration = Duration::from_secs(86_400);
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Time is counted in steps of at least this.
 const TICK: Duration = Duration::from_millis(100);
+/// How often the owner's invariants are looked at.
+const INVARIANTS_EVERY: Duration = Duration::from_millis(500);
 /// The most bytes of a report's detail.
 const DETAIL_BYTES_MAX: usize = 300;
 
@@ -74,6 +78,8 @@ struct Conductor {
     report_at: Instant,
     store_epoch: Option<String>,
     last_tick: Instant,
+    invariants: Invariants,
+    invariants_at: Instant,
 }
 
 /// Runs until it is told to stop.
@@ -92,6 +98,7 @@ pub(crate) fn run(config: Config, guard: Vec<OsString>) -> anyhow::Result<()> {
     let (asks, questions) = mpsc::channel();
     let now = Instant::now();
     let outbox = Outbox::open(home.outbox(), clock::now(WallTime::default()).as_ms());
+    let invariants = Invariants::open(home.dir(), config.keep.clone(), config.unread.clone());
     let mut conductor = Conductor {
         packages,
         offers: config.offers.clone(),
@@ -113,6 +120,8 @@ pub(crate) fn run(config: Config, guard: Vec<OsString>) -> anyhow::Result<()> {
         report_at: now,
         store_epoch: None,
         last_tick: now,
+        invariants,
+        invariants_at: now,
     };
     let names: Vec<PackageName> = config.packages.keys().cloned().collect();
     let trust = TrustStore::open(&home, identity.fleet, &names)?;
@@ -215,8 +224,22 @@ impl Conductor {
                 });
             }
         }
+        self.look_at_invariants(now);
         self.run_errands();
         self.speak(now);
+    }
+
+    /// What is broken counts against every release that is on trial here: which of them did it nobody can tell.
+    fn look_at_invariants(&mut self, now: Instant) {
+        if now < self.invariants_at {
+            return;
+        }
+        self.invariants_at = now + INVARIANTS_EVERY;
+        if let Some(detail) = self.invariants.look() {
+            tracing::error!("an invariant is broken: {detail}");
+            let event = Event::InvariantBroken { detail };
+            self.packages.values_mut().for_each(|package| package.event(&event));
+        }
     }
 
     fn run_errands(&mut self) {
@@ -252,6 +275,10 @@ impl Conductor {
             return;
         }
         let status = self.packages.get(package).map(Package::status);
+        let numbers = match observation {
+            Observation::Healthy | Observation::Proven { .. } => self.packages.get(package).map(Package::numbers),
+            _ => None,
+        };
         let body = Report {
             fleet: self.fleet,
             device: self.device.clone(),
@@ -260,6 +287,7 @@ impl Conductor {
             order,
             observation,
             detail: cut(detail),
+            numbers: numbers.unwrap_or_default(),
             age_ms,
             current: status.as_ref().and_then(|status| status.current),
             fallback: status.as_ref().and_then(|status| status.fallback),

@@ -12,6 +12,8 @@ use tidegate_domain::attributes::{AttributeValue, Attributes};
 use tidegate_domain::ids::{AttributeName, ContractName, DeviceId, PackageName};
 use tidegate_wire::device::PACKAGES_MAX;
 
+use crate::invariant::PATHS_MAX;
+
 const HELP_END: &str = "\
 Examples:
   A device joins with a token and runs `sensor` on what `sensor-content` delivers:
@@ -71,6 +73,14 @@ struct Cli {
     /// fallback at the first start, so that there is something to return to. Repeat for more.
     #[arg(long = "initial", value_name = "NAME=DIR")]
     initial: Vec<String>,
+    /// A file or folder that no release may delete or empty. One that does is left at once, and its rollout halts everywhere. Repeat for
+    /// more.
+    #[arg(long = "keep", value_name = "PATH", env = "TIDEGATE_AGENT_KEEP", value_delimiter = ',')]
+    keep: Vec<PathBuf>,
+    /// A file that nobody has reason to read, such as a made-up credential: whoever's release reads it is left at once, and its rollout
+    /// halts everywhere. Repeat for more.
+    #[arg(long = "unread", value_name = "PATH", env = "TIDEGATE_AGENT_UNREAD", value_delimiter = ',')]
+    unread: Vec<PathBuf>,
     /// How the log on stderr looks; TIDEGATE_LOG sets what is in it, for example `debug`.
     #[arg(long, value_name = "FORMAT", env = "TIDEGATE_AGENT_LOG_FORMAT")]
     log_format: Option<LogFormat>,
@@ -100,6 +110,8 @@ struct File {
     ca: Option<PathBuf>,
     endpoints: Vec<String>,
     initial: BTreeMap<PackageName, PathBuf>,
+    keep: Vec<PathBuf>,
+    unread: Vec<PathBuf>,
     log_format: Option<LogFormat>,
 }
 
@@ -124,6 +136,10 @@ pub struct Config {
     pub endpoints: Vec<String>,
     /// Releases from the factory.
     pub initial: BTreeMap<PackageName, PathBuf>,
+    /// What no release may delete or empty.
+    pub keep: Vec<PathBuf>,
+    /// What nobody has reason to read.
+    pub unread: Vec<PathBuf>,
     /// How the log looks.
     pub log_format: LogFormat,
 }
@@ -203,6 +219,7 @@ fn merge(cli: Cli) -> Result<Config, ConfigError> {
     }
     let mut offers = file.offers;
     offers.extend(pairs("--offers", &cli.offers)?);
+    let (keep, unread) = (listed("--keep", cli.keep, file.keep)?, listed("--unread", cli.unread, file.unread)?);
     let count = attributes.len();
     let attributes = Attributes::try_from(attributes).map_err(|e| ConfigError::Value {
         flag: "--attr",
@@ -219,8 +236,23 @@ fn merge(cli: Cli) -> Result<Config, ConfigError> {
         ca: cli.ca.or(file.ca),
         endpoints: if cli.endpoints.is_empty() { file.endpoints } else { cli.endpoints },
         initial,
+        keep,
+        unread,
         log_format: cli.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
     })
+}
+
+/// Flags before the file; absolute paths, since nobody knows where an agent is started.
+fn listed(flag: &'static str, cli: Vec<PathBuf>, file: Vec<PathBuf>) -> Result<Vec<PathBuf>, ConfigError> {
+    let paths = if cli.is_empty() { file } else { cli };
+    let wrong = |value: String, problem: String| Err(ConfigError::Value { flag, value, problem });
+    if paths.len() > PATHS_MAX {
+        return wrong(paths.len().to_string(), format!("at most {PATHS_MAX} paths"));
+    }
+    match paths.iter().find(|path| !path.is_absolute()) {
+        Some(path) => wrong(path.display().to_string(), "expected an absolute path".to_owned()),
+        None => Ok(paths),
+    }
 }
 
 fn read_file(path: &PathBuf) -> Result<File, ConfigError> {
@@ -303,6 +335,7 @@ mod tests {
             (&["--data", "/a", "--package", "../p"], "is not a package name"),
             (&["--data", "/a", "--package", "p", "--attr", "os"], "--attr \"os\": expected NAME=VALUE"),
             (&["--data", "/a", "--package", "p", "--offers", "api=high"], "--offers \"high\""),
+            (&["--data", "/a", "--package", "p", "--keep", "b"], "--keep \"b\": expected an absolute path"),
             (&["--config", "/nonexistent.toml"], "/nonexistent.toml"),
         ] {
             let error = config(args).unwrap_err();

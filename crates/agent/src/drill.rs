@@ -17,6 +17,7 @@ pub const KILL_ONCE_VARIABLE: &str = "TIDEGATE_AGENT_KILL_ONCE";
 
 /// All points, in about the order in which a device meets them. `docs/operate/drills.md` explains each.
 pub const DRILL_POINTS: &[&str] = &[
+    "invariants-kept",
     "trust-kept",
     "enrolment-kept",
     "token-kept",

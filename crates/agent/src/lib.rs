@@ -13,6 +13,7 @@ mod drill;
 mod durable;
 mod enrol;
 pub mod guard;
+mod invariant;
 mod layout;
 mod leftover;
 mod os;

@@ -5,15 +5,16 @@
 
 mod effects;
 mod offers;
+mod words;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tidegate_domain::device::guard::Attempts;
 use tidegate_domain::device::{Effect, Event, Machine, State, Step, Trial};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::PackageName;
-use tidegate_domain::observation::{FailureReason, Observation, RefusalReason};
+use tidegate_domain::ids::{NumberName, PackageName};
+use tidegate_domain::observation::{Observation, RefusalReason};
 use tidegate_domain::release::{Activation, Manifest};
 use tidegate_domain::time::Elapsed;
 use tidegate_wire::device::PackageStatus;
@@ -22,6 +23,7 @@ use crate::download::{self, Stop};
 use crate::durable::DiskError;
 use crate::layout::{PackageDir, Unsent};
 use crate::payload::{Payload, Seen, Setup};
+use words::{attempts_had, explain, unsent};
 
 /// How long all must be well before attempts of a release from the factory are forgotten.
 const SETTLE: Elapsed = Elapsed::from_s(600);
@@ -191,6 +193,11 @@ impl Package {
             state: self.machine.state.word().to_owned(),
             healthy: self.machine.healthy,
         }
+    }
+
+    /// What the payload of this run said in numbers, in thousandths.
+    pub(crate) fn numbers(&self) -> BTreeMap<NumberName, i64> {
+        self.payload.said().in_thousandths()
     }
 
     /// The manifest of the fallback: what it offers, the device offers.
@@ -376,24 +383,4 @@ impl Package {
         self.payload.stop();
         self.save(now);
     }
-}
-
-/// A report that a release never was well says what the last probe saw.
-fn explain(effect: &mut Effect, problem: &str) {
-    let Effect::Report { observation: Observation::Failed { reason, .. }, detail, .. } = effect else { return };
-    if *reason == FailureReason::ProbeFailed && !detail.contains(problem) {
-        detail.push_str(": ");
-        detail.push_str(problem);
-    }
-}
-
-/// How many attempts the slot had that was left.
-fn attempts_had(attempts: Option<&Attempts>) -> u32 {
-    attempts.map_or(0, |a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts))
-}
-
-fn unsent(machine: &Machine, order: Option<Digest>, observation: Observation, detail: String) -> Unsent {
-    let taken = order.is_some() && !matches!(observation, Observation::Refused { .. });
-    let age_ms = if taken { machine.age.as_ms() } else { 0 };
-    Unsent { order, observation, detail, age_ms }
 }

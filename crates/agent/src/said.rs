@@ -20,6 +20,10 @@ pub(crate) const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 const NUMBER: &str = "X_TIDEGATE_NUMBER=";
 /// The most numbers that are remembered.
 const NUMBERS_MAX: usize = 64;
+/// The most numbers that a report carries.
+const NUMBERS_SENT_MAX: usize = 16;
+/// The largest thousandths: the largest integer that a record may hold.
+const MILLI_MAX: f64 = ((1_u64 << 53) - 1) as f64;
 /// The largest datagram that is read whole.
 const DATAGRAM_BYTES_MAX: usize = 4_096;
 /// How often the listener looks whether anybody still wants to know.
@@ -91,6 +95,13 @@ impl Said {
             return Err(format!("number {name} is {value}: well is {} to {}", bound(at_least), bound(at_most)));
         }
         Ok(())
+    }
+
+    /// The numbers that it said last, in thousandths: the first sixteen by name.
+    pub(crate) fn in_thousandths(&self) -> BTreeMap<NumberName, i64> {
+        let milli = |value: f64| (value * 1_000.0).round().clamp(-MILLI_MAX, MILLI_MAX) as i64;
+        let heard = self.heard();
+        heard.numbers.iter().take(NUMBERS_SENT_MAX).map(|(name, (value, _))| (name.clone(), milli(*value))).collect()
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {

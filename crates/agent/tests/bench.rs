@@ -85,6 +85,11 @@ impl Bench {
         })
     }
 
+    /// Further flags for the agent.
+    pub(crate) fn with_flags(&mut self, flags: &[&str]) {
+        self.extra.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
     pub(crate) fn agent(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate-agent"));
         let initial = format!("{PACKAGE}={}", self.folder.path().join("initial").display());

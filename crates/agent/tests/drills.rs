@@ -5,6 +5,8 @@ use crate::bench::{BAD, Bench, GOOD};
 /// Kills at a point on the way of a good release to the fallback, starts again without the drill, and wants the same end as ever.
 fn good_release_survives(point: &str) -> bool {
     let mut bench = Bench::new();
+    let kept = bench.folder.path().join("token.json").display().to_string();
+    bench.with_flags(&["--keep", &kept]);
     let release = bench.offer("1.0.0", GOOD, 1);
     bench.start_with_drill(point);
     let proven = |world: &mut crate::server::World| {

@@ -6,6 +6,7 @@ mod activation;
 mod bench;
 mod drills;
 mod fleet;
+mod forbidden;
 mod guarding;
 mod leftovers;
 mod recovery;

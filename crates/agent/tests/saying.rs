@@ -26,7 +26,8 @@ fn a_payload_that_says_that_it_is_ready_and_how_it_does_is_proven() {
     let number = json!({"kind": "number", "name": "queue", "at_most": 5, "fresh": "1h"});
     offered(&bench, "READY=1\\nX_TIDEGATE_NUMBER=queue 4.5", json!([{"kind": "notify", "watchdog": "1h"}, number]));
     bench.start();
-    bench.server.wait_for_report("proven");
+    let proven = bench.server.wait_for_report("proven");
+    assert_eq!(proven.numbers.get(&"queue".parse().unwrap()), Some(&4_500), "in thousandths");
     bench.stop();
 }
 

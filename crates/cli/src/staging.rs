@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{ContractName, PackageName, Version};
-use tidegate_domain::release::{Activation, FileEntry, MANIFEST_BYTES_MAX, Manifest, Probe, SlotPath};
+use tidegate_domain::release::{Activation, FileEntry, MANIFEST_BYTES_MAX, Manifest, Probe, SlotPath, WatchedNumber};
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_keyring::Signer;
 use tidegate_trust::tuf::repository::{PackageRole, TargetInfo};
@@ -33,6 +33,8 @@ pub(crate) struct Template {
     downtime: Elapsed,
     #[serde(default)]
     probes: Vec<Probe>,
+    #[serde(default)]
+    numbers: Vec<WatchedNumber>,
     #[serde(default)]
     needs: BTreeMap<ContractName, u64>,
     #[serde(default)]
@@ -283,6 +285,7 @@ fn manifest_of(plan: &StagePlan<'_>, files: Vec<FileEntry>) -> Result<Manifest> 
         offers: template.offers,
         activation: template.activation,
         probes: template.probes,
+        numbers: template.numbers,
         downtime: template.downtime,
         network: template.network,
         contact_deadline: template.contact_deadline,

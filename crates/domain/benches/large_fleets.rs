@@ -121,6 +121,7 @@ fn started(places: usize) -> Rollout {
         started_at_ms: START,
         expires_at_ms: START.after(Elapsed::from_s(86_400)),
         downtime: Elapsed::from_s(1),
+        numbers: Vec::new(),
     };
     Rollout::start(identity, policy, BTreeMap::from([(stratum.clone(), (0..places).map(place).collect())]), |_| true)
 }

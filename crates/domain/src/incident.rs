@@ -153,6 +153,7 @@ mod tests {
             started_at_ms: NOW,
             expires_at_ms: NOW.after(Elapsed::from_s(3_600)),
             downtime: Elapsed::from_s(1),
+            numbers: Vec::new(),
         };
         let mut rollout =
             Rollout::start(identity, policy, BTreeMap::from([("all".parse().unwrap(), places.to_vec())]), |_| true);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     fn says(rollout: &mut Rollout, id: &str, observation: Observation) {
-        rollout.apply(&Fact::Observed { device: id.parse().unwrap(), observation, age_ms: 500 }, NOW);
+        rollout.apply(&Fact::Observed { device: id.parse().unwrap(), observation, age_ms: 500, outside: false }, NOW);
     }
 
     fn halted() -> Rollout {

@@ -20,6 +20,9 @@ pub enum Observation {
         /// How many attempts were made.
         attempt: u32,
     },
+    /// The payload ended by itself and is started again, whatever becomes of it. Sent while a release is tried or proven, and once
+    /// it ran in health; also by controls.
+    Crashed,
     /// Healthy for `prove.for`, through `prove.restarts` restarts, in contact: the device is proven.
     Proven {
         /// Restarts of the payload that it came through.
@@ -58,6 +61,8 @@ pub enum FailureReason {
     ContactLost,
     /// The server ordered it by a permit of kind `revert`.
     Reverted,
+    /// Something that the device's owner forbids for good was done under it: files deleted or emptied, a secret read.
+    InvariantBroken,
 }
 
 /// Why a device did not take an offered release.
@@ -99,6 +104,7 @@ impl Observation {
             Observation::Activating { .. } => "activating",
             Observation::Healthy => "healthy",
             Observation::Failed { .. } => "failed",
+            Observation::Crashed => "crashed",
             Observation::Proven { .. } => "proven",
             Observation::Returned { .. } => "returned",
             Observation::NeedsHands { .. } => "needs_hands",

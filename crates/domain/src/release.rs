@@ -2,6 +2,7 @@
 //!
 //! The manifest is a TUF target of its package's role; its digest is the release's name. It holds no file contents.
 
+mod number;
 mod probe;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use crate::digest::Digest;
 use crate::ids::{ContractName, NameError, PackageName, Version};
 use crate::time::Elapsed;
 
+pub use number::WatchedNumber;
 pub use probe::Probe;
 
 /// The largest manifest that anybody reads, in bytes.
@@ -42,6 +44,9 @@ pub struct Manifest {
     /// How the device sees that the release is well; all must pass. Empty: the process being alive is all there is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<Probe>,
+    /// Numbers that the payload says and that are held against those of devices without the release; at most eight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<WatchedNumber>,
     /// How long the payload may be away while the release is activated.
     pub downtime: Elapsed,
     /// Whether the release may break the device's connectivity: it then returns after `contact_deadline` without contact.
@@ -239,12 +244,15 @@ impl Manifest {
         if let Some(problem) = self.probes.iter().find_map(Probe::problem) {
             return wrong("probes", problem);
         }
+        if let Some(problem) = number::problem(&self.numbers) {
+            return wrong("numbers", problem);
+        }
         let says = |probe: &Probe| matches!(probe, Probe::Notify { .. } | Probe::Number { .. });
         // Only such a payload ends with its agent, and so says again at each start of the agent what the one before it heard.
-        if !self.activation.is_of_the_agent() && self.probes.iter().any(says) {
+        if !self.activation.is_of_the_agent() && (self.probes.iter().any(says) || !self.numbers.is_empty()) {
             return wrong(
                 "probes",
-                "`notify` and `number` go with a payload that the agent runs: supervise or signal".to_owned(),
+                "`notify` and numbers go with a payload that the agent runs: supervise or signal".to_owned(),
             );
         }
         Ok(())

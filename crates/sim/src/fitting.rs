@@ -48,6 +48,8 @@ pub(crate) fn fit_margins(policy: &mut Policy, fleet: &FleetEstimate, silence: f
             let (field, margin) = match signal {
                 Signal::Hard => ("clear_hard", &mut rule.clear_hard),
                 Signal::Silent => ("clear_silent", &mut rule.clear_silent),
+                // Neither is cleared.
+                Signal::Crash | Signal::Number => continue,
             };
             // Twice what could just be shown: a ring that can only just clear often does not.
             *margin = (2.0 * least).clamp(delta, 0.99);

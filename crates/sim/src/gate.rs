@@ -9,6 +9,7 @@ use tidegate_domain::observation::Observation;
 use tidegate_domain::policy::Policy;
 use tidegate_domain::rollout::block::Horizons;
 use tidegate_domain::rollout::fact::{AddedPlace, Fact};
+use tidegate_domain::rollout::hearing::Heard;
 use tidegate_domain::rollout::place::{PlaceRef, Stage};
 use tidegate_domain::rollout::planner::{Effect, Moment, plan_and_apply};
 use tidegate_domain::rollout::take::Take;
@@ -104,6 +105,7 @@ impl<'a> Gated<'a> {
             started_at_ms: wall(0),
             expires_at_ms: wall(0).after(policy.pace.order_life),
             downtime: scenario.release.downtime,
+            numbers: Vec::new(),
         };
         let rollout = Rollout::start(identity, policy.clone(), rosters, |_| true);
         let lasting_ms = policy.prove.duration.as_ms() + 10 * policy.pace.check_in.as_ms();
@@ -156,7 +158,8 @@ impl Spread for Gated<'_> {
         if !matches!(observation, Observation::Activating { .. })
             && let Some((at, _)) = self.place_of(device)
         {
-            self.rollout.observed_at(at, observation, age, wall(now_ms));
+            let heard = Heard { observation, age, outside: false };
+            self.rollout.observed_at(at, &heard, wall(now_ms));
         }
         true
     }

@@ -26,6 +26,8 @@ pub(crate) enum Happening {
     Sick,
     /// The payload ended by itself and is started again, behind the guard.
     Crashed,
+    /// Something was done that the device's owner forbids for good.
+    Destroyed,
     /// So many ticks passed.
     Ticks {
         /// How many, of [`Lives::tick`] each.
@@ -205,6 +207,9 @@ impl Life {
             Happening::Crashed => {
                 self.event(&Event::Exited { detail: String::new() }, &mut shell);
                 self.start(&mut shell);
+            }
+            Happening::Destroyed => {
+                self.event(&Event::InvariantBroken { detail: String::new() }, &mut shell);
             }
             Happening::Ticks { count, in_contact } => {
                 for _ in 0..count {

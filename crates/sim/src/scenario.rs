@@ -183,6 +183,8 @@ pub enum Harm {
     CutOff,
     /// The payload runs and does its work badly: its probes fail.
     Errors,
+    /// Data are destroyed that the device's owner has declared must stay: the agent sees it at once.
+    Destroys,
     /// Nothing that the device could notice.
     Hidden,
 }
@@ -251,6 +253,7 @@ impl Harm {
             Harm::Brick => "brick",
             Harm::CutOff => "cut_off",
             Harm::Errors => "errors",
+            Harm::Destroys => "destroys",
             Harm::Hidden => "hidden",
         }
     }

@@ -28,6 +28,9 @@ how the release takes effect:
   kind = \"health_file\"
   path = \"health.json\"
   fresh = \"10s\"
+  [[numbers]]          # held against devices without the release
+  name = \"latency_ms\"
+  at_most = 200
   [needs]
   sensor-engine = 7
 

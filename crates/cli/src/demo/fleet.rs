@@ -154,6 +154,7 @@ impl Fleet {
             offers: BTreeMap::new(),
             activation: Activation::Supervise { command: Vec::new() },
             probes: vec![Probe::HealthFile { path: "health.json".parse()?, fresh: Elapsed::from_s(5) }],
+            numbers: Vec::new(),
             downtime: Elapsed::from_s(3),
             network: false,
             contact_deadline: None,

@@ -41,7 +41,9 @@ fn a_comparison_says_in_json_what_the_issue_of_it_was_and_the_same_seed_says_the
     };
     let (ours, all) = (of("default"), of("everyone-at-once"));
     assert!(ours["harmed"].as_u64().unwrap() <= 10 && ours["need_hands"] == 0, "{ours}");
-    assert!(ours["halt_s"].as_f64().unwrap() <= 150.0 && ours["fleet_done_s"].is_number(), "{ours}");
+    // A device gives up after three starts, each of a boot and up to three minutes; a step later it is halted.
+    let gives_up_s = 3.0 * (30.0 + 180.0) + 10.0;
+    assert!(ours["halt_s"].as_f64().unwrap() <= gives_up_s && ours["fleet_done_s"].is_number(), "{ours}");
     assert!(all["harmed"].as_u64().unwrap() > 49_000 && all["need_hands"] == all["harmed"], "{all}");
 }
 

@@ -13,6 +13,8 @@ use crate::decision::{REPORT, TAKE};
 use crate::state::{Device, State};
 
 const DETAIL_BYTES_MAX: usize = 300;
+/// The most numbers of a report.
+const NUMBERS_MAX: usize = 16;
 
 pub(super) fn take(
     state: &State,
@@ -61,6 +63,10 @@ pub(super) fn hear(
         if body.detail.len() > DETAIL_BYTES_MAX {
             let detail = format!("field `detail` has {} bytes, at most {DETAIL_BYTES_MAX}", body.detail.len());
             return Err(Refusal::new(Why::Invalid, "detail_too_long", detail));
+        }
+        if body.numbers.len() > NUMBERS_MAX {
+            let detail = format!("field `numbers` has {} entries, at most {NUMBERS_MAX}", body.numbers.len());
+            return Err(Refusal::new(Why::Invalid, "too_many_numbers", detail));
         }
         if body.seq > last {
             last = body.seq;

@@ -186,5 +186,6 @@ pub(crate) fn identity_of(order: &Order, digest: Digest, manifest: &Manifest, at
         started_at_ms: at,
         expires_at_ms: order.expires_at_ms,
         downtime: manifest.downtime,
+        numbers: manifest.numbers.clone(),
     }
 }

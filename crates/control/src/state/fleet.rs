@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
+use tidegate_domain::observation::Observation;
+use tidegate_domain::release::WatchedNumber;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::time::WallTime;
@@ -48,6 +50,15 @@ pub struct Said {
 pub struct TokenUse {
     /// Devices that enrolled by it.
     pub devices: u64,
+}
+
+/// Whether a healthy word comes with a declared number outside its bounds, or without it: nobody is left out for want of data, on either
+/// side.
+pub fn says_outside(declared: &[WatchedNumber], report: &Report) -> bool {
+    let healthy = matches!(report.observation, Observation::Healthy | Observation::Proven { .. });
+    let outside =
+        |number: &WatchedNumber| report.numbers.get(&number.name).is_none_or(|milli| number.is_left_by(*milli));
+    healthy && declared.iter().any(outside)
 }
 
 impl State {
@@ -97,8 +108,9 @@ impl State {
         self.remember(&report, at);
         for id in self.concerned(&report) {
             let Some(course) = self.rollouts.get_mut(&id) else { continue };
+            let outside = says_outside(&course.rollout.identity().numbers, &report);
             let Report { device, observation, age_ms, .. } = report.clone();
-            course.rollout.apply(&Fact::Observed { device, observation, age_ms }, at);
+            course.rollout.apply(&Fact::Observed { device, observation, age_ms, outside }, at);
             if let Some(incident) = self.incidents.get_mut(&tidegate_domain::ids::IncidentId::of(&id)) {
                 incident.observe(&course.rollout, at);
             }
@@ -136,5 +148,40 @@ impl State {
     /// A device by id.
     pub fn device(&self, device: &DeviceId) -> Option<&Device> {
         self.devices.get(device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn report(observation: Observation, numbers: &[(&str, i64)]) -> Report {
+        Report {
+            fleet: Digest::of(b"fleet"),
+            device: "d1".parse().unwrap(),
+            seq: 1,
+            package: "p".parse().unwrap(),
+            order: None,
+            observation,
+            detail: String::new(),
+            numbers: numbers.iter().map(|(name, milli)| (name.parse().unwrap(), *milli)).collect(),
+            age_ms: 0,
+            current: None,
+            fallback: None,
+            at_ms: WallTime::from_ms(0),
+            ext: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_healthy_word_is_outside_with_a_number_beyond_its_bounds_or_without_it() {
+        let number = |name: &str| WatchedNumber { name: name.parse().unwrap(), at_least: None, at_most: Some(200) };
+        let declared = [number("latency"), number("queue")];
+        let says = |numbers: &[(&str, i64)]| says_outside(&declared, &report(Observation::Healthy, numbers));
+        assert!(!says(&[("latency", 200_000), ("queue", -5), ("other", i64::MAX)]));
+        assert!(says(&[("latency", 200_001), ("queue", 0)]) && says(&[("latency", 1)]) && says(&[]));
+        assert!(!says_outside(&declared, &report(Observation::Crashed, &[])), "only health is held against them");
+        assert!(!says_outside(&[], &report(Observation::Healthy, &[])));
     }
 }

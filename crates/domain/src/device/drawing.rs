@@ -55,6 +55,7 @@ fn events() -> Vec<Event> {
         Event::Healthy,
         Event::ProbeFailed { detail: detail() },
         Event::Exited { detail: detail() },
+        Event::InvariantBroken { detail: detail() },
         Event::ActivationFailed { detail: detail() },
         Event::ReturnedByGuard { attempt: 3 },
         Event::Exhausted,

@@ -32,6 +32,7 @@ impl Machine {
             Event::Healthy => Ok(self.note_health()),
             Event::ProbeFailed { detail } => Ok(self.note_probe_failure(detail)),
             Event::Exited { detail } => Ok(self.note_exit(detail)),
+            Event::InvariantBroken { detail } => Ok(self.leave_what_destroys(detail)),
             Event::ActivationFailed { detail } => self.fail_activation(detail, event),
             Event::ReturnedByGuard { attempt } => Ok(self.follow_guard(*attempt)),
             Event::Exhausted => Ok(self.give_up()),
@@ -213,14 +214,27 @@ impl Machine {
         Vec::new()
     }
 
-    /// Proving -> Activating. Elsewhere the payload is started again without a change of state.
-    fn note_exit(&mut self, _detail: &str) -> Vec<Effect> {
+    /// Proving -> Activating. Elsewhere the payload is started again without a change of state. It is said while a release is tried, and
+    /// elsewhere where the payload had come up: one that never does is told by its attempts.
+    fn note_exit(&mut self, detail: &str) -> Vec<Effect> {
+        let tried = matches!(self.state, State::Activating { .. } | State::Proving { .. });
+        let told = tried || std::mem::take(&mut self.healthy);
+        let order = self.order();
         self.healthy = false;
         if self.settling.is_some() {
             self.settling = Some(Elapsed::ZERO);
         }
         self.activate_again();
-        Vec::new()
+        if told { vec![report(order, Observation::Crashed, detail)] } else { Vec::new() }
+    }
+
+    /// Activating, Proving, Proven -> Reverting, at once and without another attempt. What the whole fleet has proven is the fallback,
+    /// and there is nothing to leave it for.
+    fn leave_what_destroys(&mut self, detail: &str) -> Vec<Effect> {
+        if self.proven.as_ref().is_some_and(|proven| proven.fleet_proven) {
+            return Vec::new();
+        }
+        self.revert(FailureReason::InvariantBroken, detail)
     }
 
     /// Activating -> Reverting; Reverting -> Reverted with hands needed.

@@ -226,6 +226,11 @@ pub enum Event {
     },
     /// The guard has no slot left to return to.
     Exhausted,
+    /// Something was done that the device's owner forbids for good.
+    InvariantBroken {
+        /// What.
+        detail: String,
+    },
     /// Time passed.
     Tick {
         /// How much; at most [`TICK_MAX`] of it counts.

@@ -153,6 +153,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => Just(Event::Healthy),
         1 => Just(Event::ProbeFailed { detail: String::new() }),
         2 => Just(Event::Exited { detail: String::new() }),
+        1 => Just(Event::InvariantBroken { detail: String::new() }),
         1 => Just(Event::ActivationFailed { detail: String::new() }),
         1 => Just(Event::Exhausted),
         6 => (0_u64..6, any::<bool>()).prop_map(|(s, c)| Event::Tick { passed: Elapsed::from_s(s), in_contact: c }),

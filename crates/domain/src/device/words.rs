@@ -49,6 +49,7 @@ impl Event {
             Event::ActivationFailed { .. } => "activation_failed",
             Event::ReturnedByGuard { .. } => "returned_by_guard",
             Event::Exhausted => "exhausted",
+            Event::InvariantBroken { .. } => "invariant_broken",
             Event::Tick { .. } => "tick",
             Event::FleetProven { .. } => "fleet_proven",
             Event::RevertOrdered { .. } => "revert_ordered",

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::band::BandCounts;
 use super::block::Tick;
 use super::fact::{AddedPlace, Fact, RowCount};
-use super::gate::BandCounts;
+use super::hearing::Heard;
 use super::place::{PlaceRef, PlaceState, Seen, Stage, Taken};
 use super::reason::HaltReason;
 use super::{Issued, Phase, Rollout, Row};
@@ -20,9 +21,10 @@ impl Rollout {
                     self.took_at(place, at);
                 }
             }
-            Fact::Observed { device, observation, age_ms } => {
+            Fact::Observed { device, observation, age_ms, outside } => {
                 if let Some((place, ..)) = self.place_of(device) {
-                    self.observed_at(place, observation, Elapsed::from_ms(*age_ms), at);
+                    let heard = Heard { observation, age: Elapsed::from_ms(*age_ms), outside: *outside };
+                    self.observed_at(place, &heard, at);
                 }
             }
             Fact::PermitIssued { step, counts, take_by_ms } => self.permit_issued(*step, counts, *take_by_ms, at),
@@ -253,7 +255,8 @@ impl Rollout {
         let controls: Vec<Seen> = block.controls.iter().filter_map(|at| self.seen(*at)).collect();
         if !block.of.lab {
             let scopes = self.scopes.of_stratum(usize::from(block.of.stratum)).to_vec();
-            self.gate.enter(&scopes, second, &BandCounts::of(&treated, &controls, second, deaf));
+            let first = self.horizons().first;
+            self.gate.enter(&scopes, &BandCounts::of(&treated, &controls, second, deaf, first));
         }
         if second {
             if !block.of.lab {

@@ -24,6 +24,9 @@ pub enum Fact {
         observation: Observation,
         /// How long after its go, in milliseconds, by its own clock.
         age_ms: u64,
+        /// Whether a number that it said lies outside the bounds that the release's manifest declares.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        outside: bool,
     },
     /// A permit opened places.
     PermitIssued {

@@ -1,37 +1,33 @@
 //! The gate: what the evidence says, as data. `Pass | Wait(reasons) | Halt(reasons)`, never a bool.
 //!
-//! It holds F2 processes for every scope, signal and band, F6 clearance for every ring after the lab, and knows F7's weights.
-//! It never opens anything and never looks at a clock.
+//! It holds F2 processes for every scope, signal and band, F3 for every scope's first crashes, F5's F2 for numbers where the release declares
+//! any, F6 clearance for every ring after the lab, and knows F7's weights. It never opens anything and never looks at a clock.
 
 use serde::{Deserialize, Serialize};
 
+use super::band::{BandCounts, block_counts};
 use super::fact::Escalation;
 use super::place::Seen;
+use super::processes::{Processes, share};
 pub use super::reason::{HaltReason, Signal, Verdict, WaitReason};
 use super::scope::{Scope, ScopeName, Scopes};
 use super::{Phase, Rollout};
 use crate::evidence::{
-    Accused, BlockCounts, ClearanceProcess, HaltProcess, Share, Suspect, Weights, blamed, lab, lab_threshold,
+    Accused, ClearanceProcess, HaltProcess, PROCESSES_PER_SCOPE, Suspect, Weights, blamed, lab, lab_threshold,
     ln_weighted_sum, threshold,
 };
 use crate::ids::RingName;
 use crate::policy::{GateRule, Policy};
 use crate::time::{Elapsed, WallTime};
 
-/// The outcomes of one band of one block, by signal.
-pub(super) struct BandCounts {
-    hard: Option<BlockCounts>,
-    silent: Option<BlockCounts>,
-}
-
 /// The processes of a rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
-    /// By scope: hard band 1, hard band 2, silent band 1, silent band 2.
-    halt: Vec<[HaltProcess; 4]>,
+    /// By scope.
+    halt: Vec<Processes>,
     /// By ring: hard, silent. The lab has none.
     clear: Vec<Option<[ClearanceProcess; 2]>>,
-    /// By scope: the weight of each of its processes (F7).
+    /// By scope: the weight of each of its processes of hard failures (F7), which have half of their scope's; the others share the rest.
     weights: Vec<f64>,
     /// What the halting processes come to. They change when a band enters, and are asked at every step.
     against: Against,
@@ -50,20 +46,16 @@ pub struct Against {
     pub scope: usize,
     /// The signal that does.
     pub signal: Signal,
-    /// The age band that does, 1 or 2.
+    /// The age band that does, 1 or 2; 0 for a process over both.
     pub band: u8,
 }
 
 /// The share of those blamed that may be innocent.
 pub const BLAME_FALSE_SHARE: f64 = 0.05;
 
-const PROCESSES: [(Signal, u8); 4] = [(Signal::Hard, 1), (Signal::Hard, 2), (Signal::Silent, 1), (Signal::Silent, 2)];
-
 impl Gate {
-    pub(super) fn new(policy: &Policy, scopes: &Scopes) -> Gate {
-        let hard = HaltProcess::new(share(policy.gate.tolerate_hard));
-        let silent = HaltProcess::new(share(policy.gate.tolerate_silent));
-        let of_scope = || [hard.clone(), hard.clone(), silent.clone(), silent.clone()];
+    /// `numbers` says whether the release declares any.
+    pub(super) fn new(policy: &Policy, scopes: &Scopes, numbers: bool) -> Gate {
         let clear = |ring: &crate::policy::Ring| {
             (!ring.lab).then(|| {
                 [ClearanceProcess::new(share(ring.clear_hard)), ClearanceProcess::new(share(ring.clear_silent))]
@@ -72,7 +64,7 @@ impl Gate {
         let strata = scopes.iter().filter(|scope| matches!(scope.name, ScopeName::Stratum { .. })).count();
         let weights = Weights::for_scopes(scopes.values_by_attribute(), super::number(strata));
         let mut gate = Gate {
-            halt: scopes.iter().map(|_| of_scope()).collect(),
+            halt: scopes.iter().map(|_| Processes::new(&policy.gate, numbers)).collect(),
             clear: policy.rings.iter().map(clear).collect(),
             weights: scopes.iter().map(|scope| weight_of(scope, scopes, &weights)).collect(),
             against: Against { ln_e: 0.0, scope: 0, signal: Signal::Hard, band: 1 },
@@ -84,19 +76,28 @@ impl Gate {
         gate
     }
 
-    pub(super) fn enter(&mut self, scopes: &[usize], second: bool, counts: &BandCounts) {
-        for (counts, first) in [(counts.hard, 0), (counts.silent, 2)] {
-            let process = first + usize::from(second);
+    pub(super) fn enter(&mut self, scopes: &[usize], counts: &BandCounts) {
+        let band = usize::from(counts.second);
+        type Pick = fn(&mut Processes) -> Option<&mut [HaltProcess; 2]>;
+        let picks: [(_, Pick); 3] = [
+            (counts.hard, |processes| Some(&mut processes.hard)),
+            (counts.silent, |processes| Some(&mut processes.silent)),
+            (counts.outside, |processes| processes.outside.as_mut()),
+        ];
+        for (counts, pick) in picks {
             let Some(counts) = counts else { continue };
             // Every scope's process of a signal has the same margin, so that the costly part is worked out once.
             let mut edges = None;
             for index in scopes {
-                let Some(process) = self.halt.get_mut(*index).and_then(|processes| processes.get_mut(process)) else {
-                    continue;
-                };
+                let pair = self.halt.get_mut(*index).and_then(pick);
+                let Some(process) = pair.and_then(|pair| pair.get_mut(band)) else { continue };
                 let edges = edges.get_or_insert_with(|| process.edges(counts.exposure()));
                 process.enter_at(edges, counts);
             }
+        }
+        for index in scopes {
+            let Some(processes) = self.halt.get_mut(*index) else { continue };
+            counts.crashes.iter().for_each(|(side, at_risk)| processes.crash.enter(*side, *at_risk));
         }
         self.weigh();
     }
@@ -121,15 +122,15 @@ impl Gate {
     }
 
     fn weigh(&mut self) {
-        let share = 1.0 / PROCESSES.len() as f64;
         let average =
-            |processes: &[HaltProcess; 4]| ln_weighted_sum(processes.iter().map(|process| (share, process.ln_e())));
+            |processes: &Processes| ln_weighted_sum(processes.each().map(|(_, _, share, ln_e)| (share, ln_e)));
         self.by_scope = self.halt.iter().map(average).collect();
-        let mut terms = Vec::with_capacity(self.halt.len() * PROCESSES.len());
-        for (index, (weight, processes)) in self.weights.iter().zip(&self.halt).enumerate() {
-            for (process, (signal, band)) in processes.iter().zip(PROCESSES) {
-                terms.push((*weight, process.ln_e(), index, signal, band));
-            }
+        let mut terms = Vec::with_capacity(self.halt.len() * 7);
+        for (index, (hard, processes)) in self.weights.iter().zip(&self.halt).enumerate() {
+            let of_scope = hard * f64::from(PROCESSES_PER_SCOPE);
+            terms.extend(
+                processes.each().map(|(signal, band, share, ln_e)| (of_scope * share, ln_e, index, signal, band)),
+            );
         }
         let leading =
             terms.iter().filter(|term| term.0 > 0.0).max_by(|a, b| (a.0.ln() + a.1).total_cmp(&(b.0.ln() + b.1)));
@@ -168,37 +169,6 @@ impl Gate {
     }
 }
 
-impl BandCounts {
-    /// Band 2 counts those who were still at risk when it began: not failed, and for silence not silent, in band 1.
-    /// Silence is left out where nobody could be heard.
-    pub(super) fn of(treated: &[Seen], controls: &[Seen], second: bool, deaf: bool) -> BandCounts {
-        let band = usize::from(second);
-        let hard =
-            block_counts(treated, controls, |s| !second || !s.hard[0], |s| s.hard.get(band).copied().unwrap_or(false));
-        let silent = block_counts(
-            treated,
-            controls,
-            |s| !second || s.healthy[0],
-            |s| !s.healthy.get(band).copied().unwrap_or(false),
-        );
-        BandCounts { hard, silent: silent.filter(|_| !deaf) }
-    }
-}
-
-fn block_counts(
-    treated: &[Seen],
-    controls: &[Seen],
-    at_risk: impl Fn(&Seen) -> bool,
-    event: impl Fn(&Seen) -> bool,
-) -> Option<BlockCounts> {
-    let count = |group: &[Seen]| {
-        let members = group.iter().filter(|seen| at_risk(seen));
-        members.fold((0, 0), |(all, hit), seen| (all + 1, hit + u32::from(event(seen))))
-    };
-    let ((nb, yb), (na, ya)) = (count(treated), count(controls));
-    BlockCounts::new(nb, yb, na, ya).ok()
-}
-
 fn weight_of(scope: &Scope, scopes: &Scopes, weights: &Weights) -> f64 {
     match &scope.name {
         ScopeName::All => weights.all(),
@@ -216,12 +186,6 @@ fn weight_of(scope: &Scope, scopes: &Scopes, weights: &Weights) -> f64 {
     }
 }
 
-/// A policy's numbers were checked when it was parsed; a number that slipped through is moved to the nearest good one.
-fn share(value: f64) -> Share {
-    let near = if value.is_finite() { value.clamp(1e-12, 1.0 - 1e-12) } else { 0.5 };
-    Share::new(near).unwrap_or(Share::HALF)
-}
-
 impl Rollout {
     /// What the gate says now of the open ring.
     pub fn verdict(&self, now: WallTime) -> Verdict {
@@ -234,7 +198,9 @@ impl Rollout {
     }
 
     fn halt_reasons(&self) -> Vec<HaltReason> {
-        let mut reasons: Vec<HaltReason> = self.scopes.iter().filter_map(|scope| self.wedged(scope)).collect();
+        let broken = self.broken.iter().map(|device| HaltReason::InvariantBroken { device: device.clone() });
+        let wedged = self.scopes.iter().filter_map(|scope| self.wedged(scope));
+        let mut reasons: Vec<HaltReason> = broken.chain(wedged).collect();
         if reasons.is_empty() {
             reasons.extend(self.scopes.iter().filter_map(|scope| self.exhausted(scope)));
         }

@@ -7,29 +7,46 @@ use super::place::{PlaceRef, Seen, Stage, Taken};
 use crate::observation::{FailureReason, Observation};
 use crate::time::{Elapsed, WallTime};
 
+/// One thing that a device said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard<'a> {
+    /// What it saw.
+    pub observation: &'a Observation,
+    /// How long after its go, by its own clock.
+    pub age: Elapsed,
+    /// Whether a number that it said lies outside its declared bounds.
+    pub outside: bool,
+}
+
 impl Rollout {
     /// What [`Fact::Observed`](super::fact::Fact::Observed) does, for whoever knows the device's place already.
-    pub fn observed_at(&mut self, place_ref: PlaceRef, observation: &Observation, age: Elapsed, at: WallTime) {
+    pub fn observed_at(&mut self, place_ref: PlaceRef, heard: &Heard<'_>, at: WallTime) {
         let Some((_, place)) = self.place(place_ref) else { return };
         match &place.stage {
             Stage::Control { block, .. } => {
                 let opened_at = self.blocks.get(*block).map_or(at, |block| block.opened_at_ms);
-                let band = self.horizons().band_of(at.since(opened_at));
+                let age = at.since(opened_at);
+                let band = self.horizons().band_of(age);
                 if let Some(Stage::Control { seen, .. }) = self.place_mut(place_ref).map(|place| &mut place.stage) {
-                    note(seen, observation, band);
+                    note(seen, &Heard { age, ..*heard }, band);
                 }
             }
-            Stage::Taken(_) => self.observed_taken(place_ref, observation, age),
+            Stage::Taken(_) => self.observed_taken(place_ref, heard),
             Stage::Waiting | Stage::Open { .. } | Stage::Lapsed => {}
         }
     }
 
-    fn observed_taken(&mut self, at: PlaceRef, observation: &Observation, age: Elapsed) {
-        let band = self.horizons().band_of(age);
+    fn observed_taken(&mut self, at: PlaceRef, heard: &Heard<'_>) {
+        let band = self.horizons().band_of(heard.age);
+        if let Observation::Failed { reason: FailureReason::InvariantBroken, .. } = heard.observation
+            && self.broken.is_none()
+        {
+            self.broken = self.place(at).map(|(_, place)| place.device.clone());
+        }
         let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
-        note(&mut taken.seen, observation, band);
+        note(&mut taken.seen, heard, band);
         let before = Standing::of(taken);
-        match observation {
+        match heard.observation {
             Observation::Healthy => taken.hears_good_news(),
             Observation::Proven { .. } => {
                 taken.hears_good_news();
@@ -52,7 +69,10 @@ impl Rollout {
                 taken.needs_hands = true;
                 taken.well = false;
             }
-            Observation::Activating { .. } | Observation::Refused { .. } | Observation::ContactLostBoth => {}
+            Observation::Activating { .. }
+            | Observation::Crashed
+            | Observation::Refused { .. }
+            | Observation::ContactLostBoth => {}
         }
         self.recount(at, before);
     }
@@ -151,19 +171,38 @@ impl Taken {
     }
 }
 
-fn note(seen: &mut Seen, observation: &Observation, band: Option<usize>) {
+fn note(seen: &mut Seen, heard: &Heard<'_>, band: Option<usize>) {
     let Some(band) = band else { return };
-    let (row, hit) = match observation {
-        Observation::Healthy | Observation::Proven { .. } => (&mut seen.healthy, true),
-        Observation::NeedsHands { .. } => (&mut seen.hard, true),
-        Observation::Failed { reason, .. } | Observation::Returned { reason } => {
-            (&mut seen.hard, *reason != FailureReason::Reverted)
-        }
-        Observation::Activating { .. } | Observation::Refused { .. } | Observation::ContactLostBoth => {
-            (&mut seen.healthy, false)
+    let set = |cells: &mut [bool; 2], value: bool| {
+        if let Some(cell) = cells.get_mut(band) {
+            *cell = value;
         }
     };
-    if let Some(cell) = row.get_mut(band) {
-        *cell |= hit;
+    match heard.observation {
+        Observation::Healthy | Observation::Proven { .. } => {
+            set(&mut seen.healthy, true);
+            set(&mut seen.outside, heard.outside);
+        }
+        Observation::Crashed => seen.crashes_at(heard.age),
+        Observation::NeedsHands { reason } => {
+            set(&mut seen.hard, true);
+            note_crash(seen, *reason, heard.age);
+        }
+        Observation::Failed { reason, .. } | Observation::Returned { reason } if *reason != FailureReason::Reverted => {
+            set(&mut seen.hard, true);
+            note_crash(seen, *reason, heard.age);
+        }
+        Observation::Failed { .. }
+        | Observation::Returned { .. }
+        | Observation::Activating { .. }
+        | Observation::Refused { .. }
+        | Observation::ContactLostBoth => {}
+    }
+}
+
+/// Who gave up because of crashes has crashed, whether or not each was heard of.
+fn note_crash(seen: &mut Seen, reason: FailureReason, age: Elapsed) {
+    if reason == FailureReason::Crashed {
+        seen.crashes_at(age);
     }
 }

@@ -3,16 +3,18 @@
 //! [`Rollout`] is what is known; [`fact::Fact`]s are all that can happen to it; [`planner::plan`] says what should happen next; [`gate`] judges;
 //! [`Rollout::may_take`] is the go path's own check of the window. Nothing here signs, stores or sends.
 
+mod band;
 pub mod block;
 mod controls;
 mod course;
 pub mod fact;
 pub mod gate;
-mod hearing;
+pub mod hearing;
 mod holdback;
 pub mod place;
 pub mod planner;
 mod pool;
+mod processes;
 pub mod reason;
 pub mod report;
 pub mod returning;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::ids::{DeviceId, OperatorName, PackageName, RolloutId, StratumName, Version};
 use crate::policy::{Policy, Ring};
+use crate::release::WatchedNumber;
 use crate::roster::Place;
 use crate::time::{Elapsed, WallTime};
 use block::Blocks;
@@ -98,6 +101,9 @@ pub struct Identity {
     pub expires_at_ms: WallTime,
     /// The release's allowed downtime.
     pub downtime: Elapsed,
+    /// The numbers that the release's manifest declares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<WatchedNumber>,
 }
 
 /// One roster as it stands: the order's roster of a stratum, or what an addendum added to it.
@@ -156,6 +162,8 @@ pub struct Rollout {
     pub(crate) gate: Gate,
     pub(crate) last_opened_at: Option<WallTime>,
     pub(crate) escalated: Option<Escalation>,
+    /// The first device on which something was done that its owner forbids for good.
+    pub(crate) broken: Option<DeviceId>,
     #[serde(skip)]
     pub(crate) where_is: HashMap<DeviceId, PlaceRef>,
 }
@@ -201,7 +209,7 @@ impl Rollout {
         let strata: Vec<StratumName> = rosters.keys().cloned().collect();
         let rings = policy.rings.len();
         let scopes = Scopes::new(&policy, &strata);
-        let gate = Gate::new(&policy, &scopes);
+        let gate = Gate::new(&policy, &scopes, !identity.numbers.is_empty());
         let mut rollout = Rollout {
             identity,
             phase: Phase::Running,
@@ -221,6 +229,7 @@ impl Rollout {
             gate,
             last_opened_at: None,
             escalated: None,
+            broken: None,
             where_is: HashMap::new(),
             policy,
             strata,

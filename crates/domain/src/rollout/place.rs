@@ -1,10 +1,12 @@
 //! One place of a rollout: where a device stands with this release, as far as the server has been told.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::DeviceId;
 use crate::observation::FailureReason;
-use crate::time::WallTime;
+use crate::time::{Elapsed, WallTime};
 
 /// Where a place stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,25 @@ pub struct Seen {
     pub hard: [bool; 2],
     /// A healthy report, dated by age.
     pub healthy: [bool; 2],
+    /// Whether the last healthy report of the band said a number that lies outside its bounds.
+    #[serde(default)]
+    pub outside: [bool; 2],
+    /// The age at its first crash, in milliseconds and one more; none where it did not crash.
+    #[serde(default)]
+    pub crashed: Option<NonZeroU32>,
+}
+
+impl Seen {
+    /// The age at its first crash.
+    pub fn crashed_at(&self) -> Option<Elapsed> {
+        self.crashed.map(|at| Elapsed::from_ms(u64::from(at.get()) - 1))
+    }
+
+    /// Notes a crash at an age; only the earliest counts.
+    pub(super) fn crashes_at(&mut self, age: Elapsed) {
+        let at = NonZeroU32::new(u32::try_from(age.as_ms()).unwrap_or(u32::MAX - 1).saturating_add(1));
+        self.crashed = self.crashed.min(at).or(at);
+    }
 }
 
 /// One place.

@@ -80,6 +80,7 @@ fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
     match step.rollout.phase {
         Phase::Halted { .. } => step.order_back(),
         Phase::Running | Phase::Paused { .. } => step.judge(),
+        Phase::Completed { .. } if step.rollout.broken.is_some() => step.judge(),
         Phase::Completed { .. } => {
             if step.rollout.holdback_is_over(moment.now) {
                 step.add(Fact::HoldbackEnded);

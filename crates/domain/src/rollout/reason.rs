@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fact::Escalation;
 use super::scope::ScopeName;
-use crate::ids::{OperatorName, StratumName};
+use crate::ids::{DeviceId, OperatorName, StratumName};
 
 /// What a process looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +17,10 @@ pub enum Signal {
     Hard,
     /// No healthy report by the band's end.
     Silent,
+    /// A device's first crash.
+    Crash,
+    /// A number that the release declares, outside its bounds.
+    Number,
 }
 
 impl fmt::Display for Signal {
@@ -24,6 +28,8 @@ impl fmt::Display for Signal {
         f.pad(match self {
             Signal::Hard => "hard failures",
             Signal::Silent => "silence",
+            Signal::Crash => "first crashes",
+            Signal::Number => "numbers outside their bounds",
         })
     }
 }
@@ -127,7 +133,7 @@ pub enum HaltReason {
         scope: ScopeName,
         /// Its signal.
         signal: Signal,
-        /// Its age band, 1 or 2.
+        /// Its age band, 1 or 2; 0 for a process over both.
         band: u8,
     },
     /// The lab fails more than any lab should.
@@ -140,6 +146,11 @@ pub enum HaltReason {
         ln_e: f64,
         /// What it reached.
         ln_threshold: f64,
+    },
+    /// A device says that something was done under the release that its owner forbids for good. One is enough.
+    InvariantBroken {
+        /// The first device.
+        device: DeviceId,
     },
     /// A person said so.
     ByPerson {
@@ -158,6 +169,7 @@ impl HaltReason {
             HaltReason::WindowExhausted { .. } => "window_exhausted",
             HaltReason::Evidence { .. } => "evidence",
             HaltReason::LabEvidence { .. } => "lab_evidence",
+            HaltReason::InvariantBroken { .. } => "invariant_broken",
             HaltReason::ByPerson { .. } => "by_person",
         }
     }
@@ -173,13 +185,14 @@ impl fmt::Display for HaltReason {
                 write!(f, "{scope}: the window is full of {failed} failed and {overdue} silent devices")
             }
             HaltReason::Evidence { ln_e, ln_threshold, scope, signal, band } => {
-                write!(
-                    f,
-                    "evidence e^{ln_e:.1} reached e^{ln_threshold:.1}, most of it {signal} in {scope}, age band {band}"
-                )
+                write!(f, "evidence e^{ln_e:.1} reached e^{ln_threshold:.1}, most of it {signal} in {scope}")?;
+                if *band > 0 { write!(f, ", age band {band}") } else { Ok(()) }
             }
             HaltReason::LabEvidence { size, failures, ln_e, ln_threshold } => {
                 write!(f, "lab: {failures} of {size} failed, evidence e^{ln_e:.1} reached e^{ln_threshold:.1}")
+            }
+            HaltReason::InvariantBroken { device } => {
+                write!(f, "{device} says that what its owner forbids for good was done under the release")
             }
             HaltReason::ByPerson { by, reason } => write!(f, "{by}: {reason}"),
         }

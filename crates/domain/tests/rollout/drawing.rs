@@ -20,7 +20,12 @@ fn facts() -> Vec<Fact> {
     let by = || "ada".parse().unwrap();
     vec![
         Fact::Took { device: "device-00".parse().unwrap() },
-        Fact::Observed { device: "device-00".parse().unwrap(), observation: Observation::Healthy, age_ms: 0 },
+        Fact::Observed {
+            device: "device-00".parse().unwrap(),
+            observation: Observation::Healthy,
+            age_ms: 0,
+            outside: false,
+        },
         Fact::PermitIssued { step: 1, counts: Vec::new(), take_by_ms: NOW },
         Fact::ReturnIssued { step: 1, counts: Vec::new() },
         Fact::Lapsed { step: 1 },

@@ -9,6 +9,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{AttributeName, DeviceId};
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::policy::Policy;
+use tidegate_domain::release::WatchedNumber;
 use tidegate_domain::rollout::fact::{AddedPlace, Fact};
 use tidegate_domain::rollout::planner::{Effect, Moment, plan};
 use tidegate_domain::rollout::report::StepReport;
@@ -37,6 +38,11 @@ pub(crate) struct Nature {
     pub(crate) silencing: f64,
     /// The age at which it crashes; none: at once, at every start.
     pub(crate) crash_age: Option<Elapsed>,
+    /// How many of those that take it crash once because of it and are well after that; and how many do so anyway.
+    pub(crate) stumbling: (f64, f64),
+    /// How many of those that take it say a number outside its bounds because of it, and how many do so anyway. Where either is more than 0
+    /// the release declares one.
+    pub(crate) off: (f64, f64),
 }
 
 impl Nature {
@@ -48,6 +54,8 @@ impl Nature {
             base_silence: 0.0,
             silencing: 0.0,
             crash_age: None,
+            stumbling: (0.0, 0.0),
+            off: (0.0, 0.0),
         }
     }
 
@@ -69,6 +77,7 @@ enum Saying {
     Returned,
     Healthy,
     Proven,
+    Stumbled,
 }
 
 struct Device {
@@ -78,6 +87,8 @@ struct Device {
     took_ms: Option<u64>,
     mute_as_control: bool,
     fails_as_control: bool,
+    stumbles_as_control: bool,
+    off: bool,
     silent: bool,
     lab: bool,
     stratum: String,
@@ -154,6 +165,8 @@ impl Fleet {
                 took_ms: None,
                 mute_as_control: dice.chance(nature.base_silence),
                 fails_as_control: dice.chance(nature.base_failures),
+                stumbles_as_control: nature.stumbling.1 > 0.0 && dice.chance(nature.stumbling.1),
+                off: nature.off.1 > 0.0 && dice.chance(nature.off.1),
                 silent: dice.chance(nature.base_silence),
                 lab: candidate.ring.is_some() && candidate.ring == lab,
                 stratum: policy.stratum_of(&candidate.attributes).to_string(),
@@ -163,7 +176,11 @@ impl Fleet {
         }
         let index = devices.iter().enumerate().map(|(i, device)| (device.id.clone(), i)).collect();
         let start = WallTime::from_ms(START_MS);
-        let identity = identity(start, policy.pace.order_life, downtime);
+        let mut identity = identity(start, policy.pace.order_life, downtime);
+        if nature.off != (0.0, 0.0) {
+            identity.numbers =
+                vec![WatchedNumber { name: "latency".parse().unwrap(), at_least: None, at_most: Some(200) }];
+        }
         let rosters = rosters(policy, &Digest::of(&seed.to_be_bytes()), candidates);
         let rollout = Rollout::start(identity, policy.clone(), rosters, |_| true);
         let mut fleet = Fleet {
@@ -215,6 +232,8 @@ impl Fleet {
                 took_ms: None,
                 mute_as_control: false,
                 fails_as_control: false,
+                stumbles_as_control: false,
+                off: false,
                 silent: false,
                 lab: false,
                 stratum: stratum.to_string(),
@@ -324,6 +343,9 @@ impl Fleet {
             if taken && in_health {
                 self.says(index, &Saying::Healthy);
             } else if !taken && !self.devices[index].mute_as_control {
+                if std::mem::take(&mut self.devices[index].stumbles_as_control) {
+                    self.says(index, &Saying::Stumbled);
+                }
                 let fails = std::mem::take(&mut self.devices[index].fails_as_control);
                 self.says(index, if fails { &Saying::Failed } else { &Saying::Healthy });
             }
@@ -369,6 +391,11 @@ impl Fleet {
             }
             return;
         }
+        let (because, anyway) = self.nature.stumbling;
+        if because + anyway > 0.0 && (self.dice.chance(because) || self.dice.chance(anyway)) {
+            self.at(active - self.downtime_ms / 20, index, Event::Says(Saying::Stumbled));
+        }
+        self.devices[index].off |= self.nature.off.0 > 0.0 && self.dice.chance(self.nature.off.0);
         self.devices[index].healthy_until_ms = Some((active, u64::MAX));
         self.at(active, index, Event::Says(Saying::Healthy));
         self.at(active + self.proof_ms, index, Event::Says(Saying::Proven));
@@ -381,10 +408,12 @@ impl Fleet {
             Saying::Proven => Observation::Proven { restarts: 0 },
             Saying::Failed => Observation::Failed { reason, attempt: 3 },
             Saying::Returned => Observation::Returned { reason },
+            Saying::Stumbled => Observation::Crashed,
         };
         let device = self.devices[index].id.clone();
         let age_ms = self.devices[index].took_ms.map_or(0, |took| self.now_ms - took);
-        self.apply(Fact::Observed { device, observation, age_ms });
+        let outside = self.devices[index].off && matches!(saying, Saying::Healthy | Saying::Proven);
+        self.apply(Fact::Observed { device, observation, age_ms, outside });
     }
 
     /// Those that took the release and failed or fell silent.

@@ -13,3 +13,4 @@ mod returning;
 mod scenarios;
 mod schedule;
 mod shipped_policies;
+mod signals;

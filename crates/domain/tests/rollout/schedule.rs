@@ -145,6 +145,7 @@ pub(crate) fn identity(started_at_ms: WallTime, life: Elapsed, downtime: Elapsed
         started_at_ms,
         expires_at_ms: started_at_ms.after(life),
         downtime,
+        numbers: Vec::new(),
     }
 }
 
@@ -414,7 +415,12 @@ impl Schedule {
         let age_ms = if self.dice.chance(0.1) { self.dice.below(100_000) } else { age.as_ms() };
         let times = if self.dice.chance(0.1) { 2 } else { 1 };
         for _ in 0..times {
-            self.apply(Fact::Observed { device: device.clone(), observation: observation.clone(), age_ms })?;
+            self.apply(Fact::Observed {
+                device: device.clone(),
+                observation: observation.clone(),
+                age_ms,
+                outside: false,
+            })?;
         }
         Ok(())
     }

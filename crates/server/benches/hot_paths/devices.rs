@@ -122,6 +122,7 @@ impl Crowd {
                     order: Some(order),
                     observation: Observation::Healthy,
                     detail: String::new(),
+                    numbers: Default::default(),
                     age_ms: 1_000,
                     current: None,
                     fallback: None,

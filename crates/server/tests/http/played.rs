@@ -219,6 +219,7 @@ impl Player {
             order,
             observation,
             detail: String::new(),
+            numbers: Default::default(),
             age_ms,
             current: None,
             fallback: None,

@@ -51,6 +51,7 @@ impl DeviceSide {
             order,
             observation: observation.clone(),
             detail: String::new(),
+            numbers: Default::default(),
             age_ms: age.as_ms(),
             current: None,
             fallback: None,

@@ -55,7 +55,7 @@ pub struct Replayed {
 
 enum Event {
     Takes(DeviceId),
-    Says(DeviceId, Observation, Elapsed),
+    Says(DeviceId, Observation, Elapsed, bool),
 }
 
 /// Spreads a recorded release under a policy. The same seed gives the same answer.
@@ -226,16 +226,16 @@ impl<'a> Replaying<'a> {
             Observation::Healthy
         };
         let second = self.horizons.first.plus(self.check_in.third());
-        self.think_of(now.after(self.check_in.third()), Event::Says(device.clone(), observation, Elapsed::ZERO));
+        self.think_of(now.after(self.check_in.third()), Event::Says(device.clone(), observation, Elapsed::ZERO, false));
         if !fails {
-            self.think_of(now.after(second), Event::Says(device.clone(), Observation::Healthy, second));
+            self.think_of(now.after(second), Event::Says(device.clone(), Observation::Healthy, second, false));
         }
     }
 
     fn happens(&mut self, event: Event, at: WallTime) {
         match event {
-            Event::Says(device, observation, age) => {
-                let fact = Fact::Observed { device, observation, age_ms: age.as_ms() };
+            Event::Says(device, observation, age, outside) => {
+                let fact = Fact::Observed { device, observation, age_ms: age.as_ms(), outside };
                 self.rollout.apply(&fact, at);
             }
             Event::Takes(device) => self.takes(device, at),
@@ -255,8 +255,9 @@ impl<'a> Replaying<'a> {
         let Some((script, by_another)) = self.script_of(&device) else { return };
         self.replayed.by_another += u32::from(by_another);
         self.replayed.harmed += u32::from(script.is_harmed());
-        for (after, observation, age) in &script.says {
-            self.think_of(at.after(*after), Event::Says(device.clone(), observation.clone(), *age));
+        for word in &script.says {
+            let says = Event::Says(device.clone(), word.observation.clone(), word.age, word.outside);
+            self.think_of(at.after(word.after), says);
         }
     }
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_control::contract::{Entry, NewEntry, Table};
 use tidegate_control::decision::{Decision, REPORT, TAKE};
-use tidegate_control::state::State;
+use tidegate_control::state::{State, says_outside};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, RolloutId, StratumName};
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::policy::Policy;
+use tidegate_domain::release::WatchedNumber;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::rollout::{Identity, Phase, Rollout};
@@ -19,19 +20,32 @@ use tidegate_trust::signed::{Body, Unverified};
 
 use super::{History, ReplayError};
 
+/// One word of a device.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Word {
+    /// How long after the take it arrived.
+    pub(super) after: Elapsed,
+    /// What it saw.
+    pub(super) observation: Observation,
+    /// The age that it gave.
+    pub(super) age: Elapsed,
+    /// Whether a declared number lies outside its bounds.
+    pub(super) outside: bool,
+}
+
 /// What a device did with the release once its place was open.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Script {
     /// From the opening of its place to its take.
     pub(super) takes_after: Elapsed,
-    /// What it said: how long after the take it arrived, the observation, the age that it gave.
-    pub(super) says: Vec<(Elapsed, Observation, Elapsed)>,
+    /// What it said.
+    pub(super) says: Vec<Word>,
 }
 
 impl Script {
     /// Whether the release failed on it.
     pub(super) fn is_harmed(&self) -> bool {
-        self.says.iter().any(|(_, observation, _)| is_hard(observation))
+        self.says.iter().any(|word| is_hard(&word.observation))
     }
 }
 
@@ -89,7 +103,7 @@ impl Recorded {
         };
         let course = course.ok_or_else(unknown)?;
         let id = course.order_body.rollout.clone();
-        let mut reading = Reading::new(id.clone(), course.order.digest());
+        let mut reading = Reading::new(id.clone(), course.order.digest(), course.rollout.identity().numbers.clone());
         let mut at = State::default();
         for entry in history.entries() {
             reading.read(&at, entry);
@@ -157,6 +171,7 @@ fn went(rollout: &Rollout, scripts: &BTreeMap<DeviceId, Script>) -> Went {
 struct Reading {
     id: RolloutId,
     order: Digest,
+    numbers: Vec<WatchedNumber>,
     opened: BTreeMap<u32, WallTime>,
     took: BTreeMap<DeviceId, WallTime>,
     scripts: BTreeMap<DeviceId, Script>,
@@ -164,9 +179,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(id: RolloutId, order: Digest) -> Reading {
+    fn new(id: RolloutId, order: Digest, numbers: Vec<WatchedNumber>) -> Reading {
         let (opened, took) = (BTreeMap::new(), BTreeMap::new());
-        Reading { id, order, opened, took, scripts: BTreeMap::new(), controls: BTreeMap::new() }
+        Reading { id, order, numbers, opened, took, scripts: BTreeMap::new(), controls: BTreeMap::new() }
     }
 
     /// Reads the next entry; `before` is what was known before it.
@@ -219,7 +234,13 @@ impl Reading {
         if report.order == Some(self.order)
             && let (Some(took), Some(script)) = (self.took.get(&report.device), self.scripts.get_mut(&report.device))
         {
-            script.says.push((at.since(*took), report.observation, Elapsed::from_ms(report.age_ms)));
+            let (after, age) = (at.since(*took), Elapsed::from_ms(report.age_ms));
+            script.says.push(Word {
+                after,
+                outside: says_outside(&self.numbers, &report),
+                observation: report.observation,
+                age,
+            });
         } else if let Some(failed) = self.controls.get_mut(&report.device) {
             *failed |= is_hard(&report.observation);
         }

@@ -39,6 +39,9 @@ impl Run<'_> {
             return;
         }
         self.is_updated(device, false);
+        if harm == Harm::Destroys && self.lives.is_some() {
+            self.fall_back(device, Happening::Destroyed);
+        }
         if harm == Harm::Brick || self.fate.is_beyond_repair(device) {
             return self.is_lost(device);
         }
@@ -60,7 +63,7 @@ impl Run<'_> {
                 self.is_lost(device);
             }
             Harm::CutOff => self.mark(device, mark::IN_CONTACT, false),
-            Harm::Errors | Harm::Brick | Harm::Hidden => {}
+            Harm::Errors | Harm::Brick | Harm::Destroys | Harm::Hidden => {}
         }
     }
 

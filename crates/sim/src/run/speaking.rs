@@ -79,7 +79,7 @@ impl Run<'_> {
             let fails = self.fate.misfortune_ms(device, block, opened_ms, horizons.second);
             if fails.is_some_and(|after| after <= age.as_ms()) && !self.control_fails.contains_key(&device) {
                 self.control_fails.insert(device, opened_ms);
-                let reason = FailureReason::Crashed;
+                let reason = FailureReason::ProbeFailed;
                 let at = Elapsed::from_ms(fails.unwrap_or_default());
                 self.says_of_age(device, Observation::Failed { reason, attempt: 3 }, at);
             } else if horizons.band_of(age).is_some_and(|band| !seen.healthy.get(band).copied().unwrap_or(true)) {

@@ -99,3 +99,18 @@ fn a_fault_of_one_value_is_blamed_on_that_value() {
     println!("blamed in {found} of 5 halts, somebody innocent in {innocent}");
     assert!(found >= 4 && innocent == 0, "{found} found, {innocent} innocent");
 }
+
+#[test]
+fn a_release_that_destroys_what_must_stay_is_halted_by_the_first_device_that_says_so() {
+    let fault =
+        "fault = { harm = \"destroys\", hits = [{share = 0.001}], onset = [\"1min\", \"10min\"], beyond_repair = 1.0 }";
+    for seed in 1..4 {
+        let outcome = fared(&world(600_000, fault), ours("default"), seed).outcome;
+        assert!(
+            outcome.halt_kinds.iter().any(|kind| kind == "invariant_broken"),
+            "seed {seed}: {:?}",
+            outcome.halt_kinds
+        );
+        assert!(outcome.harmed <= 5, "seed {seed}: {}", outcome.harmed);
+    }
+}

@@ -1,8 +1,10 @@
 //! What a device signs: its request to go, and its reports. Kept verbatim; the only source of evidence.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, PackageName};
+use tidegate_domain::ids::{DeviceId, NumberName, PackageName};
 use tidegate_domain::observation::Observation;
 use tidegate_domain::time::WallTime;
 
@@ -49,6 +51,9 @@ pub struct Report {
     /// A few words on the details, for people; at most 300 bytes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// With a healthy word: numbers that the payload said last, by name, in thousandths; at most 16.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<NumberName, i64>,
     /// How long after the device took the release it was seen, by the device's own uninterrupted clock; 0 where nothing was taken.
     pub age_ms: u64,
     /// The release that runs now.

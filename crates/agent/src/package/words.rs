@@ -1,0 +1,28 @@
+//! What a package's reports say besides the machine's own words.
+
+use tidegate_domain::device::guard::Attempts;
+use tidegate_domain::device::{Effect, Machine};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::observation::{FailureReason, Observation};
+
+use crate::layout::Unsent;
+
+/// A report that a release never was well says what the last probe saw.
+pub(super) fn explain(effect: &mut Effect, problem: &str) {
+    let Effect::Report { observation: Observation::Failed { reason, .. }, detail, .. } = effect else { return };
+    if *reason == FailureReason::ProbeFailed && !detail.contains(problem) {
+        detail.push_str(": ");
+        detail.push_str(problem);
+    }
+}
+
+/// How many attempts the slot had that was left.
+pub(super) fn attempts_had(attempts: Option<&Attempts>) -> u32 {
+    attempts.map_or(0, |a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts))
+}
+
+pub(super) fn unsent(machine: &Machine, order: Option<Digest>, observation: Observation, detail: String) -> Unsent {
+    let taken = order.is_some() && !matches!(observation, Observation::Refused { .. });
+    let age_ms = if taken { machine.age.as_ms() } else { 0 };
+    Unsent { order, observation, detail, age_ms }
+}

@@ -1,0 +1,57 @@
+//! The e-processes of one scope against a release, by signal and band, and how they share their scope's weight.
+
+use serde::{Deserialize, Serialize};
+
+use super::reason::Signal;
+use crate::evidence::{HaltProcess, RareEventProcess, Share};
+use crate::policy::GateRule;
+
+/// The processes of one scope against the release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Processes {
+    /// Hard failures, by band.
+    pub(super) hard: [HaltProcess; 2],
+    /// Silence, by band.
+    pub(super) silent: [HaltProcess; 2],
+    /// First crashes, over both bands: who crashed in the first is not at risk in the second.
+    pub(super) crash: RareEventProcess,
+    /// Numbers outside their bounds, by band; none where the release declares none.
+    pub(super) outside: Option<[HaltProcess; 2]>,
+}
+
+impl Processes {
+    pub(super) fn new(rule: &GateRule, numbers: bool) -> Processes {
+        let both = |tolerate: f64| [HaltProcess::new(share(tolerate)), HaltProcess::new(share(tolerate))];
+        Processes {
+            hard: both(rule.tolerate_hard),
+            silent: both(rule.tolerate_silent),
+            crash: RareEventProcess::new(),
+            // As much as for silence: a number is no failure.
+            outside: numbers.then(|| both(rule.tolerate_silent)),
+        }
+    }
+
+    /// ln of each e-value with its signal, its band, and its share of the scope's weight. The shares add up to 1.
+    pub(super) fn each(&self) -> impl Iterator<Item = (Signal, u8, f64, f64)> {
+        const HARD: f64 = 0.25;
+        let others = if self.outside.is_some() { 5.0 } else { 3.0 };
+        let of = |signal: Signal, share: f64, pair: &[HaltProcess; 2]| {
+            let [first, second] = pair.each_ref().map(HaltProcess::ln_e);
+            [(signal, 1, share, first), (signal, 2, share, second)]
+        };
+        let rest = 0.5 / others;
+        let outside = self.outside.iter().flat_map(move |pair| of(Signal::Number, rest, pair));
+        let crash = (Signal::Crash, 0, rest, self.crash.ln_e());
+        of(Signal::Hard, HARD, &self.hard)
+            .into_iter()
+            .chain(of(Signal::Silent, rest, &self.silent))
+            .chain([crash])
+            .chain(outside)
+    }
+}
+
+/// A policy's numbers were checked when it was parsed; a number that slipped through is moved to the nearest good one.
+pub(super) fn share(value: f64) -> Share {
+    let near = if value.is_finite() { value.clamp(1e-12, 1.0 - 1e-12) } else { 0.5 };
+    Share::new(near).unwrap_or(Share::HALF)
+}

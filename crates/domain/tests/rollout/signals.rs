@@ -1,0 +1,99 @@
+//! Signals besides failures and silence: crashes that a device comes through, numbers outside their bounds, and what no release may do.
+
+use tidegate_domain::observation::{FailureReason, Observation};
+use tidegate_domain::policy::Policy;
+use tidegate_domain::rollout::Phase;
+use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::gate::{HaltReason, Signal};
+use tidegate_domain::time::Elapsed;
+
+use crate::fleet::{Fleet, Nature, candidate};
+
+fn fleet(nature: Nature, seed: u64) -> Fleet {
+    let text = r#"
+        name = "plain"
+        rings = [{name = "broad", soak = "1s", clear_hard = 0.9, clear_silent = 0.9}]
+        [window]
+        unproven_share_max = 1.0
+        [prove]
+        for = "4s"
+        [pace]
+        check_in = "1s"
+        take_within = "10s"
+        "#;
+    let policy = Policy::parse(text).unwrap();
+    let candidates = (0..1_000).map(|i| candidate(format!("d{i}"), &[], None)).collect();
+    Fleet::new(&policy, candidates, Elapsed::from_s(1), Elapsed::from_ms(250), nature, seed)
+}
+
+/// The signal that halted it, if evidence did.
+fn signal(fleet: &Fleet) -> Option<Signal> {
+    let Phase::Halted { reasons, .. } = fleet.rollout.phase() else { return None };
+    reasons.iter().find_map(|reason| match reason {
+        HaltReason::Evidence { signal, .. } => Some(*signal),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_release_under_which_devices_crash_once_and_go_on_halts_by_their_first_crashes() {
+    for seed in 0..10 {
+        let mut fleet = fleet(Nature { stumbling: (0.3, 0.02), ..Nature::good() }, seed);
+        fleet.run_until_over(Elapsed::from_s(300));
+        assert_eq!(signal(&fleet), Some(Signal::Crash), "seed {seed}\n{}", fleet.story());
+        let exposed = fleet.rollout.taken().count();
+        assert!(exposed < 200, "seed {seed}: {exposed} exposed");
+    }
+}
+
+#[test]
+fn numbers_outside_their_bounds_on_more_treated_than_control_halt() {
+    for seed in 0..10 {
+        let mut fleet = fleet(Nature { off: (0.3, 0.02), ..Nature::good() }, seed);
+        fleet.run_until_over(Elapsed::from_s(300));
+        assert_eq!(signal(&fleet), Some(Signal::Number), "seed {seed}\n{}", fleet.story());
+        let exposed = fleet.rollout.taken().count();
+        assert!(exposed < 200, "seed {seed}: {exposed} exposed");
+    }
+}
+
+#[test]
+fn crashes_and_numbers_that_are_as_common_without_the_release_halt_nothing() {
+    for seed in 0..40 {
+        let nature = Nature { stumbling: (0.0, 0.1), off: (0.0, 0.1), ..Nature::good() };
+        let mut fleet = fleet(nature, 1_000 + seed);
+        fleet.run_until_over(Elapsed::from_s(600));
+        assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", fleet.story());
+    }
+}
+
+#[test]
+fn one_device_on_which_something_forbidden_was_done_halts_at_once_also_after_completion() {
+    for complete in [false, true] {
+        let mut fleet = fleet(Nature::good(), 5);
+        if complete {
+            fleet.run_until_over(Elapsed::from_s(600));
+            assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }));
+        } else {
+            fleet.run_for(Elapsed::from_s(8));
+        }
+        let device = fleet.rollout.taken().next().unwrap().0.clone();
+        let observation = Observation::Failed { reason: FailureReason::InvariantBroken, attempt: 1 };
+        fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 5_000, outside: false });
+        fleet.step();
+        let Phase::Halted { reasons, .. } = fleet.rollout.phase() else { panic!("{}", fleet.story()) };
+        assert_eq!(reasons.first(), Some(&HaltReason::InvariantBroken { device }));
+    }
+}
+
+#[test]
+fn a_device_without_the_release_that_says_so_halts_nothing() {
+    let mut fleet = fleet(Nature::good(), 6);
+    fleet.run_for(Elapsed::from_s(4));
+    let device = "d999".parse().unwrap();
+    let observation = Observation::Failed { reason: FailureReason::InvariantBroken, attempt: 1 };
+    assert!(fleet.rollout.taken().all(|(taken, _)| *taken != device));
+    fleet.apply(Fact::Observed { device, observation, age_ms: 5_000, outside: false });
+    fleet.run_until_over(Elapsed::from_s(600));
+    assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "{}", fleet.story());
+}
