@@ -2,7 +2,9 @@
 //! whether each ring could ever pass. It runs the window rule and the gate's own statistics; it holds no shortcut formula but one
 //! for time, and its answers are forecasts.
 
+mod fleet;
 mod opening;
+mod problem;
 
 use std::collections::BTreeMap;
 
@@ -17,18 +19,11 @@ use crate::ids::{RingName, StratumName};
 use crate::policy::Policy;
 use crate::rollout::reason::Signal;
 use crate::rollout::scope::Scopes;
-use crate::roster::Place;
 use crate::time::Elapsed;
 use opening::Opening;
 
-/// The fleet that a policy is held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FleetEstimate {
-    /// Devices by stratum, then by ring in the policy's order.
-    pub strata: BTreeMap<StratumName, Vec<u32>>,
-    /// The downtime that releases are assumed to be allowed.
-    pub downtime: Elapsed,
-}
+pub use fleet::FleetEstimate;
+pub use problem::PolicyProblem;
 
 /// What a policy would do on a fleet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,172 +58,6 @@ pub struct RingCheck {
     pub clears: Option<bool>,
     /// The smallest margin that it could clear; none for a lab, or where it could clear none.
     pub delta_min: Option<f64>,
-}
-
-/// Why a policy should not be used on a fleet, with the nearest that would work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "problem", rename_all = "snake_case")]
-pub enum PolicyProblem {
-    /// It leaves the bounds that root signed.
-    #[error("policy field `{field}` is {found}; the envelope `{envelope}` allows {allowed}")]
-    OutsideEnvelope {
-        /// The policy's field.
-        field: String,
-        /// What stands there.
-        found: String,
-        /// The envelope's name.
-        envelope: String,
-        /// What it allows.
-        allowed: String,
-    },
-    /// Nobody is in the fleet.
-    #[error("the fleet has no devices that the policy reaches")]
-    NoDevices,
-    /// A ring without devices passes at once and shows nothing.
-    #[error("ring `{ring}` has no devices: give devices its label, or the ring a share")]
-    EmptyRing {
-        /// The ring.
-        ring: RingName,
-    },
-    /// A sound release with the usual failures would not pass the ring.
-    #[error(
-        "ring `{ring}`: {places} places cannot clear {signal} below {delta}{}; {}",
-        if *flawless { " once one device fails" } else { ", even if none fails" },
-        nearest(*delta_min)
-    )]
-    CannotClear {
-        /// The ring.
-        ring: RingName,
-        /// Its places.
-        places: u32,
-        /// The signal.
-        signal: Signal,
-        /// The policy's margin.
-        delta: f64,
-        /// Whether it would clear if no device failed at all.
-        flawless: bool,
-        /// The smallest margin that it could clear.
-        delta_min: Option<f64>,
-    },
-    /// The window never opens the whole ring.
-    #[error("ring `{ring}`: the window stops opening before the ring is full")]
-    NeverOpens {
-        /// The ring.
-        ring: RingName,
-    },
-    /// A broken release would stall in the ring and never halt: one failure wedges nothing.
-    #[error(
-        "ring `{ring}` has {places} places: a release that breaks them all would stall, not halt; at least 2 are needed"
-    )]
-    NeverHalts {
-        /// The ring.
-        ring: RingName,
-        /// Its places.
-        places: u32,
-    },
-    /// No block would get control, so that only a wedge could halt.
-    #[error(
-        "no stratum is large enough for control ({largest} devices in the largest): only failures that fill a window halt; at least {needed} are needed"
-    )]
-    NoControl {
-        /// Devices in the largest stratum.
-        largest: u32,
-        /// What would be enough.
-        needed: u32,
-    },
-}
-
-fn nearest(delta_min: Option<f64>) -> String {
-    delta_min
-        .map_or_else(|| "no margin would do: it needs more devices".to_owned(), |delta| format!("{delta} would do"))
-}
-
-impl PolicyProblem {
-    /// Whether no release could ever pass: an order under such a policy is refused.
-    pub fn is_final(&self) -> bool {
-        match self {
-            PolicyProblem::OutsideEnvelope { .. } | PolicyProblem::NoDevices | PolicyProblem::NeverOpens { .. } => true,
-            PolicyProblem::CannotClear { flawless, .. } => !flawless,
-            PolicyProblem::EmptyRing { .. } | PolicyProblem::NeverHalts { .. } | PolicyProblem::NoControl { .. } => {
-                false
-            }
-        }
-    }
-
-    /// The stable word.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            PolicyProblem::OutsideEnvelope { .. } => "outside_envelope",
-            PolicyProblem::NoDevices => "no_devices",
-            PolicyProblem::EmptyRing { .. } => "empty_ring",
-            PolicyProblem::CannotClear { .. } => "cannot_clear",
-            PolicyProblem::NeverOpens { .. } => "never_opens",
-            PolicyProblem::NeverHalts { .. } => "never_halts",
-            PolicyProblem::NoControl { .. } => "no_control",
-        }
-    }
-}
-
-impl FleetEstimate {
-    /// The fleet as its rosters would stand.
-    pub fn of_rosters(
-        policy: &Policy,
-        rosters: &BTreeMap<StratumName, Vec<Place>>,
-        downtime: Elapsed,
-    ) -> FleetEstimate {
-        let mut strata: BTreeMap<StratumName, Vec<u32>> = BTreeMap::new();
-        for (stratum, places) in rosters {
-            let rings = strata.entry(stratum.clone()).or_insert_with(|| vec![0; policy.rings.len()]);
-            for place in places {
-                if let Some(count) = rings.get_mut(usize::from(place.ring)) {
-                    *count = count.saturating_add(1);
-                }
-            }
-        }
-        FleetEstimate { strata, downtime }
-    }
-
-    /// So many devices, evenly spread over the listed strata. `labelled` says how many carry a ring's label; the others are
-    /// dealt out by the rings' shares, the last ring taking the rest.
-    pub fn evenly(
-        policy: &Policy,
-        devices: u32,
-        labelled: &BTreeMap<RingName, u32>,
-        downtime: Elapsed,
-    ) -> FleetEstimate {
-        let names = policy.strata.listed_names();
-        let count = u32::try_from(names.len()).unwrap_or(u32::MAX).max(1);
-        let of_label = |ring: &crate::policy::Ring| labelled.get(&ring.name).copied().unwrap_or(0);
-        let with_label = policy.rings.iter().map(of_label).fold(0_u32, u32::saturating_add).min(devices);
-        let unlabelled = devices - with_label;
-        let mut left = unlabelled;
-        let mut rings: Vec<u32> = Vec::with_capacity(policy.rings.len());
-        for ring in &policy.rings {
-            let share = ((ring.share * f64::from(unlabelled)).ceil() as u32).min(left);
-            left -= share;
-            rings.push(share.saturating_add(of_label(ring)));
-        }
-        if let Some(last) = rings.last_mut() {
-            *last = last.saturating_add(left);
-        }
-        let part = |whole: u32, at: u32| whole / count + u32::from(at < whole % count);
-        let strata = names.into_iter().zip(0..).map(|(name, at)| (name, rings.iter().map(|r| part(*r, at)).collect()));
-        FleetEstimate { strata: strata.collect(), downtime }
-    }
-
-    fn total(&self) -> u32 {
-        self.strata.values().flatten().copied().fold(0, u32::saturating_add)
-    }
-
-    /// Without what the holdback keeps shut, as the rollout computes it: a share of each stratum's last ring.
-    fn opened_at_most(&self, policy: &Policy) -> BTreeMap<StratumName, Vec<u32>> {
-        let mut strata = self.strata.clone();
-        for last in strata.values_mut().filter_map(|rings| rings.last_mut()) {
-            let held_back = (policy.holdback.share * f64::from(*last)).ceil() as u32;
-            *last = last.saturating_sub(held_back);
-        }
-        strata
-    }
 }
 
 /// Says what a policy would do on a fleet, and what speaks against using it there.
