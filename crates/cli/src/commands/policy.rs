@@ -11,7 +11,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::envelope::Envelope;
 use tidegate_domain::ids::{PolicyName, RingName};
 use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
-use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck};
+use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck, RingCheck};
 use tidegate_domain::roster::{Candidate, rosters};
 use tidegate_domain::time::Elapsed;
 use tidegate_trust::keys::PublicKey;
@@ -169,14 +169,14 @@ fn estimate(context: &Context, args: &CheckArgs, policy: &Policy) -> Result<Opti
 }
 
 fn foretold(forecast: &PolicyCheck) -> String {
-    let mut shown = table(&["ring", "places", "windows", "clears", "smallest margin"]);
+    let mut shown = table(&["ring", "places", "windows", "clears", "smallest margins"]);
     for ring in &forecast.rings {
         shown.add_row([
             ring.name.to_string(),
             ring.places.to_string(),
             ring.windows.to_string(),
             ring.clears.map_or("-", |clears| if clears { "yes" } else { "no" }).to_owned(),
-            ring.delta_min.map_or_else(|| "-".to_owned(), |delta| delta.to_string()),
+            margins(ring),
         ]);
     }
     let failures = forecast.failures_to_halt.map_or_else(|| "no".to_owned(), |failures| failures.to_string());
@@ -188,6 +188,15 @@ fn foretold(forecast: &PolicyCheck) -> String {
     ]);
     let problems: String = forecast.problems.iter().map(|problem| format!("\nPROBLEM  {problem}")).collect();
     format!("{about}{shown}{problems}")
+}
+
+/// The smallest margins that a ring could clear, in the words of the policy's own.
+fn margins(ring: &RingCheck) -> String {
+    let word = |delta: Option<f64>| delta.map_or_else(|| "no".to_owned(), |delta| delta.to_string());
+    if ring.clears.is_none() {
+        return "-".to_owned();
+    }
+    format!("{} hard, {} silent", word(ring.delta_min_hard), word(ring.delta_min_silent))
 }
 
 fn apply(context: &Context, args: &ApplyArgs) -> Result<Answer> {

@@ -56,8 +56,10 @@ pub struct RingCheck {
     pub windows: u32,
     /// Whether a sound release would clear it; none for a lab, which is not cleared.
     pub clears: Option<bool>,
-    /// The smallest margin that it could clear; none for a lab, or where it could clear none.
-    pub delta_min: Option<f64>,
+    /// The smallest margin of hard failures that it could clear; none for a lab, or where it could clear none.
+    pub delta_min_hard: Option<f64>,
+    /// The same for silence.
+    pub delta_min_silent: Option<f64>,
 }
 
 /// Says what a policy would do on a fleet, and what speaks against using it there.
@@ -87,7 +89,8 @@ pub fn check(policy: &Policy, envelope: Option<&Envelope>, fleet: &FleetEstimate
             places: size,
             windows: windows.unwrap_or(0),
             clears: None,
-            delta_min: None,
+            delta_min_hard: None,
+            delta_min_silent: None,
         };
         if size == 0 {
             problems.push(PolicyProblem::EmptyRing { ring: ring.name.clone() });
@@ -116,7 +119,7 @@ pub fn check(policy: &Policy, envelope: Option<&Envelope>, fleet: &FleetEstimate
     }
 }
 
-/// Runs F6 on one ring after the lab.
+/// Runs F6 on one ring after the lab, each signal at its own assumed rate.
 fn clearance(
     policy: &Policy,
     fleet: &FleetEstimate,
@@ -140,13 +143,17 @@ fn clearance(
     };
     let shape = FleetShape::new(&sizes, held_back, strata).ok();
     let blocks = shape.and_then(|shape| shape.blocks_through(index - lab, window)).unwrap_or_default();
-    let (beta, base_rate) = (share(policy.gate.beta), share(policy.gate.base_rate));
-    let delta_min = smallest_delta_that_clears(&blocks, beta, base_rate).map(Share::get);
-    check.delta_min = delta_min;
+    let (gate, beta) = (&policy.gate, share(policy.gate.beta));
     let Some(ring) = policy.rings.get(index) else { return };
+    let smallest = |base_rate| smallest_delta_that_clears(&blocks, beta, share(base_rate)).map(Share::get);
+    check.delta_min_hard = smallest(gate.base_rate);
+    check.delta_min_silent = smallest(gate.base_rate_silent);
     let mut all_clear = true;
-    for (signal, delta) in [(Signal::Hard, ring.clear_hard), (Signal::Silent, ring.clear_silent)] {
-        if !clears(&blocks, share(delta), beta, base_rate) {
+    for (signal, delta, base_rate, delta_min) in [
+        (Signal::Hard, ring.clear_hard, gate.base_rate, check.delta_min_hard),
+        (Signal::Silent, ring.clear_silent, gate.base_rate_silent, check.delta_min_silent),
+    ] {
+        if !clears(&blocks, share(delta), beta, share(base_rate)) {
             all_clear = false;
             let (ring, places) = (ring.name.clone(), check.places);
             let flawless = could_clear(&blocks, share(delta), beta);
