@@ -260,6 +260,11 @@ impl Policy {
         self.strata.of(attributes)
     }
 
+    /// Whether its first ring is a lab.
+    pub fn has_lab(&self) -> bool {
+        self.rings.first().is_some_and(|ring| ring.lab)
+    }
+
     /// The index of the ring that a label names; the last ring for an unknown label, and for none.
     pub fn ring_of_label(&self, label: Option<&RingName>) -> u8 {
         let last = self.rings.len().saturating_sub(1);

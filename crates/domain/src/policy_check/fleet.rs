@@ -67,6 +67,16 @@ impl FleetEstimate {
         self.strata.values().flatten().copied().fold(0, u32::saturating_add)
     }
 
+    /// The same with more devices in one ring, in its first stratum that has some of it.
+    pub(super) fn with_more(&self, ring: usize, more: u32) -> FleetEstimate {
+        let mut larger = self.clone();
+        let mut sizes = larger.strata.values_mut().filter_map(|rings| rings.get_mut(ring));
+        if let Some(size) = sizes.find(|size| **size > 0) {
+            *size = size.saturating_add(more);
+        }
+        larger
+    }
+
     /// Without what the holdback keeps shut, as the rollout computes it: a share of each stratum's last ring.
     pub(super) fn opened_at_most(&self, policy: &Policy) -> BTreeMap<StratumName, Vec<u32>> {
         let mut strata = self.strata.clone();

@@ -3,27 +3,28 @@
 //! for time, and its answers are forecasts.
 
 mod fleet;
+mod halting;
+mod nearest;
 mod opening;
 mod problem;
+mod rehearsal;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Envelope, LeftBound, OutsideEnvelope};
-use crate::evidence::{
-    ControlRatio, FleetShape, ForecastWindow, HaltForecast, Share, Weights, clears, could_clear,
-    smallest_delta_that_clears, threshold,
-};
+use crate::evidence::{FleetShape, ForecastWindow, Share, clears, could_clear, smallest_delta_that_clears};
 use crate::ids::{RingName, StratumName};
 use crate::policy::Policy;
 use crate::rollout::reason::Signal;
-use crate::rollout::scope::Scopes;
 use crate::time::Elapsed;
+use halting::{Halting, failures_to_wedge};
 use opening::Opening;
 
 pub use fleet::FleetEstimate;
 pub use problem::PolicyProblem;
+pub use rehearsal::{Stop, StoppedBy};
 
 /// What a policy would do on a fleet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,8 +36,13 @@ pub struct PolicyCheck {
     pub first_window: u32,
     /// Known hard failures that halt at once, whatever the evidence: the fewest that fill a scope's first window.
     pub failures_to_wedge: u32,
-    /// Hard failures in all devices that first reach 1/alpha when every control is healthy; none where the fleet leaves no control.
+    /// Hard failures in all devices that first reach 1/alpha when every control is healthy; none where the fleet leaves no control, or has
+    /// too few devices.
     pub failures_to_halt: Option<u32>,
+    /// The same for devices that fall silent.
+    pub silent_to_halt: Option<u32>,
+    /// What stops a release that breaks every device, by the ring that it meets first and by signal.
+    pub stops: Vec<Stop>,
     /// How long a good release takes to reach everybody.
     pub time_to_whole_fleet: Elapsed,
     /// Each ring.
@@ -97,22 +103,21 @@ pub fn check(policy: &Policy, envelope: Option<&Envelope>, fleet: &FleetEstimate
         } else if windows.is_none() {
             problems.push(PolicyProblem::NeverOpens { ring: ring.name.clone() });
         }
-        let alone = index == 0 || (index == 1 && policy.rings.first().is_some_and(|first| first.lab));
-        if size == 1 && alone {
-            problems.push(PolicyProblem::NeverHalts { ring: ring.name.clone(), places: size });
-        }
         if !ring.lab && size > 0 {
             clearance(policy, fleet, &places, index, &mut check, &mut problems);
         }
         rings.push(check);
     }
-    let (failures_to_halt, no_control) = failures_to_halt(policy, fleet);
-    problems.extend(no_control.filter(|_| devices > 0));
+    let halting = Halting::of(policy, fleet);
+    problems.extend(halting.problems.into_iter().filter(|_| devices > 0));
+    problems.extend(ends_first(policy, fleet.downtime, &rings));
     PolicyCheck {
         devices,
         first_window: opening.first_window,
         failures_to_wedge: failures_to_wedge(policy, &places),
-        failures_to_halt,
+        failures_to_halt: halting.failures,
+        silent_to_halt: halting.silent,
+        stops: halting.stops,
         time_to_whole_fleet: time_to_whole_fleet(policy, fleet.downtime, &rings),
         rings,
         problems,
@@ -163,38 +168,14 @@ fn clearance(
     check.clears = Some(all_clear);
 }
 
-/// The fewest failures that fill some scope's first window. Places that a ring holds, but not its window, are filled by no fewer
-/// than two.
-fn failures_to_wedge(policy: &Policy, places: &BTreeMap<StratumName, Vec<u32>>) -> u32 {
-    let window = &policy.window;
-    let all = window.initial_all.min(window.share_of(places.values().flatten().copied().fold(0, u32::saturating_add)));
-    let first = |rings: &Vec<u32>| rings.iter().copied().find(|size| *size > 0);
-    let smallest = places.values().filter_map(first).min().unwrap_or(0);
-    let narrowest = window.initial_stratum.min(window.initial_value).min(all);
-    narrowest.min(smallest.max(2))
-}
-
-/// Runs F2 with the control that the largest stratum leaves for its first block.
-fn failures_to_halt(policy: &Policy, fleet: &FleetEstimate) -> (Option<u32>, Option<PolicyProblem>) {
-    let largest =
-        fleet.strata.values().map(|rings| rings.iter().copied().fold(0, u32::saturating_add)).max().unwrap_or(0);
-    let strata: Vec<StratumName> = fleet.strata.keys().cloned().collect();
-    let scopes = Scopes::new(policy, &strata);
-    let count = u32::try_from(strata.len()).unwrap_or(u32::MAX).max(1);
-    let block_size = policy.window.initial_stratum.min(policy.window.initial_all.div_ceil(count)).max(1);
-    let Some(ratio) = ControlRatio::for_block(block_size, largest.saturating_sub(block_size)) else {
-        let needed = block_size.saturating_add(block_size.div_ceil(4).saturating_mul(4));
-        return (None, Some(PolicyProblem::NoControl { largest, needed }));
-    };
-    let lab_share = if policy.rings.first().is_some_and(|ring| ring.lab) { policy.gate.lab_share } else { 0.0 };
-    let forecast = HaltForecast {
-        tolerate: share(policy.gate.tolerate_hard),
-        threshold: threshold(share(policy.gate.alpha), share(lab_share)),
-        weight: Weights::for_scopes(scopes.values_by_attribute(), count).all(),
-        ratio,
-        block_size,
-    };
-    (forecast.failures_to_halt(), None)
+/// Whether an order's life ends before a good release can have opened the last ring, whose soak opens nothing.
+fn ends_first(policy: &Policy, downtime: Elapsed, rings: &[RingCheck]) -> Option<PolicyProblem> {
+    let mut policy = policy.clone();
+    if let Some(last) = policy.rings.last_mut() {
+        last.soak = Elapsed::ZERO;
+    }
+    let (needed, order_life) = (time_to_whole_fleet(&policy, downtime, rings), policy.pace.order_life);
+    (needed > order_life).then_some(PolicyProblem::OrderEndsFirst { needed, order_life })
 }
 
 /// F8's estimate ring by ring: each window takes a check-in, the downtime and a proof; a ring lasts at least its soak, and outside

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::RingName;
 use crate::rollout::reason::Signal;
+use crate::time::Elapsed;
 
 /// Why a policy should not be used on a fleet, with the nearest that would work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
@@ -56,15 +57,50 @@ pub enum PolicyProblem {
         /// The ring.
         ring: RingName,
     },
-    /// A broken release would stall in the ring and never halt: one failure wedges nothing.
-    #[error(
-        "ring `{ring}` has {places} places: a release that breaks them all would stall, not halt; at least 2 are needed"
-    )]
+    /// A release that fails everywhere would stall in the ring and never halt: one failure wedges nothing.
+    #[error("ring `{ring}` has {places} places: a release that breaks them all would stall, not halt; {}", enough(*needed))]
     NeverHalts {
         /// The ring.
         ring: RingName,
         /// Its places.
         places: u32,
+        /// The fewest places with which it would halt; none where none were found.
+        needed: Option<u32>,
+    },
+    /// A release that breaks every device has reached them all when the first rule could stop it.
+    #[error(
+        "the first window of ring `{ring}` takes in all {places} places: nothing is left to stop a release that breaks every device; {}",
+        narrower(*nearest)
+    )]
+    OpensAll {
+        /// The ring.
+        ring: RingName,
+        /// The places.
+        places: u32,
+        /// The widest `window.initial_all` that leaves somebody; none where none was found.
+        nearest: Option<u32>,
+    },
+    /// A setting with which no evidence that the fleet could give would ever halt, though with the default it would.
+    #[error("no number of {} halts by evidence: policy field `{field}` is {found:?}; {nearest:?} would do", events(*signal))]
+    EvidenceNeverHalts {
+        /// The signal; none: the lab's own test, which counts both.
+        signal: Option<Signal>,
+        /// The policy's field.
+        field: String,
+        /// What stands there.
+        found: f64,
+        /// The nearest value that works, with those of the other such problems of the same signal.
+        nearest: f64,
+    },
+    /// The order is over before a good release has reached everybody.
+    #[error(
+        "an order opens nothing after {order_life}, and a good release takes about {needed}: policy field `pace.order_life` of {needed} would do"
+    )]
+    OrderEndsFirst {
+        /// How long a good release takes to open everything.
+        needed: Elapsed,
+        /// How long an order lives.
+        order_life: Elapsed,
     },
     /// No block would get control, so that only a wedge could halt.
     #[error(
@@ -83,15 +119,37 @@ fn nearest(delta_min: Option<f64>) -> String {
         .map_or_else(|| "no margin would do: it needs more devices".to_owned(), |delta| format!("{delta} would do"))
 }
 
+fn enough(needed: Option<u32>) -> String {
+    needed.map_or_else(|| "it needs more devices".to_owned(), |needed| format!("at least {needed} are needed"))
+}
+
+fn narrower(nearest: Option<u32>) -> String {
+    nearest.map_or_else(
+        || "it needs more devices".to_owned(),
+        |nearest| format!("policy field `window.initial_all` of {nearest} would do"),
+    )
+}
+
+fn events(signal: Option<Signal>) -> &'static str {
+    match signal {
+        Some(Signal::Hard) => "hard failures on this fleet",
+        Some(Signal::Silent) => "silent devices on this fleet",
+        None => "failures in this lab",
+    }
+}
+
 impl PolicyProblem {
     /// Whether no release could ever pass: an order under such a policy is refused.
     pub fn is_final(&self) -> bool {
         match self {
             PolicyProblem::OutsideEnvelope { .. } | PolicyProblem::NoDevices | PolicyProblem::NeverOpens { .. } => true,
             PolicyProblem::CannotClear { flawless, .. } => !flawless,
-            PolicyProblem::EmptyRing { .. } | PolicyProblem::NeverHalts { .. } | PolicyProblem::NoControl { .. } => {
-                false
-            }
+            PolicyProblem::EmptyRing { .. }
+            | PolicyProblem::NeverHalts { .. }
+            | PolicyProblem::OpensAll { .. }
+            | PolicyProblem::EvidenceNeverHalts { .. }
+            | PolicyProblem::OrderEndsFirst { .. }
+            | PolicyProblem::NoControl { .. } => false,
         }
     }
 
@@ -104,6 +162,9 @@ impl PolicyProblem {
             PolicyProblem::CannotClear { .. } => "cannot_clear",
             PolicyProblem::NeverOpens { .. } => "never_opens",
             PolicyProblem::NeverHalts { .. } => "never_halts",
+            PolicyProblem::OpensAll { .. } => "opens_all",
+            PolicyProblem::EvidenceNeverHalts { .. } => "evidence_never_halts",
+            PolicyProblem::OrderEndsFirst { .. } => "order_ends_first",
             PolicyProblem::NoControl { .. } => "no_control",
         }
     }

@@ -4,7 +4,7 @@
 //! [`Rollout::may_take`] is the go path's own check of the window. Nothing here signs, stores or sends.
 
 pub mod block;
-mod controls;
+pub(crate) mod controls;
 mod course;
 pub mod fact;
 pub mod gate;

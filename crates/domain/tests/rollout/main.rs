@@ -8,6 +8,7 @@ mod demonstration;
 mod dice;
 mod drawing;
 mod fleet;
+mod halting;
 mod large_fleets;
 mod returning;
 mod scenarios;
