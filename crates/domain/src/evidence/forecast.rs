@@ -33,9 +33,12 @@ const HALT_BLOCKS_MAX: u32 = 10_000;
 impl HaltForecast {
     /// How many failures first reach the threshold when every control is healthy: whole blocks fail one after another,
     /// and of the last one only as many as are needed. The other processes are taken to add nothing. `None` when that
-    /// never happens: empty blocks, no weight, or a tolerance that hides even a brick.
+    /// never happens: empty blocks, a tolerance that hides even a brick, or a weight or threshold that is no number above 0.
     #[must_use]
     pub fn failures_to_halt(&self) -> Option<u32> {
+        if ![self.weight, self.threshold].iter().all(|number| number.is_finite() && *number > 0.0) {
+            return None;
+        }
         let control = self.ratio.controls_for(self.block_size);
         let mut process = HaltProcess::new(self.tolerate);
         let edges = process.edges(Exposure { treated: self.block_size, control });
@@ -54,7 +57,7 @@ impl HaltForecast {
         let control = self.ratio.controls_for(self.block_size);
         let mut process = process.clone();
         process.enter_at(edges, BlockCounts::new(self.block_size, failures, control, 0).ok()?);
-        Some(self.weight > 0.0 && self.weight.ln() + process.ln_e() >= self.threshold.ln())
+        Some(self.weight.ln() + process.ln_e() >= self.threshold.ln())
     }
 
     /// The fewest failures of the next block that halt, given that all of them do. Every failure adds evidence, so

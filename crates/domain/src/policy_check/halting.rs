@@ -52,7 +52,8 @@ fn stalls(policy: &Policy, fleet: &FleetEstimate, stops: &[Stop]) -> Vec<PolicyP
         |stop: &&Stop| stop.signal == Signal::Hard && matches!(stop.by, StoppedBy::Window | StoppedBy::Nothing);
     let problem = |stop: &Stop| {
         let at = policy.rings.iter().position(|rule| rule.name == stop.ring)?;
-        let places: u32 = fleet.opened_at_most(policy).values().filter_map(|rings| rings.get(at)).sum();
+        let in_ring = fleet.opened_at_most(policy);
+        let places = in_ring.values().filter_map(|rings| rings.get(at)).copied().fold(0, u32::saturating_add);
         let halts = |more: &u32| {
             let same = |other: &&Stop| other.ring == stop.ring && other.signal == stop.signal;
             rehearse(policy, &fleet.with_more(at, *more)).iter().filter(same).all(|stop| !stalled(&stop))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bounded_exposure;
+mod clocks;
 mod count;
 mod demonstration;
 mod dice;
@@ -10,6 +11,7 @@ mod drawing;
 mod fleet;
 mod halting;
 mod large_fleets;
+mod one_id;
 mod returning;
 mod scenarios;
 mod schedule;
