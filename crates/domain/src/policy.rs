@@ -118,8 +118,10 @@ pub struct GateRule {
     pub tolerate_hard: f64,
     /// How much more often than its control a treated device may be silent.
     pub tolerate_silent: f64,
-    /// The rate at which devices fail anyway, assumed by `policy check`.
+    /// The rate at which devices fail hard anyway, assumed by `policy check`.
     pub base_rate: f64,
+    /// The rate at which devices are silent anyway, assumed by `policy check`: asleep, switched off, out of reach.
+    pub base_rate_silent: f64,
     /// Proven devices that each stratum needs before a ring passes (fewer where the stratum is smaller).
     pub proven_min_per_stratum: u32,
 }
@@ -207,6 +209,7 @@ impl Default for GateRule {
             tolerate_hard: 5e-4,
             tolerate_silent: 5e-3,
             base_rate: 1e-3,
+            base_rate_silent: 0.02,
             proven_min_per_stratum: 3,
         }
     }
@@ -257,6 +260,11 @@ impl Policy {
         self.strata.of(attributes)
     }
 
+    /// Whether its first ring is a lab.
+    pub fn has_lab(&self) -> bool {
+        self.rings.first().is_some_and(|ring| ring.lab)
+    }
+
     /// The index of the ring that a label names; the last ring for an unknown label, and for none.
     pub fn ring_of_label(&self, label: Option<&RingName>) -> u8 {
         let last = self.rings.len().saturating_sub(1);
@@ -280,6 +288,7 @@ impl Policy {
             ("gate.tolerate_hard", g.tolerate_hard),
             ("gate.tolerate_silent", g.tolerate_silent),
             ("gate.base_rate", g.base_rate),
+            ("gate.base_rate_silent", g.base_rate_silent),
         ] {
             require(value > 0.0 && value < 1.0, field, value, open)?;
         }
@@ -369,6 +378,7 @@ mod tests {
         assert_eq!((policy.window.initial_all, policy.window.growth), (10, 2));
         assert_eq!(policy.rings[0].proven_share_min(), 0.9);
         assert_eq!(policy.rings[0].clear_hard, 0.005);
+        assert_eq!((policy.gate.base_rate, policy.gate.base_rate_silent), (0.001, 0.02));
     }
 
     #[test]

@@ -28,35 +28,26 @@ pub(crate) fn fit(policy: &Policy, scenario: &Scenario, population: &Population)
         (stratum.name.clone(), Rings::of(&policy, stratum.lab, stratum.size).sizes(rings))
     });
     let fleet = FleetEstimate { strata: strata.collect(), downtime: scenario.release.downtime };
-    let changes = fit_margins(&mut policy, &fleet, scenario.fleet.silence);
+    let changes = fit_margins(&mut policy, &fleet);
     Fitted { policy, changes }
 }
 
-/// Gives each ring that is too small for its margin twice the smallest that it could show; what was changed, in words. `silence` is the
-/// share of the fleet that is out of reach at any time.
-pub(crate) fn fit_margins(policy: &mut Policy, fleet: &FleetEstimate, silence: f64) -> Vec<String> {
+/// Gives each ring that is too small for its margin twice the smallest that it could show; what was changed, in words.
+pub(crate) fn fit_margins(policy: &mut Policy, fleet: &FleetEstimate) -> Vec<String> {
     let mut changes = Vec::new();
-    // Failures happen at the policy's assumed rate, silence at the fleet's own, which is much greater.
-    let base_rate = policy.gate.base_rate;
-    for (of, rate) in [(Signal::Hard, base_rate), (Signal::Silent, base_rate.max(silence))] {
-        policy.gate.base_rate = rate;
-        for problem in policy_check::check(policy, None, fleet).problems {
-            let PolicyProblem::CannotClear { ring, signal, delta, delta_min: Some(least), .. } = problem else {
-                continue;
-            };
-            let Some(rule) = policy.rings.iter_mut().find(|rule| rule.name == ring && signal == of) else { continue };
-            let (field, margin) = match signal {
-                Signal::Hard => ("clear_hard", &mut rule.clear_hard),
-                Signal::Silent => ("clear_silent", &mut rule.clear_silent),
-                // Neither is cleared.
-                Signal::Crash | Signal::Number => continue,
-            };
-            // Twice what could just be shown: a ring that can only just clear often does not.
-            *margin = (2.0 * least).clamp(delta, 0.99);
-            changes.push(format!("{ring}.{field} {margin:.4} instead of {delta}"));
-        }
+    for problem in policy_check::check(policy, None, fleet).problems {
+        let PolicyProblem::CannotClear { ring, signal, delta, delta_min: Some(least), .. } = problem else { continue };
+        let Some(rule) = policy.rings.iter_mut().find(|rule| rule.name == ring) else { continue };
+        let (field, margin) = match signal {
+            Signal::Hard => ("clear_hard", &mut rule.clear_hard),
+            Signal::Silent => ("clear_silent", &mut rule.clear_silent),
+            // Neither is cleared.
+            Signal::Crash | Signal::Number => continue,
+        };
+        // Twice what could just be shown: a ring that can only just clear often does not.
+        *margin = (2.0 * least).clamp(delta, 0.99);
+        changes.push(format!("{ring}.{field} {margin:.4} instead of {delta}"));
     }
-    policy.gate.base_rate = base_rate;
     changes
 }
 

@@ -11,7 +11,8 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::envelope::Envelope;
 use tidegate_domain::ids::{PolicyName, RingName};
 use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
-use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck};
+use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck, RingCheck};
+use tidegate_domain::rollout::reason::Signal;
 use tidegate_domain::roster::{Candidate, rosters};
 use tidegate_domain::time::Elapsed;
 use tidegate_trust::keys::PublicKey;
@@ -169,25 +170,51 @@ fn estimate(context: &Context, args: &CheckArgs, policy: &Policy) -> Result<Opti
 }
 
 fn foretold(forecast: &PolicyCheck) -> String {
-    let mut shown = table(&["ring", "places", "windows", "clears", "smallest margin"]);
+    let mut shown = table(&["ring", "places", "windows", "clears", "smallest margins"]);
     for ring in &forecast.rings {
         shown.add_row([
             ring.name.to_string(),
             ring.places.to_string(),
             ring.windows.to_string(),
             ring.clears.map_or("-", |clears| if clears { "yes" } else { "no" }).to_owned(),
-            ring.delta_min.map_or_else(|| "-".to_owned(), |delta| delta.to_string()),
+            margins(ring),
         ]);
     }
-    let failures = forecast.failures_to_halt.map_or_else(|| "no".to_owned(), |failures| failures.to_string());
+    let count = |events: Option<u32>| events.map_or_else(|| "no".to_owned(), |events| events.to_string());
     let about = facts(&[
         ("devices", forecast.devices.to_string()),
         ("first window", format!("{} devices before any proof", forecast.first_window)),
-        ("halts at", format!("{failures} failures by evidence, {} that fill a window", forecast.failures_to_wedge)),
+        (
+            "halts at",
+            format!(
+                "{} failures or {} silent devices by evidence, {} failures that fill a window",
+                count(forecast.failures_to_halt),
+                count(forecast.silent_to_halt),
+                forecast.failures_to_wedge
+            ),
+        ),
+        ("if all fail", stops(forecast, Signal::Hard)),
+        ("if all fall silent", stops(forecast, Signal::Silent)),
         ("whole fleet", format!("in {}", forecast.time_to_whole_fleet)),
     ]);
     let problems: String = forecast.problems.iter().map(|problem| format!("\nPROBLEM  {problem}")).collect();
     format!("{about}{shown}{problems}")
+}
+
+/// What stops a release that breaks every device, by the ring that it meets first.
+fn stops(forecast: &PolicyCheck, signal: Signal) -> String {
+    let of_signal = forecast.stops.iter().filter(|stop| stop.signal == signal);
+    let in_words = of_signal.map(|stop| format!("{}: {}, {} exposed", stop.ring, stop.by, stop.exposed));
+    in_words.collect::<Vec<_>>().join("; ")
+}
+
+/// The smallest margins that a ring could clear, in the words of the policy's own.
+fn margins(ring: &RingCheck) -> String {
+    let word = |delta: Option<f64>| delta.map_or_else(|| "no".to_owned(), |delta| delta.to_string());
+    if ring.clears.is_none() {
+        return "-".to_owned();
+    }
+    format!("{} hard, {} silent", word(ring.delta_min_hard), word(ring.delta_min_silent))
 }
 
 fn apply(context: &Context, args: &ApplyArgs) -> Result<Answer> {

@@ -58,6 +58,16 @@ pub fn treated_with_control_max(unused_pool: u32) -> u32 {
     fours * 4 + part
 }
 
+/// The widest block that a ring still to be cleared opens from a pool of so many unused devices:
+/// [`treated_with_control_max`], and any width where not even a block of one would get control.
+#[must_use]
+pub fn block_size_max(unused_pool: u32) -> u32 {
+    match treated_with_control_max(unused_pool) {
+        0 => u32::MAX,
+        widest => widest,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -5,7 +5,7 @@
 use thiserror::Error;
 
 use super::clearance::ClearanceProcess;
-use super::control_ratio::{ControlRatio, control_count, treated_with_control_max};
+use super::control_ratio::{ControlRatio, block_size_max, control_count};
 use super::counts::{BlockCounts, Exposure};
 use super::edges::Edges;
 use super::safe_proportions::HaltProcess;
@@ -33,9 +33,12 @@ const HALT_BLOCKS_MAX: u32 = 10_000;
 impl HaltForecast {
     /// How many failures first reach the threshold when every control is healthy: whole blocks fail one after another,
     /// and of the last one only as many as are needed. The other processes are taken to add nothing. `None` when that
-    /// never happens: empty blocks, no weight, or a tolerance that hides even a brick.
+    /// never happens: empty blocks, a tolerance that hides even a brick, or a weight or threshold that is no number above 0.
     #[must_use]
     pub fn failures_to_halt(&self) -> Option<u32> {
+        if ![self.weight, self.threshold].iter().all(|number| number.is_finite() && *number > 0.0) {
+            return None;
+        }
         let control = self.ratio.controls_for(self.block_size);
         let mut process = HaltProcess::new(self.tolerate);
         let edges = process.edges(Exposure { treated: self.block_size, control });
@@ -54,7 +57,7 @@ impl HaltForecast {
         let control = self.ratio.controls_for(self.block_size);
         let mut process = process.clone();
         process.enter_at(edges, BlockCounts::new(self.block_size, failures, control, 0).ok()?);
-        Some(self.weight > 0.0 && self.weight.ln() + process.ln_e() >= self.threshold.ln())
+        Some(self.weight.ln() + process.ln_e() >= self.threshold.ln())
     }
 
     /// The fewest failures of the next block that halt, given that all of them do. Every failure adds evidence, so
@@ -95,10 +98,10 @@ pub fn could_clear(blocks: &[Exposure], delta: Share, beta: Share) -> bool {
 pub fn smallest_delta_that_clears(blocks: &[Exposure], beta: Share, base_rate: Share) -> Option<Share> {
     let outcomes = assumed_outcomes(blocks, base_rate)?;
     let (mut tried, mut clearing) = (0, DELTA_STEPS - 1);
-    let mut smallest = two_digit_share(clearing).filter(|delta| outcomes_clear(&outcomes, *delta, beta))?;
+    let mut smallest = delta_at(clearing).filter(|delta| outcomes_clear(&outcomes, *delta, beta))?;
     while tried < clearing {
         let middle = tried + (clearing - tried) / 2;
-        let delta = two_digit_share(middle)?;
+        let delta = delta_at(middle)?;
         if outcomes_clear(&outcomes, delta, beta) {
             clearing = middle;
             smallest = delta;
@@ -140,9 +143,8 @@ fn assumed_outcomes(blocks: &[Exposure], base_rate: Share) -> Option<Vec<BlockCo
 /// Steps of the deltas tried: 0.00010, 0.00011, … 0.00099, 0.0010, … 0.99.
 const DELTA_STEPS: u32 = 360;
 
-fn two_digit_share(step: u32) -> Option<Share> {
-    let scale = [1e5, 1e4, 1e3, 1e2].get((step / 90) as usize).copied()?;
-    Share::new(f64::from(10 + step % 90) / scale).ok()
+fn delta_at(step: u32) -> Option<Share> {
+    Share::two_digit(step.checked_add(720)?)
 }
 
 /// The window that a forecast opens a fleet by; places are devices.
@@ -229,7 +231,7 @@ impl FleetShape {
 
     /// The blocks that open the rings through place `ring` after the lab (0 is the first): wave after wave, as the window
     /// allows with 90 % of what is open proven, a block a stratum, each with the control that its stratum's unused pool
-    /// allows and no wider than still leaves it some ([`treated_with_control_max`]), while there is any. `None` for a
+    /// allows and no wider than still leaves it some ([`block_size_max`]), while there is any. `None` for a
     /// ring that does not exist or that the window never fills.
     #[must_use]
     pub fn blocks_through(&self, ring: usize, window: ForecastWindow) -> Option<Vec<Exposure>> {
@@ -261,10 +263,7 @@ impl FleetShape {
             let treated = (members(ring_end) - so_far.opened)
                 .min(free_places(so_far.opened, window.initial_stratum, window.growth))
                 .min(places.div_ceil(strata_left))
-                .min(match treated_with_control_max(unused_pool) {
-                    0 => u32::MAX,
-                    widest => widest,
-                });
+                .min(block_size_max(unused_pool));
             if treated > 0 {
                 let control = control_count(treated, unused_pool.saturating_sub(treated));
                 wave.push(Exposure { treated, control });

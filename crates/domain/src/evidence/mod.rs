@@ -66,7 +66,7 @@ mod chance;
 pub use blame::{Accused, Suspect, SuspectError, blamed};
 pub use clearance::ClearanceProcess;
 pub use combine::{LN_OF_NOTHING, PROCESSES_PER_SCOPE, Weights, lab_threshold, ln_weighted_sum, threshold};
-pub use control_ratio::{ControlRatio, control_count, treated_with_control_max};
+pub use control_ratio::{ControlRatio, block_size_max, control_count, treated_with_control_max};
 pub use counts::{BlockCounts, CountsError, Exposure};
 pub use edges::Edges;
 pub use forecast::{

@@ -37,6 +37,14 @@ impl Share {
         if value > 0.0 && value < 1.0 { Ok(Self(value)) } else { Err(ShareError { given: value }) }
     }
 
+    /// The shares of two significant digits from 1e-12 to 0.99 in rising order, by their index from 0: 1.0e-12, 1.1e-12, ...
+    /// 9.9e-12, 1.0e-11, ... 0.99. `None` beyond the last one.
+    #[must_use]
+    pub fn two_digit(index: u32) -> Option<Self> {
+        let decade = i32::try_from(index / 90).ok().filter(|decade| *decade < 12)?;
+        Self::new(f64::from(10 + index % 90) / 10_f64.powi(13 - decade)).ok()
+    }
+
     /// The number itself.
     #[must_use]
     pub fn get(self) -> f64 {

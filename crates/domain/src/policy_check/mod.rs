@@ -2,33 +2,29 @@
 //! whether each ring could ever pass. It runs the window rule and the gate's own statistics; it holds no shortcut formula but one
 //! for time, and its answers are forecasts.
 
+mod fleet;
+mod halting;
+mod nearest;
 mod opening;
+mod problem;
+mod rehearsal;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Envelope, LeftBound, OutsideEnvelope};
-use crate::evidence::{
-    ControlRatio, FleetShape, ForecastWindow, HaltForecast, Share, Weights, clears, could_clear,
-    smallest_delta_that_clears, threshold,
-};
+use crate::evidence::{FleetShape, ForecastWindow, Share, clears, could_clear, smallest_delta_that_clears};
 use crate::ids::{RingName, StratumName};
 use crate::policy::Policy;
 use crate::rollout::reason::Signal;
-use crate::rollout::scope::Scopes;
-use crate::roster::Place;
 use crate::time::Elapsed;
+use halting::{Halting, failures_to_wedge};
 use opening::Opening;
 
-/// The fleet that a policy is held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FleetEstimate {
-    /// Devices by stratum, then by ring in the policy's order.
-    pub strata: BTreeMap<StratumName, Vec<u32>>,
-    /// The downtime that releases are assumed to be allowed.
-    pub downtime: Elapsed,
-}
+pub use fleet::FleetEstimate;
+pub use problem::PolicyProblem;
+pub use rehearsal::{Stop, StoppedBy};
 
 /// What a policy would do on a fleet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +36,13 @@ pub struct PolicyCheck {
     pub first_window: u32,
     /// Known hard failures that halt at once, whatever the evidence: the fewest that fill a scope's first window.
     pub failures_to_wedge: u32,
-    /// Hard failures in all devices that first reach 1/alpha when every control is healthy; none where the fleet leaves no control.
+    /// Hard failures in all devices that first reach 1/alpha when every control is healthy; none where the fleet leaves no control, or has
+    /// too few devices.
     pub failures_to_halt: Option<u32>,
+    /// The same for devices that fall silent.
+    pub silent_to_halt: Option<u32>,
+    /// What stops a release that breaks every device, by the ring that it meets first and by signal.
+    pub stops: Vec<Stop>,
     /// How long a good release takes to reach everybody.
     pub time_to_whole_fleet: Elapsed,
     /// Each ring.
@@ -61,174 +62,10 @@ pub struct RingCheck {
     pub windows: u32,
     /// Whether a sound release would clear it; none for a lab, which is not cleared.
     pub clears: Option<bool>,
-    /// The smallest margin that it could clear; none for a lab, or where it could clear none.
-    pub delta_min: Option<f64>,
-}
-
-/// Why a policy should not be used on a fleet, with the nearest that would work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "problem", rename_all = "snake_case")]
-pub enum PolicyProblem {
-    /// It leaves the bounds that root signed.
-    #[error("policy field `{field}` is {found}; the envelope `{envelope}` allows {allowed}")]
-    OutsideEnvelope {
-        /// The policy's field.
-        field: String,
-        /// What stands there.
-        found: String,
-        /// The envelope's name.
-        envelope: String,
-        /// What it allows.
-        allowed: String,
-    },
-    /// Nobody is in the fleet.
-    #[error("the fleet has no devices that the policy reaches")]
-    NoDevices,
-    /// A ring without devices passes at once and shows nothing.
-    #[error("ring `{ring}` has no devices: give devices its label, or the ring a share")]
-    EmptyRing {
-        /// The ring.
-        ring: RingName,
-    },
-    /// A sound release with the usual failures would not pass the ring.
-    #[error(
-        "ring `{ring}`: {places} places cannot clear {signal} below {delta}{}; {}",
-        if *flawless { " once one device fails" } else { ", even if none fails" },
-        nearest(*delta_min)
-    )]
-    CannotClear {
-        /// The ring.
-        ring: RingName,
-        /// Its places.
-        places: u32,
-        /// The signal.
-        signal: Signal,
-        /// The policy's margin.
-        delta: f64,
-        /// Whether it would clear if no device failed at all.
-        flawless: bool,
-        /// The smallest margin that it could clear.
-        delta_min: Option<f64>,
-    },
-    /// The window never opens the whole ring.
-    #[error("ring `{ring}`: the window stops opening before the ring is full")]
-    NeverOpens {
-        /// The ring.
-        ring: RingName,
-    },
-    /// A broken release would stall in the ring and never halt: one failure wedges nothing.
-    #[error(
-        "ring `{ring}` has {places} places: a release that breaks them all would stall, not halt; at least 2 are needed"
-    )]
-    NeverHalts {
-        /// The ring.
-        ring: RingName,
-        /// Its places.
-        places: u32,
-    },
-    /// No block would get control, so that only a wedge could halt.
-    #[error(
-        "no stratum is large enough for control ({largest} devices in the largest): only failures that fill a window halt; at least {needed} are needed"
-    )]
-    NoControl {
-        /// Devices in the largest stratum.
-        largest: u32,
-        /// What would be enough.
-        needed: u32,
-    },
-}
-
-fn nearest(delta_min: Option<f64>) -> String {
-    delta_min
-        .map_or_else(|| "no margin would do: it needs more devices".to_owned(), |delta| format!("{delta} would do"))
-}
-
-impl PolicyProblem {
-    /// Whether no release could ever pass: an order under such a policy is refused.
-    pub fn is_final(&self) -> bool {
-        match self {
-            PolicyProblem::OutsideEnvelope { .. } | PolicyProblem::NoDevices | PolicyProblem::NeverOpens { .. } => true,
-            PolicyProblem::CannotClear { flawless, .. } => !flawless,
-            PolicyProblem::EmptyRing { .. } | PolicyProblem::NeverHalts { .. } | PolicyProblem::NoControl { .. } => {
-                false
-            }
-        }
-    }
-
-    /// The stable word.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            PolicyProblem::OutsideEnvelope { .. } => "outside_envelope",
-            PolicyProblem::NoDevices => "no_devices",
-            PolicyProblem::EmptyRing { .. } => "empty_ring",
-            PolicyProblem::CannotClear { .. } => "cannot_clear",
-            PolicyProblem::NeverOpens { .. } => "never_opens",
-            PolicyProblem::NeverHalts { .. } => "never_halts",
-            PolicyProblem::NoControl { .. } => "no_control",
-        }
-    }
-}
-
-impl FleetEstimate {
-    /// The fleet as its rosters would stand.
-    pub fn of_rosters(
-        policy: &Policy,
-        rosters: &BTreeMap<StratumName, Vec<Place>>,
-        downtime: Elapsed,
-    ) -> FleetEstimate {
-        let mut strata: BTreeMap<StratumName, Vec<u32>> = BTreeMap::new();
-        for (stratum, places) in rosters {
-            let rings = strata.entry(stratum.clone()).or_insert_with(|| vec![0; policy.rings.len()]);
-            for place in places {
-                if let Some(count) = rings.get_mut(usize::from(place.ring)) {
-                    *count = count.saturating_add(1);
-                }
-            }
-        }
-        FleetEstimate { strata, downtime }
-    }
-
-    /// So many devices, evenly spread over the listed strata. `labelled` says how many carry a ring's label; the others are
-    /// dealt out by the rings' shares, the last ring taking the rest.
-    pub fn evenly(
-        policy: &Policy,
-        devices: u32,
-        labelled: &BTreeMap<RingName, u32>,
-        downtime: Elapsed,
-    ) -> FleetEstimate {
-        let names = policy.strata.listed_names();
-        let count = u32::try_from(names.len()).unwrap_or(u32::MAX).max(1);
-        let of_label = |ring: &crate::policy::Ring| labelled.get(&ring.name).copied().unwrap_or(0);
-        let with_label = policy.rings.iter().map(of_label).fold(0_u32, u32::saturating_add).min(devices);
-        let unlabelled = devices - with_label;
-        let mut left = unlabelled;
-        let mut rings: Vec<u32> = Vec::with_capacity(policy.rings.len());
-        for ring in &policy.rings {
-            let share = ((ring.share * f64::from(unlabelled)).ceil() as u32).min(left);
-            left -= share;
-            rings.push(share.saturating_add(of_label(ring)));
-        }
-        if let Some(last) = rings.last_mut() {
-            *last = last.saturating_add(left);
-        }
-        let part = |whole: u32, at: u32| whole / count + u32::from(at < whole % count);
-        let strata = names.into_iter().zip(0..).map(|(name, at)| (name, rings.iter().map(|r| part(*r, at)).collect()));
-        FleetEstimate { strata: strata.collect(), downtime }
-    }
-
-    fn total(&self) -> u32 {
-        self.strata.values().flatten().copied().fold(0, u32::saturating_add)
-    }
-
-    /// Without what the holdback keeps shut, as the rollout computes it: a share of each stratum's last ring.
-    fn opened_at_most(&self, policy: &Policy) -> BTreeMap<StratumName, Vec<u32>> {
-        let mut strata = self.strata.clone();
-        for last in strata.values_mut().filter_map(|rings| rings.last_mut()) {
-            let held_back = (policy.holdback.share * f64::from(*last)).ceil() as u32;
-            *last = last.saturating_sub(held_back);
-        }
-        strata
-    }
+    /// The smallest margin of hard failures that it could clear; none for a lab, or where it could clear none.
+    pub delta_min_hard: Option<f64>,
+    /// The same for silence.
+    pub delta_min_silent: Option<f64>,
 }
 
 /// Says what a policy would do on a fleet, and what speaks against using it there.
@@ -258,36 +95,36 @@ pub fn check(policy: &Policy, envelope: Option<&Envelope>, fleet: &FleetEstimate
             places: size,
             windows: windows.unwrap_or(0),
             clears: None,
-            delta_min: None,
+            delta_min_hard: None,
+            delta_min_silent: None,
         };
         if size == 0 {
             problems.push(PolicyProblem::EmptyRing { ring: ring.name.clone() });
         } else if windows.is_none() {
             problems.push(PolicyProblem::NeverOpens { ring: ring.name.clone() });
         }
-        let alone = index == 0 || (index == 1 && policy.rings.first().is_some_and(|first| first.lab));
-        if size == 1 && alone {
-            problems.push(PolicyProblem::NeverHalts { ring: ring.name.clone(), places: size });
-        }
         if !ring.lab && size > 0 {
             clearance(policy, fleet, &places, index, &mut check, &mut problems);
         }
         rings.push(check);
     }
-    let (failures_to_halt, no_control) = failures_to_halt(policy, fleet);
-    problems.extend(no_control.filter(|_| devices > 0));
+    let halting = Halting::of(policy, fleet);
+    problems.extend(halting.problems.into_iter().filter(|_| devices > 0));
+    problems.extend(ends_first(policy, fleet.downtime, &rings));
     PolicyCheck {
         devices,
         first_window: opening.first_window,
         failures_to_wedge: failures_to_wedge(policy, &places),
-        failures_to_halt,
+        failures_to_halt: halting.failures,
+        silent_to_halt: halting.silent,
+        stops: halting.stops,
         time_to_whole_fleet: time_to_whole_fleet(policy, fleet.downtime, &rings),
         rings,
         problems,
     }
 }
 
-/// Runs F6 on one ring after the lab.
+/// Runs F6 on one ring after the lab, each signal at its own assumed rate.
 fn clearance(
     policy: &Policy,
     fleet: &FleetEstimate,
@@ -311,13 +148,17 @@ fn clearance(
     };
     let shape = FleetShape::new(&sizes, held_back, strata).ok();
     let blocks = shape.and_then(|shape| shape.blocks_through(index - lab, window)).unwrap_or_default();
-    let (beta, base_rate) = (share(policy.gate.beta), share(policy.gate.base_rate));
-    let delta_min = smallest_delta_that_clears(&blocks, beta, base_rate).map(Share::get);
-    check.delta_min = delta_min;
+    let (gate, beta) = (&policy.gate, share(policy.gate.beta));
     let Some(ring) = policy.rings.get(index) else { return };
+    let smallest = |base_rate| smallest_delta_that_clears(&blocks, beta, share(base_rate)).map(Share::get);
+    check.delta_min_hard = smallest(gate.base_rate);
+    check.delta_min_silent = smallest(gate.base_rate_silent);
     let mut all_clear = true;
-    for (signal, delta) in [(Signal::Hard, ring.clear_hard), (Signal::Silent, ring.clear_silent)] {
-        if !clears(&blocks, share(delta), beta, base_rate) {
+    for (signal, delta, base_rate, delta_min) in [
+        (Signal::Hard, ring.clear_hard, gate.base_rate, check.delta_min_hard),
+        (Signal::Silent, ring.clear_silent, gate.base_rate_silent, check.delta_min_silent),
+    ] {
+        if !clears(&blocks, share(delta), beta, share(base_rate)) {
             all_clear = false;
             let (ring, places) = (ring.name.clone(), check.places);
             let flawless = could_clear(&blocks, share(delta), beta);
@@ -327,38 +168,14 @@ fn clearance(
     check.clears = Some(all_clear);
 }
 
-/// The fewest failures that fill some scope's first window. Places that a ring holds, but not its window, are filled by no fewer
-/// than two.
-fn failures_to_wedge(policy: &Policy, places: &BTreeMap<StratumName, Vec<u32>>) -> u32 {
-    let window = &policy.window;
-    let all = window.initial_all.min(window.share_of(places.values().flatten().copied().fold(0, u32::saturating_add)));
-    let first = |rings: &Vec<u32>| rings.iter().copied().find(|size| *size > 0);
-    let smallest = places.values().filter_map(first).min().unwrap_or(0);
-    let narrowest = window.initial_stratum.min(window.initial_value).min(all);
-    narrowest.min(smallest.max(2))
-}
-
-/// Runs F2 with the control that the largest stratum leaves for its first block.
-fn failures_to_halt(policy: &Policy, fleet: &FleetEstimate) -> (Option<u32>, Option<PolicyProblem>) {
-    let largest =
-        fleet.strata.values().map(|rings| rings.iter().copied().fold(0, u32::saturating_add)).max().unwrap_or(0);
-    let strata: Vec<StratumName> = fleet.strata.keys().cloned().collect();
-    let scopes = Scopes::new(policy, &strata);
-    let count = u32::try_from(strata.len()).unwrap_or(u32::MAX).max(1);
-    let block_size = policy.window.initial_stratum.min(policy.window.initial_all.div_ceil(count)).max(1);
-    let Some(ratio) = ControlRatio::for_block(block_size, largest.saturating_sub(block_size)) else {
-        let needed = block_size.saturating_add(block_size.div_ceil(4).saturating_mul(4));
-        return (None, Some(PolicyProblem::NoControl { largest, needed }));
-    };
-    let lab_share = if policy.rings.first().is_some_and(|ring| ring.lab) { policy.gate.lab_share } else { 0.0 };
-    let forecast = HaltForecast {
-        tolerate: share(policy.gate.tolerate_hard),
-        threshold: threshold(share(policy.gate.alpha), share(lab_share)),
-        weight: Weights::for_scopes(scopes.values_by_attribute(), count).all(),
-        ratio,
-        block_size,
-    };
-    (forecast.failures_to_halt(), None)
+/// Whether an order's life ends before a good release can have opened the last ring, whose soak opens nothing.
+fn ends_first(policy: &Policy, downtime: Elapsed, rings: &[RingCheck]) -> Option<PolicyProblem> {
+    let mut policy = policy.clone();
+    if let Some(last) = policy.rings.last_mut() {
+        last.soak = Elapsed::ZERO;
+    }
+    let (needed, order_life) = (time_to_whole_fleet(&policy, downtime, rings), policy.pace.order_life);
+    (needed > order_life).then_some(PolicyProblem::OrderEndsFirst { needed, order_life })
 }
 
 /// F8's estimate ring by ring: each window takes a check-in, the downtime and a proof; a ring lasts at least its soak, and outside

@@ -30,8 +30,13 @@ impl Opening {
             let mut left: Vec<u32> = places.values().map(|rings| rings.get(index).copied().unwrap_or(0)).collect();
             let mut windows = 0;
             while left.iter().any(|left| *left > 0) && windows < WINDOWS_MAX {
-                let opened = open_window(policy, &scopes, &strata, &proven, share_max, &mut left);
-                let all = opened.first().copied().unwrap_or(0);
+                let bound = |(scope, proven): (&Scope, &u32)| {
+                    let bound = scope.initial.saturating_add(policy.window.growth.saturating_mul(*proven));
+                    if scope.name == ScopeName::All { bound.min(share_max) } else { bound }
+                };
+                let room = scopes.iter().zip(&proven).map(bound).collect();
+                let opened = open_window(&scopes, &strata, room, vec![u32::MAX; strata.len()], &mut left);
+                let all = opened.iter().copied().fold(0, u32::saturating_add);
                 if all == 0 {
                     break;
                 }
@@ -39,8 +44,12 @@ impl Opening {
                     opening.first_window = all;
                 }
                 windows += 1;
-                for (proven, opened) in proven.iter_mut().zip(opened) {
-                    *proven = proven.saturating_add(opened);
+                for (stratum, opened) in opened.into_iter().enumerate() {
+                    for scope in scopes.of_stratum(stratum) {
+                        if let Some(proven) = proven.get_mut(*scope) {
+                            *proven = proven.saturating_add(opened);
+                        }
+                    }
                 }
             }
             if ring.lab {
@@ -52,44 +61,41 @@ impl Opening {
     }
 }
 
-/// Opens one window, one place a stratum in turn, `other` last. Gives what was opened in each scope.
-fn open_window(
-    policy: &Policy,
+/// Opens one window, one place a stratum in turn, `other` last: as far as every scope has `room`, a stratum has places `left` and may
+/// open them within its `cut`. Gives what was opened, by stratum.
+pub(super) fn open_window(
     scopes: &Scopes,
     strata: &[StratumName],
-    proven: &[u32],
-    share_max: u32,
+    mut room: Vec<u32>,
+    mut cut: Vec<u32>,
     left: &mut [u32],
 ) -> Vec<u32> {
-    let mut opened = vec![0_u32; proven.len()];
-    let bound = |(scope, proven): (&Scope, &u32)| {
-        let bound = scope.initial.saturating_add(policy.window.growth.saturating_mul(*proven));
-        if scope.name == ScopeName::All { bound.min(share_max) } else { bound }
-    };
-    let bounds: Vec<u32> = scopes.iter().zip(proven).map(bound).collect();
+    let mut opened = vec![0_u32; strata.len()];
     loop {
         let mut moved = false;
         let listed_left =
             strata.iter().zip(left.iter()).any(|(name, left)| *left > 0 && name.as_str() != Strata::OTHER);
         for (stratum, name) in strata.iter().enumerate() {
-            let has = left.get(stratum).is_some_and(|left| *left > 0);
             let waits = listed_left && name.as_str() == Strata::OTHER;
             let of_it = scopes.of_stratum(stratum);
-            let room = |scope: &usize| {
-                opened.get(*scope).zip(bounds.get(*scope)).is_some_and(|(opened, bound)| opened < bound)
+            let has_room = of_it.iter().all(|scope| room.get(*scope).is_some_and(|room| *room > 0));
+            let (Some(left), Some(cut), Some(opened)) =
+                (left.get_mut(stratum), cut.get_mut(stratum), opened.get_mut(stratum))
+            else {
+                continue;
             };
-            if !has || waits || !of_it.iter().all(room) {
+            if *left == 0 || *cut == 0 || waits || !has_room {
                 continue;
             }
             moved = true;
             for scope in of_it {
-                if let Some(opened) = opened.get_mut(*scope) {
-                    *opened += 1;
+                if let Some(room) = room.get_mut(*scope) {
+                    *room -= 1;
                 }
             }
-            if let Some(left) = left.get_mut(stratum) {
-                *left -= 1;
-            }
+            *opened += 1;
+            *left -= 1;
+            *cut -= 1;
         }
         if !moved {
             return opened;

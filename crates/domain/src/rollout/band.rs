@@ -5,7 +5,7 @@ use crate::evidence::{BlockCounts, DeviceTime, Side};
 use crate::time::Elapsed;
 
 /// The outcomes of one band of one block, by signal. What cannot be held against anything is none.
-pub(super) struct BandCounts {
+pub(crate) struct BandCounts {
     /// Whether it is band 2.
     pub(super) second: bool,
     /// Hard failures.
@@ -21,7 +21,7 @@ pub(super) struct BandCounts {
 impl BandCounts {
     /// Band 2 counts those who were still at risk when it began: not failed, for silence not silent, and for crashes not crashed in band 1,
     /// which ends at the age `first`.
-    pub(super) fn of(treated: &[Seen], controls: &[Seen], second: bool, deaf: bool, first: Elapsed) -> BandCounts {
+    pub(crate) fn of(treated: &[Seen], controls: &[Seen], second: bool, deaf: bool, first: Elapsed) -> BandCounts {
         let band = usize::from(second);
         let in_band = |cells: &[bool; 2]| cells.get(band).copied().unwrap_or(false);
         let hard = block_counts(treated, controls, |s| !second || !s.hard[0], |s| in_band(&s.hard));

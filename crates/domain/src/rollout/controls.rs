@@ -7,8 +7,16 @@
 use super::block::Tick;
 use super::scope::Scope;
 use super::{Rollout, Row, number};
-use crate::evidence::{control_count, treated_with_control_max};
+use crate::evidence::{block_size_max, control_count};
 use crate::ids::DeviceId;
+
+/// How many controls a block of so many treated takes from a pool of so many devices.
+///
+/// In a pool too small for the rule's least ratio the least ratio is taken as far as the pool goes: a block without control
+/// says nothing, and a small fleet has nobody to save controls for.
+pub(crate) fn controls_wanted(treated: u32, pool: u32) -> u32 {
+    control_count(treated, pool).max(treated.div_ceil(4).min(pool))
+}
 
 impl Rollout {
     /// Fresh places of a stratum.
@@ -17,9 +25,6 @@ impl Rollout {
     }
 
     /// The controls of a block of so many treated: unexposed, never control before, well and heard of in the block's tick.
-    ///
-    /// In a pool too small for the rule's least ratio the least ratio is taken as far as the pool goes: a block without control
-    /// says nothing, and a small fleet has nobody to save controls for.
     pub(super) fn controls_for(
         &self,
         of: &Tick,
@@ -34,7 +39,7 @@ impl Rollout {
         let behind =
             |row: &Row| row.opened + reach.min(ring_end(row).saturating_sub(row.opened)).min(last_quarter(row));
         let pool = rows().map(|row| row.fresh.from(behind(row), &row.places)).sum();
-        let wanted = control_count(treated, pool).max(treated.div_ceil(4).min(pool)) as usize;
+        let wanted = controls_wanted(treated, pool) as usize;
         let later = rows().flat_map(|row| row.fresh.backwards(&row.places, behind(row), shut(row)));
         let never = rows().flat_map(|row| row.fresh.backwards(&row.places, shut(row), number(row.places.len())));
         let well = later.chain(never).filter(|place| well_in_tick(&place.device, of.tick));
@@ -72,8 +77,8 @@ impl Rollout {
         let untaken =
             stratum_scope.map_or(0, |scope| scope.main.opened.saturating_sub(scope.main.lapsed + scope.main.taken));
         let outstanding = untaken.saturating_add(self.blocks.gathering_in(stratum));
-        match treated_with_control_max(self.fresh_in(stratum).saturating_add(outstanding)) {
-            0 => u32::MAX,
+        match block_size_max(self.fresh_in(stratum).saturating_add(outstanding)) {
+            u32::MAX => u32::MAX,
             widest => widest.saturating_sub(outstanding),
         }
     }

@@ -203,7 +203,7 @@ impl Rollout {
             by_stratum.entry(stratum).or_default().push(new);
         }
         for (stratum, row) in by_stratum {
-            self.add_row(stratum, number, row, 0);
+            self.add_row(stratum, number, row);
         }
     }
 

@@ -55,7 +55,7 @@ pub const BLAME_FALSE_SHARE: f64 = 0.05;
 
 impl Gate {
     /// `numbers` says whether the release declares any.
-    pub(super) fn new(policy: &Policy, scopes: &Scopes, numbers: bool) -> Gate {
+    pub(crate) fn new(policy: &Policy, scopes: &Scopes, numbers: bool) -> Gate {
         let clear = |ring: &crate::policy::Ring| {
             (!ring.lab).then(|| {
                 [ClearanceProcess::new(share(ring.clear_hard)), ClearanceProcess::new(share(ring.clear_silent))]
@@ -76,7 +76,7 @@ impl Gate {
         gate
     }
 
-    pub(super) fn enter(&mut self, scopes: &[usize], counts: &BandCounts) {
+    pub(crate) fn enter(&mut self, scopes: &[usize], counts: &BandCounts) {
         let band = usize::from(counts.second);
         type Pick = fn(&mut Processes) -> Option<&mut [HaltProcess; 2]>;
         let picks: [(_, Pick); 3] = [
@@ -186,6 +186,20 @@ fn weight_of(scope: &Scope, scopes: &Scopes, weights: &Weights) -> f64 {
     }
 }
 
+/// ln of what the weighted sum of the halting e-values must reach under a policy.
+pub(crate) fn ln_threshold(policy: &Policy) -> f64 {
+    let lab_share = if policy.has_lab() { policy.gate.lab_share } else { 0.0 };
+    threshold(share(policy.gate.alpha), share(lab_share)).ln()
+}
+
+/// What the lab's own test says when so many of its `size` places failed or are silent.
+pub(crate) fn lab_evidence(rule: &GateRule, size: u32, failures: u32) -> Option<HaltReason> {
+    let failures = failures.min(size);
+    let ln_e = lab::ln_e(size, failures);
+    let ln_threshold = lab_threshold(share(rule.alpha), share(rule.lab_share)).ln();
+    (ln_e >= ln_threshold).then_some(HaltReason::LabEvidence { size, failures, ln_e, ln_threshold })
+}
+
 impl Rollout {
     /// What the gate says now of the open ring.
     pub fn verdict(&self, now: WallTime) -> Verdict {
@@ -204,56 +218,28 @@ impl Rollout {
         if reasons.is_empty() {
             reasons.extend(self.scopes.iter().filter_map(|scope| self.exhausted(scope)));
         }
-        let rule = &self.policy.gate;
         let Against { ln_e, scope: index, signal, band } = self.gate.against();
-        let ln_threshold = threshold(share(rule.alpha), share(self.lab_share(rule))).ln();
+        let ln_threshold = ln_threshold(&self.policy);
         if let Some(scope) = self.scopes.get(index).filter(|_| ln_e >= ln_threshold) {
             reasons.push(HaltReason::Evidence { ln_e, ln_threshold, scope: scope.name.clone(), signal, band });
         }
-        reasons.extend(self.lab_evidence(rule));
+        let lab = self.rings.first().filter(|_| self.policy.has_lab());
+        reasons.extend(lab.and_then(|tally| {
+            lab_evidence(&self.policy.gate, tally.places, tally.failed.saturating_add(tally.silent))
+        }));
         reasons
     }
 
-    fn lab_share(&self, rule: &GateRule) -> f64 {
-        if self.is_lab(0) { rule.lab_share } else { 0.0 }
-    }
-
-    fn lab_evidence(&self, rule: &GateRule) -> Option<HaltReason> {
-        let tally = self.rings.first().filter(|_| self.is_lab(0))?;
-        let (size, failures) = (tally.places, tally.failed.saturating_add(tally.silent).min(tally.places));
-        let ln_e = lab::ln_e(size, failures);
-        let ln_threshold = lab_threshold(share(rule.alpha), share(rule.lab_share)).ln();
-        (ln_e >= ln_threshold).then_some(HaltReason::LabEvidence { size, failures, ln_e, ln_threshold })
-    }
-
-    /// The wedge rule (F8). A single failure wedges nothing: in a ring with one place of a stratum it would halt clean rollouts.
     fn wedged(&self, scope: &Scope) -> Option<HaltReason> {
-        let lab = self.is_lab(self.ring);
-        let held = self.places_in_open_rings(scope, lab);
-        let places = scope.bound(&self.policy.window, lab).min(held).max(2);
-        let failed = scope.tally(lab).failed;
+        let (rules, lab) = (&self.policy, self.is_lab(self.ring));
+        let held = scope.places_through(self.ring, &rules.rings, lab);
+        let (failed, places) = (scope.tally(lab).failed, scope.wedges_at(&rules.window, lab, held));
         (failed >= places).then(|| HaltReason::Wedged { scope: scope.name.clone(), failed, places })
     }
 
     fn exhausted(&self, scope: &Scope) -> Option<HaltReason> {
-        let (failed, overdue, full) = self.spent(scope);
+        let (failed, overdue, full) = scope.spent(&self.policy.window, self.is_lab(self.ring));
         (full && failed > 0).then(|| HaltReason::WindowExhausted { scope: scope.name.clone(), failed, overdue })
-    }
-
-    /// Failed, overdue, and whether they are all that is unproven in a full window.
-    fn spent(&self, scope: &Scope) -> (u32, u32, bool) {
-        let lab = self.is_lab(self.ring);
-        let (failed, overdue) = (scope.lab.failed + scope.main.failed, scope.lab.overdue + scope.main.overdue);
-        let unproven = scope.unproven();
-        let full = unproven >= scope.bound(&self.policy.window, lab);
-        (failed, overdue, full && failed + overdue >= unproven)
-    }
-
-    fn places_in_open_rings(&self, scope: &Scope, lab: bool) -> u32 {
-        let open = scope.places.iter().take(usize::from(self.ring) + 1).enumerate();
-        open.filter(|(ring, _)| self.is_lab(u8::try_from(*ring).unwrap_or(u8::MAX)) == lab)
-            .map(|(_, places)| *places)
-            .sum()
     }
 
     fn wait_reasons(&self, now: WallTime) -> Vec<WaitReason> {
@@ -331,7 +317,8 @@ impl Rollout {
         if self.phase != Phase::Running {
             return None;
         }
-        if self.scopes.iter().any(|scope| matches!(self.spent(scope), (0, overdue, true) if overdue > 0)) {
+        let (window, lab) = (&self.policy.window, self.is_lab(self.ring));
+        if self.scopes.iter().any(|scope| matches!(scope.spent(window, lab), (0, overdue, true) if overdue > 0)) {
             return Some(Escalation::OnlySilent);
         }
         if self.is_heard_out() && self.clearance_waits().next().is_some() {

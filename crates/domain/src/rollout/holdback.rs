@@ -39,7 +39,7 @@ impl Rollout {
     /// Counts a place that is not held back.
     pub(super) fn count_place(&mut self, stratum: usize, ring: u8, of_order: bool, evidence: bool) {
         self.order_left += u32::from(of_order);
-        self.scopes.add_place(stratum, usize::from(ring));
+        self.scopes.add_places(stratum, usize::from(ring), 1);
         if let Some(tally) = self.rings.get_mut(usize::from(ring)) {
             tally.places += 1;
             tally.late += u32::from(!evidence);

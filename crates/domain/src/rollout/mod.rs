@@ -3,9 +3,9 @@
 //! [`Rollout`] is what is known; [`fact::Fact`]s are all that can happen to it; [`planner::plan`] says what should happen next; [`gate`] judges;
 //! [`Rollout::may_take`] is the go path's own check of the window. Nothing here signs, stores or sends.
 
-mod band;
+pub(crate) mod band;
 pub mod block;
-mod controls;
+pub(crate) mod controls;
 mod course;
 pub mod fact;
 pub mod gate;
@@ -14,13 +14,14 @@ mod holdback;
 pub mod place;
 pub mod planner;
 mod pool;
-mod processes;
+pub(crate) mod processes;
 pub mod reason;
 pub mod report;
 pub mod returning;
 pub mod scope;
 pub mod take;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -199,7 +200,8 @@ pub struct RingTally {
 
 impl Rollout {
     /// A rollout at its start: nothing open. `rosters` are those that the order commits to. `is_evidence` says of a device
-    /// whether it was enrolled before the release was published: no other is evidence for it.
+    /// whether it was enrolled before the release was published: no other is evidence for it. A device that they name more than once has the
+    /// first of its places and no other.
     pub fn start(
         identity: Identity,
         policy: Policy,
@@ -235,13 +237,17 @@ impl Rollout {
             strata,
         };
         for (stratum, places) in rosters.into_values().enumerate() {
-            let waiting = |place: Place| {
-                let evidence = is_evidence(&place.device);
-                PlaceState { evidence, ..PlaceState::waiting(place.device, place.ring) }
-            };
-            let places: Vec<PlaceState> = places.into_iter().map(waiting).collect();
-            let held_back = rollout.to_hold_back(&places);
-            rollout.add_row(stratum, 0, places, held_back);
+            let row = number(rollout.rows.len());
+            let mut kept: Vec<PlaceState> = Vec::with_capacity(places.len());
+            for place in places {
+                if let Entry::Vacant(nowhere) = rollout.where_is.entry(place.device.clone()) {
+                    nowhere.insert(PlaceRef { row, index: number(kept.len()) });
+                    let evidence = is_evidence(&place.device);
+                    kept.push(PlaceState { evidence, ..PlaceState::waiting(place.device, place.ring) });
+                }
+            }
+            let held_back = rollout.to_hold_back(&kept);
+            rollout.push_row(stratum, 0, kept, held_back);
         }
         rollout
     }
@@ -257,13 +263,18 @@ impl Rollout {
         }
     }
 
-    pub(crate) fn add_row(&mut self, stratum: usize, addendum: u32, places: Vec<PlaceState>, held_back: u32) {
+    /// Adds places behind the others, and points each of their devices to its new one.
+    pub(crate) fn add_row(&mut self, stratum: usize, addendum: u32, places: Vec<PlaceState>) {
         let row = number(self.rows.len());
         for (index, place) in places.iter().enumerate() {
             self.where_is.insert(place.device.clone(), PlaceRef { row, index: number(index) });
-            if index + (held_back as usize) < places.len() {
-                self.count_place(stratum, place.ring, addendum == 0, place.evidence);
-            }
+        }
+        self.push_row(stratum, addendum, places, 0);
+    }
+
+    fn push_row(&mut self, stratum: usize, addendum: u32, places: Vec<PlaceState>, held_back: u32) {
+        for place in places.iter().take(places.len().saturating_sub(held_back as usize)) {
+            self.count_place(stratum, place.ring, addendum == 0, place.evidence);
         }
         let stratum = u16::try_from(stratum).unwrap_or(u16::MAX);
         let fresh = Pool::of(&places);

@@ -33,20 +33,28 @@ impl Processes {
 
     /// ln of each e-value with its signal, its band, and its share of the scope's weight. The shares add up to 1.
     pub(super) fn each(&self) -> impl Iterator<Item = (Signal, u8, f64, f64)> {
-        const HARD: f64 = 0.25;
-        let others = if self.outside.is_some() { 5.0 } else { 3.0 };
+        let numbers = self.outside.is_some();
         let of = |signal: Signal, share: f64, pair: &[HaltProcess; 2]| {
             let [first, second] = pair.each_ref().map(HaltProcess::ln_e);
             [(signal, 1, share, first), (signal, 2, share, second)]
         };
-        let rest = 0.5 / others;
+        let rest = share_of(Signal::Silent, numbers);
         let outside = self.outside.iter().flat_map(move |pair| of(Signal::Number, rest, pair));
         let crash = (Signal::Crash, 0, rest, self.crash.ln_e());
-        of(Signal::Hard, HARD, &self.hard)
+        of(Signal::Hard, share_of(Signal::Hard, numbers), &self.hard)
             .into_iter()
             .chain(of(Signal::Silent, rest, &self.silent))
             .chain([crash])
             .chain(outside)
+    }
+}
+
+/// The share of its scope's weight that each process of a signal has: hard failures half in two bands, the others the rest, evenly.
+pub(crate) fn share_of(signal: Signal, numbers: bool) -> f64 {
+    match signal {
+        Signal::Hard => 0.25,
+        Signal::Silent | Signal::Crash | Signal::Number if numbers => 0.1,
+        Signal::Silent | Signal::Crash | Signal::Number => 0.5 / 3.0,
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttributeName, StratumName};
-use crate::policy::{Policy, Strata, WindowRule};
+use crate::policy::{Policy, Ring, Strata, WindowRule};
 
 /// What a scope covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,7 +100,31 @@ impl Scope {
         let tally = self.tally(lab);
         let proven = tally.proven.saturating_sub(tally.proven_late);
         let bound = self.initial.saturating_add(window.growth.saturating_mul(proven));
-        if self.name == ScopeName::All { bound.min(window.share_of(self.places.iter().sum())) } else { bound }
+        if self.name == ScopeName::All {
+            bound.min(window.share_of(self.places.iter().copied().fold(0, u32::saturating_add)))
+        } else {
+            bound
+        }
+    }
+
+    /// Its places in the rings through `ring`, of the lab or of the others.
+    pub(crate) fn places_through(&self, ring: u8, rings: &[Ring], lab: bool) -> u32 {
+        let open = self.places.iter().zip(rings).take(usize::from(ring) + 1);
+        open.filter(|(_, rule)| rule.lab == lab).map(|(places, _)| *places).sum()
+    }
+
+    /// How many known hard failures halt at once while a ring of this sort is open whose rings so far hold `held` places of the scope: the
+    /// wedge rule (F8). A single failure wedges nothing: in a ring with one place of a stratum it would halt clean rollouts.
+    pub(crate) fn wedges_at(&self, window: &WindowRule, lab: bool, held: u32) -> u32 {
+        self.bound(window, lab).min(held).max(2)
+    }
+
+    /// Failed, overdue, and whether they are all that is unproven in a full window.
+    pub(crate) fn spent(&self, window: &WindowRule, lab: bool) -> (u32, u32, bool) {
+        let (failed, overdue) = (self.lab.failed + self.main.failed, self.lab.overdue + self.main.overdue);
+        let unproven = self.unproven();
+        let full = unproven >= self.bound(window, lab);
+        (failed, overdue, full && failed + overdue >= unproven)
     }
 
     /// Places that took the release and are not proven, in all rings: what the go path counts by itself.
@@ -179,14 +203,14 @@ impl Scopes {
     }
 
     /// Changes the tally of every scope of a stratum.
-    pub(super) fn count(&mut self, stratum: usize, lab: bool, change: impl Fn(&mut Tally)) {
+    pub(crate) fn count(&mut self, stratum: usize, lab: bool, change: impl Fn(&mut Tally)) {
         self.each_of(stratum, |scope| change(scope.tally_mut(lab)));
     }
 
-    pub(super) fn add_place(&mut self, stratum: usize, ring: usize) {
+    pub(crate) fn add_places(&mut self, stratum: usize, ring: usize, count: u32) {
         self.each_of(stratum, |scope| {
             if let Some(places) = scope.places.get_mut(ring) {
-                *places += 1;
+                *places = places.saturating_add(count);
             }
         });
     }

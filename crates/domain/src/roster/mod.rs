@@ -72,13 +72,15 @@ pub fn rank(seed: &Digest, device: &DeviceId) -> Digest {
 /// Sorts the candidates into one roster a stratum.
 ///
 /// Labelled devices belong to the ring of their label; a label that the policy does not know puts a device into the last ring.
-/// Of the devices without a label, each ring takes its `share` by rank, the last ring the rest.
+/// Of the devices without a label, each ring takes its `share` by rank, the last ring the rest. A device that is named more than once
+/// has one place, by what was said of it first.
 pub fn rosters(policy: &Policy, seed: &Digest, candidates: Vec<Candidate>) -> BTreeMap<StratumName, Vec<Place>> {
     let last = policy.rings.len().saturating_sub(1);
-    let unlabelled = candidates.iter().filter(|c| c.ring.is_none()).count();
     let mut ranked: Vec<(Digest, Candidate)> = candidates.into_iter().map(|c| (rank(seed, &c.device), c)).collect();
     ranked.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.device.cmp(&b.1.device)));
+    ranked.dedup_by(|again, first| again.1.device == first.1.device);
 
+    let unlabelled = ranked.iter().filter(|(_, candidate)| candidate.ring.is_none()).count();
     let mut by_share = ring_by_share(policy, unlabelled);
     let mut rosters: BTreeMap<StratumName, Vec<Place>> = BTreeMap::new();
     for (_, candidate) in ranked {

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bounded_exposure;
+mod clocks;
 mod count;
 mod demonstration;
 mod dice;
 mod drawing;
 mod fleet;
+mod halting;
 mod large_fleets;
+mod one_id;
 mod returning;
 mod scenarios;
 mod schedule;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tidegate_domain::envelope::Envelope;
 use tidegate_domain::policy::{GateRule, Pace, Policy, Prove, WindowRule};
 use tidegate_domain::policy_check::{FleetEstimate, PolicyProblem, check};
+use tidegate_domain::rollout::reason::Signal;
 use tidegate_domain::roster::rosters;
 use tidegate_domain::time::Elapsed;
 
@@ -99,6 +100,27 @@ fn a_policy_that_could_never_pass_is_refused_with_the_nearest_that_could() {
     assert!(text.contains("10 places cannot clear hard failures below 0.005") && text.ends_with("would do"), "{text}");
     let mended = DEMO.replace("clear_hard = 0.9", &format!("clear_hard = {nearest}"));
     assert_eq!(check(&Policy::parse(&mended).unwrap(), None, &fleet).problems, []);
+}
+
+#[test]
+fn each_signal_is_held_against_its_own_rate_and_named_with_its_own_margin() {
+    let text = "name = \"p\"\nrings = [{ name = \"all\", soak = \"1h\", clear_hard = 0.02, clear_silent = 0.02 }]\n";
+    let check_of = |rest: &str| {
+        let policy = Policy::parse(&format!("{text}{rest}")).unwrap();
+        let fleet = FleetEstimate::evenly(&policy, 2_000, &BTreeMap::new(), Elapsed::from_s(30));
+        check(&policy, None, &fleet)
+    };
+    let normal = check_of("");
+    let [PolicyProblem::CannotClear { signal: Signal::Silent, delta_min: Some(nearest), .. }] = normal.problems[..]
+    else {
+        panic!("2 % of silence hides 2 % more of it in 2,000 devices: {:?}", normal.problems)
+    };
+    let [ring] = &normal.rings[..] else { panic!() };
+    assert_eq!(ring.delta_min_silent, Some(nearest));
+    assert!(ring.delta_min_hard < ring.delta_min_silent, "{ring:?}");
+    assert_eq!(check_of("[gate]\nbase_rate_silent = 0.001").problems, [], "a fleet that is never silent");
+    let failing = check_of("[gate]\nbase_rate = 0.02\nbase_rate_silent = 0.001").problems;
+    assert!(matches!(failing[..], [PolicyProblem::CannotClear { signal: Signal::Hard, .. }]), "{failing:?}");
 }
 
 #[test]

@@ -27,8 +27,6 @@ use crate::fitting::fit_margins;
 const LASTS_MAX: Elapsed = Elapsed::from_s(30 * 86_400);
 /// No more steps are taken.
 const STEPS_MAX: u32 = 2_000_000;
-/// The share of devices that a fleet's policy is assumed to find silent where nothing else is known.
-const SILENCE: f64 = 0.02;
 
 /// How a recorded release would have fared under another policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -77,7 +75,7 @@ fn fitted(recorded: &Recorded, policy: &Policy) -> (Policy, Vec<String>) {
     }
     let placed = rosters(&policy, &recorded.rank_seed, recorded.candidates.clone());
     let fleet = FleetEstimate::of_rosters(&policy, &placed, recorded.identity.downtime);
-    let changes = fit_margins(&mut policy, &fleet, SILENCE);
+    let changes = fit_margins(&mut policy, &fleet);
     (policy, changes)
 }
 

@@ -96,7 +96,7 @@ fn a_delta_that_clears_is_cleared_by_every_larger_one() {
             let blocks = shape.blocks_through(ring, DEFAULT).unwrap();
             let cleared: Vec<bool> = (0..DELTA_STEPS)
                 .step_by(7)
-                .map(|step| clears(&blocks, two_digit_share(step).unwrap(), share(0.01), share(1e-3)))
+                .map(|step| clears(&blocks, delta_at(step).unwrap(), share(0.01), share(1e-3)))
                 .collect();
             assert!(cleared.is_sorted(), "{rings:?} ring {ring}: {cleared:?}");
         }
