@@ -66,6 +66,10 @@ pub(crate) fn progress(view: &RolloutView) -> String {
     if !blamed.is_empty() {
         text.push_str(&format!("to blame  {}\n", blamed.join(", ")));
     }
+    for closed in &report.closed {
+        let reasons: Vec<String> = closed.reasons.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("halted    {} alone: {}\n", closed.scope, reasons.join("; ")));
+    }
     text.push_str(&format!("evidence  e^{:.2} of e^{:.2} against the release\n", report.ln_evidence, report.ln_halt));
     text
 }

@@ -50,6 +50,20 @@ pub struct Policy {
     /// What becomes of devices that took a release that was halted, and are well.
     #[serde(default)]
     pub on_halt: OnHalt,
+    /// What is halted where the evidence is confined to a part of the fleet.
+    #[serde(default)]
+    pub halt: HaltReach,
+}
+
+/// What is halted where the evidence is confined to one value of a stratifying attribute, or to one stratum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltReach {
+    /// The whole rollout.
+    #[default]
+    Rollout,
+    /// That part alone; the rest goes on. A person is called all the same.
+    Scope,
 }
 
 /// What becomes of devices that took a release that was halted, and are well. One that is not well returns by itself.

@@ -64,6 +64,11 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
             tracing::info!(%rollout, ring, "a ring passed");
         }
         Fact::Completed => tracing::info!(%rollout, "the rollout is complete"),
+        Fact::ScopeHalted { scopes, reasons } => {
+            let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            tracing::warn!(%rollout, scopes = scopes.join(", "), reasons = reasons.join("; "), "halted in a part of the fleet; the rest goes on");
+        }
         Fact::HoldbackEnded => tracing::info!(%rollout, "what was held back may open"),
         Fact::Halted { reasons } => {
             let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();

@@ -172,6 +172,7 @@ impl<'a> Signing<'a> {
             | Fact::BlockOpened { .. }
             | Fact::BandEntered { .. }
             | Fact::HoldbackEnded
+            | Fact::ScopeHalted { .. }
             | Fact::RingPassed { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }

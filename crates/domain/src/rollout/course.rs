@@ -37,6 +37,7 @@ impl Rollout {
             Fact::Completed => self.complete(at),
             Fact::HoldbackEnded => self.end_holdback(),
             Fact::Halted { reasons } => self.halt(reasons, at),
+            Fact::ScopeHalted { scopes, reasons } => self.close(scopes, reasons, at),
             Fact::Paused { by, reason } => self.pause(by, reason),
             Fact::Resumed { .. } => self.resume(at),
             Fact::Escalated { why } => self.escalated = Some(*why),
@@ -121,9 +122,12 @@ impl Rollout {
         }
     }
 
-    /// Opens a row to a count, but nothing that is held back and nothing behind a control whose block is open, whatever
+    /// Opens a row to a count, but nothing of a closed stratum, nothing that is held back and nothing behind a control whose block is open, whatever
     /// the permit says. Gives the range, and whether a place in it is open for its device's first time.
     fn open_row(&mut self, row_index: usize, to: u32, step: u32) -> Option<((u32, u32, u32), bool)> {
+        if self.rows.get(row_index).is_some_and(|row| self.is_closed(usize::from(row.stratum))) {
+            return None;
+        }
         let row = self.rows.get_mut(row_index)?;
         let (from, stratum) = (row.opened, usize::from(row.stratum));
         let to = to.min(super::number(row.places.len()).saturating_sub(row.held_back));
@@ -253,13 +257,15 @@ impl Rollout {
         }
         let treated: Vec<Seen> = block.treated.iter().filter_map(|at| self.seen(*at)).collect();
         let controls: Vec<Seen> = block.controls.iter().filter_map(|at| self.seen(*at)).collect();
-        if !block.of.lab {
+        // What a closed part of the fleet still comes to says nothing of the rest.
+        let counts = !block.of.lab && !self.is_closed(usize::from(block.of.stratum));
+        if counts {
             let scopes = self.scopes.of_stratum(usize::from(block.of.stratum)).to_vec();
             let first = self.horizons().first;
             self.gate.enter(&scopes, &BandCounts::of(&treated, &controls, second, deaf, first));
         }
         if second {
-            if !block.of.lab {
+            if counts {
                 self.gate.enter_clearance(&treated, &controls, deaf);
             }
             self.blocks.close(id);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::reason::HaltReason;
+use super::scope::ScopeName;
 use crate::ids::{DeviceId, OperatorName, StratumName};
 use crate::observation::Observation;
 use crate::time::WallTime;
@@ -91,6 +92,13 @@ pub enum Fact {
         /// Why.
         reasons: Vec<HaltReason>,
     },
+    /// A part of the fleet was halted alone, for good; the rest goes on.
+    ScopeHalted {
+        /// Which parts.
+        scopes: Vec<ScopeName>,
+        /// Why.
+        reasons: Vec<HaltReason>,
+    },
     /// A person stopped the opening for a while.
     Paused {
         /// Who.
@@ -146,6 +154,8 @@ pub enum Escalation {
     Stalled,
     /// The window is full of silent devices that are no more silent than control.
     OnlySilent,
+    /// A part of the fleet was halted alone.
+    ScopeHalted,
     /// Every device of the ring was heard out, and the evidence does not clear its margin: it never will.
     CannotClear,
 }

@@ -17,7 +17,7 @@ use crate::evidence::{
     ln_weighted_sum, threshold,
 };
 use crate::ids::RingName;
-use crate::policy::{GateRule, Policy};
+use crate::policy::{GateRule, HaltReach, Policy};
 use crate::time::{Elapsed, WallTime};
 
 /// The processes of a rollout.
@@ -35,6 +35,8 @@ pub struct Gate {
     by_scope: Vec<f64>,
     /// By ring, what the clearing processes come to.
     cleared: Vec<Option<[f64; 2]>>,
+    /// The stretch between two closings of parts of the fleet, from 1.
+    stretch: u32,
 }
 
 /// The evidence against a release.
@@ -56,16 +58,12 @@ pub const BLAME_FALSE_SHARE: f64 = 0.05;
 impl Gate {
     /// `numbers` says whether the release declares any.
     pub(crate) fn new(policy: &Policy, scopes: &Scopes, numbers: bool) -> Gate {
-        let clear = |ring: &crate::policy::Ring| {
-            (!ring.lab).then(|| {
-                [ClearanceProcess::new(share(ring.clear_hard)), ClearanceProcess::new(share(ring.clear_silent))]
-            })
-        };
         let strata = scopes.iter().filter(|scope| matches!(scope.name, ScopeName::Stratum { .. })).count();
         let weights = Weights::for_scopes(scopes.values_by_attribute(), super::number(strata));
         let mut gate = Gate {
             halt: scopes.iter().map(|_| Processes::new(&policy.gate, numbers)).collect(),
-            clear: policy.rings.iter().map(clear).collect(),
+            clear: clearances(policy),
+            stretch: 1,
             weights: scopes.iter().map(|scope| weight_of(scope, scopes, &weights)).collect(),
             against: Against { ln_e: 0.0, scope: 0, signal: Signal::Hard, band: 1 },
             by_scope: Vec::new(),
@@ -74,6 +72,20 @@ impl Gate {
         gate.weigh();
         gate.weigh_clearance();
         gate
+    }
+
+    /// After a part of the fleet was closed: what is to be known of the rest is learnt from now on. The processes of all scopes that held a
+    /// closed stratum begin anew, and so does clearance.
+    pub(super) fn begin_anew(&mut self, scopes: &[usize], policy: &Policy, numbers: bool) {
+        for index in scopes {
+            if let Some(processes) = self.halt.get_mut(*index) {
+                *processes = Processes::new(&policy.gate, numbers);
+            }
+        }
+        self.clear = clearances(policy);
+        self.stretch += 1;
+        self.weigh();
+        self.weigh_clearance();
     }
 
     pub(crate) fn enter(&mut self, scopes: &[usize], counts: &BandCounts) {
@@ -186,6 +198,14 @@ fn weight_of(scope: &Scope, scopes: &Scopes, weights: &Weights) -> f64 {
     }
 }
 
+fn clearances(policy: &Policy) -> Vec<Option<[ClearanceProcess; 2]>> {
+    let clear = |ring: &crate::policy::Ring| {
+        let both = || [ClearanceProcess::new(share(ring.clear_hard)), ClearanceProcess::new(share(ring.clear_silent))];
+        (!ring.lab).then(both)
+    };
+    policy.rings.iter().map(clear).collect()
+}
+
 /// ln of what the weighted sum of the halting e-values must reach under a policy.
 pub(crate) fn ln_threshold(policy: &Policy) -> f64 {
     let lab_share = if policy.has_lab() { policy.gate.lab_share } else { 0.0 };
@@ -213,13 +233,13 @@ impl Rollout {
 
     fn halt_reasons(&self) -> Vec<HaltReason> {
         let broken = self.broken.iter().map(|device| HaltReason::InvariantBroken { device: device.clone() });
-        let wedged = self.scopes.iter().filter_map(|scope| self.wedged(scope));
+        let wedged = self.open_scopes().filter_map(|scope| self.wedged(scope));
         let mut reasons: Vec<HaltReason> = broken.chain(wedged).collect();
         if reasons.is_empty() {
-            reasons.extend(self.scopes.iter().filter_map(|scope| self.exhausted(scope)));
+            reasons.extend(self.open_scopes().filter_map(|scope| self.exhausted(scope)));
         }
         let Against { ln_e, scope: index, signal, band } = self.gate.against();
-        let ln_threshold = ln_threshold(&self.policy);
+        let ln_threshold = self.ln_halt();
         if let Some(scope) = self.scopes.get(index).filter(|_| ln_e >= ln_threshold) {
             reasons.push(HaltReason::Evidence { ln_e, ln_threshold, scope: scope.name.clone(), signal, band });
         }
@@ -228,6 +248,28 @@ impl Rollout {
             lab_evidence(&self.policy.gate, tally.places, tally.failed.saturating_add(tally.silent))
         }));
         reasons
+    }
+
+    /// ln of what the evidence must reach to halt. Under `halt = "scope"` each stretch between closings has its part of `alpha`.
+    pub(super) fn ln_halt(&self) -> f64 {
+        let whole = ln_threshold(&self.policy);
+        match self.policy.halt {
+            HaltReach::Rollout => whole,
+            HaltReach::Scope => {
+                let stretch = f64::from(self.gate.stretch);
+                whole + (stretch * (stretch + 1.0)).ln()
+            }
+        }
+    }
+
+    /// The scopes that hold a stratum which is not closed.
+    fn open_scopes(&self) -> impl Iterator<Item = &Scope> {
+        let open = |index: usize| {
+            (0..self.strata.len())
+                .any(|stratum| !self.is_closed(stratum) && self.scopes.of_stratum(stratum).contains(&index))
+        };
+        let all = self.closed.is_empty();
+        self.scopes.iter().enumerate().filter(move |(index, _)| all || open(*index)).map(|(_, scope)| scope)
     }
 
     fn wedged(&self, scope: &Scope) -> Option<HaltReason> {
@@ -260,8 +302,9 @@ impl Rollout {
     fn add_ring_waits(&self, now: WallTime, reasons: &mut Vec<WaitReason>) {
         let ring = usize::from(self.ring);
         let (Some(rule), Some(tally)) = (self.policy.rings.get(ring), self.rings.get(ring)) else { return };
-        let (places, proven) =
-            (tally.places.saturating_sub(tally.late), tally.proven.saturating_sub(tally.proven_late));
+        let (shut, shut_late) = self.shut_for_good(ring);
+        let (places, late) = (tally.places.saturating_sub(shut), tally.late.saturating_sub(shut_late));
+        let (places, proven) = (places.saturating_sub(late), tally.proven.saturating_sub(tally.proven_late));
         let needed = (rule.proven_share_min() * f64::from(places)).ceil() as u32;
         if proven < needed {
             reasons.push(WaitReason::Proofs { proven, needed });
@@ -278,15 +321,16 @@ impl Rollout {
             }
             reasons.extend(self.clearance_waits());
         }
-        if ring + 1 == self.rings.len() && self.order_left > 0 {
-            reasons.push(WaitReason::LastPlaces { left: self.order_left });
+        let left = self.order_left.saturating_sub(self.of_order_shut_for_good());
+        if ring + 1 == self.rings.len() && left > 0 {
+            reasons.push(WaitReason::LastPlaces { left });
         }
     }
 
     /// In each stratum of the open ring, `proven_min_per_stratum` devices must be proven, or the ring's share of those that took it.
     fn add_stratum_waits(&self, share: f64, reasons: &mut Vec<WaitReason>) {
         let ring = usize::from(self.ring);
-        for (index, stratum) in self.strata.iter().enumerate() {
+        for (index, stratum) in self.strata.iter().enumerate().filter(|(index, _)| !self.is_closed(*index)) {
             let of = |table: &[Vec<u32>]| table.get(index).and_then(|rings| rings.get(ring)).copied().unwrap_or(0);
             let (taken, proven) = (of(&self.strata_taken), of(&self.strata_proven));
             let fair_share = (share * f64::from(taken)).floor() as u32;
@@ -307,8 +351,10 @@ impl Rollout {
     /// Whether the open ring has shown all that it can: each of its places was taken or has lapsed, and no block is open.
     fn is_heard_out(&self) -> bool {
         let tally = self.rings.get(usize::from(self.ring)).filter(|tally| tally.places > 0);
-        tally.is_some_and(|tally| tally.opened >= tally.places && tally.taken + tally.lapsed >= tally.opened)
-            && self.blocks.is_empty()
+        let shut = || self.shut_for_good(usize::from(self.ring)).0;
+        tally.is_some_and(|tally| {
+            tally.opened.saturating_add(shut()) >= tally.places && tally.taken + tally.lapsed >= tally.opened
+        }) && self.blocks.is_empty()
     }
 
     /// Whether a person is needed: a window full of silence, evidence that is complete and does not clear the ring, or nothing
@@ -318,7 +364,7 @@ impl Rollout {
             return None;
         }
         let (window, lab) = (&self.policy.window, self.is_lab(self.ring));
-        if self.scopes.iter().any(|scope| matches!(scope.spent(window, lab), (0, overdue, true) if overdue > 0)) {
+        if self.open_scopes().any(|scope| matches!(scope.spent(window, lab), (0, overdue, true) if overdue > 0)) {
             return Some(Escalation::OnlySilent);
         }
         if self.is_heard_out() && self.clearance_waits().next().is_some() {

@@ -5,12 +5,14 @@
 
 pub(crate) mod band;
 pub mod block;
+pub mod closing;
 pub(crate) mod controls;
 mod course;
 pub mod fact;
 pub mod gate;
 pub mod hearing;
 mod holdback;
+mod identity;
 pub mod place;
 pub mod planner;
 mod pool;
@@ -26,15 +28,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
-use crate::ids::{DeviceId, OperatorName, PackageName, RolloutId, StratumName, Version};
+use crate::ids::{DeviceId, OperatorName, StratumName};
 use crate::policy::{Policy, Ring};
-use crate::release::WatchedNumber;
 use crate::roster::Place;
-use crate::time::{Elapsed, WallTime};
+use crate::time::WallTime;
 use block::Blocks;
+use closing::Closed;
 use fact::Escalation;
 use gate::Gate;
+pub use identity::Identity;
 use place::{PlaceRef, PlaceState, Stage};
 use pool::Pool;
 use reason::HaltReason;
@@ -79,32 +81,6 @@ impl Phase {
             Phase::Completed { .. } => "completed",
         }
     }
-}
-
-/// What an order fixed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The rollout.
-    pub rollout: RolloutId,
-    /// The package.
-    pub package: PackageName,
-    /// The version.
-    pub version: Version,
-    /// The release: SHA-256 of its manifest.
-    pub release: Digest,
-    /// The policy: SHA-256 of its text.
-    pub policy: Digest,
-    /// The order: digest of its body.
-    pub order: Digest,
-    /// When the order was accepted.
-    pub started_at_ms: WallTime,
-    /// Nothing opens after it.
-    pub expires_at_ms: WallTime,
-    /// The release's allowed downtime.
-    pub downtime: Elapsed,
-    /// The numbers that the release's manifest declares.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub numbers: Vec<WatchedNumber>,
 }
 
 /// One roster as it stands: the order's roster of a stratum, or what an addendum added to it.
@@ -165,6 +141,9 @@ pub struct Rollout {
     pub(crate) escalated: Option<Escalation>,
     /// The first device on which something was done that its owner forbids for good.
     pub(crate) broken: Option<DeviceId>,
+    /// The parts that were halted alone.
+    pub(crate) closed: Vec<Closed>,
+    pub(crate) closed_strata: BTreeSet<usize>,
     #[serde(skip)]
     pub(crate) where_is: HashMap<DeviceId, PlaceRef>,
 }
@@ -232,6 +211,8 @@ impl Rollout {
             last_opened_at: None,
             escalated: None,
             broken: None,
+            closed: Vec::new(),
+            closed_strata: BTreeSet::new(),
             where_is: HashMap::new(),
             policy,
             strata,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::block::Tick;
 use super::fact::{AddedPlace, Escalation, Fact, RowCount};
 use super::place::{PlaceRef, Stage};
-use super::reason::Verdict;
+use super::reason::{HaltReason, Verdict};
 use super::report::StepReport;
 use super::{Phase, Rollout};
 use crate::ids::DeviceId;
@@ -79,7 +79,10 @@ fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
     step.enter_bands();
     match step.rollout.phase {
         Phase::Halted { .. } => step.order_back(),
-        Phase::Running | Phase::Paused { .. } => step.judge(),
+        Phase::Running | Phase::Paused { .. } => {
+            step.judge();
+            step.order_back();
+        }
         Phase::Completed { .. } if step.rollout.broken.is_some() => step.judge(),
         Phase::Completed { .. } => {
             if step.rollout.holdback_is_over(moment.now) {
@@ -194,7 +197,7 @@ impl Step<'_> {
 
     fn judge(&mut self) {
         match self.rollout.verdict(self.moment.now) {
-            Verdict::Halt(reasons) => self.add_signed(Fact::Halted { reasons }),
+            Verdict::Halt(reasons) => self.halt(reasons),
             _ if self.rollout.phase != Phase::Running => {}
             Verdict::Pass if usize::from(self.rollout.ring) + 1 < self.rollout.rings.len() => {
                 self.add(Fact::RingPassed { ring: self.rollout.ring });
@@ -206,6 +209,15 @@ impl Step<'_> {
                 self.escalate();
             }
         }
+    }
+
+    /// The rollout, or under a policy that says so the parts that the evidence is confined to.
+    fn halt(&mut self, reasons: Vec<HaltReason>) {
+        let Some(scopes) = self.rollout.confined_to(&reasons) else {
+            return self.add_signed(Fact::Halted { reasons });
+        };
+        self.add(Fact::ScopeHalted { scopes, reasons });
+        self.effects.push(Effect::CallOperator { why: Escalation::ScopeHalted });
     }
 
     fn escalate(&mut self) {
@@ -244,6 +256,9 @@ impl Step<'_> {
         let mut places = Vec::new();
         for at in &self.rollout.away {
             let Some((row, place)) = self.rollout.place(*at) else { continue };
+            if self.rollout.is_closed(usize::from(row.stratum)) {
+                continue;
+            }
             let Some(stratum) = self.rollout.stratum(row.stratum) else { continue };
             if (self.moment.present)(&place.device) {
                 let (device, stratum) = (place.device.clone(), stratum.clone());
@@ -253,7 +268,7 @@ impl Step<'_> {
         let rollout = &self.rollout;
         let fits = |joiner: &&AddedPlace| {
             !rollout.where_is.contains_key(&joiner.device)
-                && rollout.stratum_index(&joiner.stratum).is_some()
+                && rollout.stratum_index(&joiner.stratum).is_some_and(|stratum| !rollout.is_closed(stratum))
                 && usize::from(joiner.ring) < rollout.rings.len()
         };
         places.extend(self.moment.joiners.iter().filter(fits).cloned());
@@ -344,6 +359,9 @@ impl<'a> Opening<'a> {
         let Some((row, opened)) = self.rollout.rows.get(row_index).zip(self.opened.get(row_index)) else {
             return false;
         };
+        if self.rollout.is_closed(usize::from(row.stratum)) {
+            return false;
+        }
         let end = row.places.len().saturating_sub(row.held_back as usize);
         let next = row.places.get(..end).and_then(|places| places.get(*opened as usize));
         row.addendum == 0 && next.is_some_and(|place| place.ring <= self.rollout.ring)
@@ -355,7 +373,8 @@ impl<'a> Opening<'a> {
         let next = *self.opened.get(row_index)?;
         let end = super::number(row.places.len()).saturating_sub(row.held_back);
         let place = row.places.get(next as usize).filter(|_| next < end)?;
-        let open = place.ring <= self.rollout.ring && place.stage == Stage::Waiting;
+        let closed = self.rollout.is_closed(usize::from(row.stratum));
+        let open = !closed && place.ring <= self.rollout.ring && place.stage == Stage::Waiting;
         open.then_some((usize::from(row.stratum), place.ring))
     }
 

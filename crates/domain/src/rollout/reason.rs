@@ -203,6 +203,7 @@ impl fmt::Display for Escalation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Escalation::Stalled => "nothing opened for two proof times",
+            Escalation::ScopeHalted => "a part of the fleet was halted alone; the rest goes on",
             Escalation::OnlySilent => "the window is full of silent devices",
             Escalation::CannotClear => {
                 "every device of the ring was heard out and the evidence does not clear its margin; \

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rollout;
+use super::closing::Closed;
 use super::reason::{Verdict, WaitReason};
 use super::scope::ScopeName;
-use crate::evidence::{Share, threshold};
 use crate::ids::{RingName, RolloutId};
 use crate::time::WallTime;
 
@@ -34,6 +34,9 @@ pub struct StepReport {
     /// Which values and strata it points at, the strongest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<SuspectReport>,
+    /// The parts of the fleet that were halted alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<Closed>,
 }
 
 /// A value or a stratum that the evidence points at.
@@ -91,9 +94,6 @@ impl StepReport {
         });
         let suspects = rollout.gate.suspects(&rollout.scopes).into_iter();
         let suspects = suspects.map(|one| SuspectReport { scope: one.name, ln_e: one.ln_e, blamed: one.blamed });
-        let rule = &rollout.policy.gate;
-        let lab_share = if rollout.is_lab(0) { rule.lab_share } else { 0.0 };
-        let halt = Share::new(rule.alpha).ok().zip(Share::new(lab_share.max(1e-12)).ok());
         StepReport {
             rollout: rollout.identity.rollout.clone(),
             at_ms: now,
@@ -115,7 +115,8 @@ impl StepReport {
             windows: windows.collect(),
             ln_evidence: rollout.gate.against().ln_e,
             suspects: suspects.collect(),
-            ln_halt: halt.map_or(0.0, |(alpha, lab)| threshold(alpha, lab).ln()),
+            ln_halt: rollout.ln_halt(),
+            closed: rollout.closed().to_vec(),
         }
     }
 

@@ -33,10 +33,13 @@ impl Rollout {
 
     /// Whether devices may still have to be ordered back.
     pub(super) fn has_returns_left(&self) -> bool {
-        let left = |row: &Row| row.returning < row.opened;
         self.policy.on_halt == OnHalt::Revert
-            && matches!(self.phase, Phase::Halted { .. })
-            && self.rows.iter().any(left)
+            && self.rows.iter().any(|row| row.returning < row.opened && self.is_to_be_left(row))
+    }
+
+    /// Whether devices of this row are to leave the release: it was halted, or their stratum was.
+    fn is_to_be_left(&self, row: &Row) -> bool {
+        matches!(self.phase, Phase::Halted { .. }) || self.is_closed(usize::from(row.stratum))
     }
 
     pub(super) fn return_issued(&mut self, step: u32, counts: &[RowCount]) {
@@ -62,7 +65,7 @@ impl Rollout {
         let mut reached: Vec<u32> = self.rows.iter().map(|row| row.returning).collect();
         loop {
             let mut moved = false;
-            for (row, reached) in self.rows.iter().zip(&mut reached) {
+            for (row, reached) in self.rows.iter().zip(&mut reached).filter(|(row, _)| self.is_to_be_left(row)) {
                 moved |= pacing.reach_one(row, reached);
             }
             if !moved {

@@ -83,7 +83,7 @@ impl Rollout {
             return Err(GoRefusal::NotRunning("without this place".to_owned()));
         };
         let device = &place.device;
-        if place.ring > self.ring {
+        if place.ring > self.ring || self.is_closed(usize::from(row.stratum)) {
             return Err(GoRefusal::NotOpen(device.clone()));
         }
         let step = match &place.stage {

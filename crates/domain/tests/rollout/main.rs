@@ -12,6 +12,7 @@ mod fleet;
 mod halting;
 mod large_fleets;
 mod one_id;
+mod parts;
 mod returning;
 mod scenarios;
 mod schedule;

@@ -90,6 +90,7 @@ fn random_policy(dice: &mut Dice) -> Policy {
     let text = format!(
         r#"
         name = "random"
+        halt = "{}"
         rings = [{lab}{{name = "canary", share = 0.2, soak = "1s", clear_hard = {delta}, clear_silent = {delta}}},
                  {{name = "broad", soak = "2s", clear_hard = {delta}, clear_silent = {delta}}}]
         {strata}
@@ -111,6 +112,7 @@ fn random_policy(dice: &mut Dice) -> Policy {
         [holdback]
         share = {}
         "#,
+        dice.pick(&["rollout", "scope"]),
         dice.between(1, 10),
         dice.between(1, 6),
         dice.between(1, 4),

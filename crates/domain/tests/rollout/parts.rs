@@ -1,0 +1,189 @@
+//! A part of the fleet that is halted alone: what is closed stays closed, the rest goes on, and no bound is widened by it.
+
+use tidegate_domain::ids::DeviceId;
+use tidegate_domain::policy::Policy;
+use tidegate_domain::rollout::Phase;
+use tidegate_domain::rollout::fact::{Fact, RowCount};
+use tidegate_domain::rollout::gate::HaltReason;
+use tidegate_domain::rollout::place::Stage;
+use tidegate_domain::rollout::scope::ScopeName;
+use tidegate_domain::rollout::take::Take;
+use tidegate_domain::time::Elapsed;
+
+use crate::fleet::{Fleet, Nature, candidate};
+
+/// 1,200 devices in six strata.
+fn fleet(rest: &str, nature: Nature, seed: u64) -> Fleet {
+    let text = format!(
+        r#"
+        name = "parts"
+        {rest}
+        rings = [
+            {{name = "canary", share = 0.1, soak = "1s", clear_hard = 0.5, clear_silent = 0.5}},
+            {{name = "broad", soak = "1s", clear_hard = 0.3, clear_silent = 0.3}},
+        ]
+        [strata]
+        by = ["os", "site"]
+        listed = [["linux", "ams"], ["linux", "fra"], ["mac", "ams"], ["mac", "fra"], ["windows", "ams"], ["windows", "fra"]]
+        [prove]
+        for = "4s"
+        [pace]
+        check_in = "1s"
+        take_within = "10s"
+        [holdback]
+        share = 0.05
+        "#
+    );
+    let policy = Policy::parse(&text).unwrap();
+    let attributes = |i: usize| [("os", ["linux", "mac", "windows"][i % 3]), ("site", ["ams", "fra"][i / 3 % 2])];
+    let candidates = (0..1_200).map(|i| candidate(format!("d{i}"), &attributes(i), None)).collect();
+    Fleet::new(&policy, candidates, Elapsed::from_s(1), Elapsed::from_ms(250), nature, seed)
+}
+
+fn closed(fleet: &Fleet) -> Vec<String> {
+    fleet.rollout.closed().iter().map(|closed| closed.scope.to_string()).collect()
+}
+
+/// P1 in the scope of all devices, counted from the places.
+fn hold_window(fleet: &Fleet) {
+    let report = fleet.report();
+    for window in &report.windows {
+        assert!(window.unproven <= window.bound, "{window:?}\n{}", fleet.story());
+    }
+}
+
+const BRICK: &str = "mac/fra";
+
+#[test]
+fn a_fault_of_one_stratum_closes_it_alone_and_the_rest_is_completed() {
+    for seed in 0..20 {
+        let nature = Nature { crash: vec![(BRICK, 1.0)], base_failures: 0.002, ..Nature::good() };
+        let mut fleet = fleet("halt = \"scope\"", nature, seed);
+        while matches!(fleet.rollout.phase(), Phase::Running) && fleet.elapsed_s() < 900.0 {
+            fleet.step();
+            hold_window(&fleet);
+        }
+        assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", fleet.story());
+        assert_eq!(closed(&fleet), [format!("stratum {BRICK}")], "seed {seed}");
+        assert!(fleet.calls >= 1, "a person is called");
+        assert_eq!(of_closed(&fleet).0, 3, "seed {seed}: its first window");
+        let others = fleet.rollout.taken().filter(|(device, _)| !is_of_it(device)).count();
+        assert!(others >= 940, "seed {seed}: {others} of the others");
+    }
+}
+
+#[test]
+fn under_the_usual_policy_the_same_fault_halts_the_rollout() {
+    let nature = Nature { crash: vec![(BRICK, 1.0)], ..Nature::good() };
+    let mut fleet = fleet("", nature, 1);
+    fleet.run_until_over(Elapsed::from_s(300));
+    assert!(matches!(fleet.rollout.phase(), Phase::Halted { .. }), "{}", fleet.story());
+    assert!(closed(&fleet).is_empty());
+}
+
+#[test]
+fn a_fault_of_one_value_closes_its_strata_or_the_value_and_one_of_everybody_halts_all() {
+    for seed in 0..10 {
+        let nature = Nature { crash: vec![("mac/ams", 1.0), (BRICK, 1.0)], ..Nature::good() };
+        let mut of_value = fleet("halt = \"scope\"", nature, seed);
+        of_value.run_until_over(Elapsed::from_s(900));
+        assert!(matches!(of_value.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", of_value.story());
+        assert!(closed(&of_value).iter().all(|scope| scope.contains("mac")), "{:?}", closed(&of_value));
+        let mut of_all = fleet("halt = \"scope\"", Nature::crashing(1.0), seed);
+        of_all.run_until_over(Elapsed::from_s(900));
+        assert!(matches!(of_all.rollout.phase(), Phase::Halted { .. }), "seed {seed}\n{}", of_all.story());
+        assert!(of_all.harmed() <= 10, "seed {seed}: {}", of_all.harmed());
+    }
+}
+
+#[test]
+fn a_sound_release_closes_nothing() {
+    for seed in 0..30 {
+        let nature = Nature { base_failures: 0.01, base_silence: 0.02, ..Nature::good() };
+        let mut fleet = fleet("halt = \"scope\"", nature, 500 + seed);
+        fleet.run_until_over(Elapsed::from_s(900));
+        assert!(closed(&fleet).is_empty(), "seed {seed}\n{}", fleet.story());
+    }
+}
+
+/// Whether a device is of the stratum that breaks.
+fn is_of_it(device: &DeviceId) -> bool {
+    device.as_str()[1..].parse::<usize>().unwrap() % 6 == 4
+}
+
+/// Devices of the closed stratum that took the release, and those of them that are well on it.
+fn of_closed(fleet: &Fleet) -> (usize, Vec<DeviceId>) {
+    let of_it = || fleet.rollout.taken().filter(|(device, _)| is_of_it(device));
+    (of_it().count(), of_it().filter(|(_, taken)| taken.failed.is_none()).map(|(device, _)| device.clone()).collect())
+}
+
+#[test]
+fn nobody_of_a_closed_part_takes_the_release_any_more_and_who_is_well_on_it_is_ordered_back() {
+    let (mut ordered_back, mut closings) = (0, 0);
+    for seed in 0..30 {
+        let nature = Nature { crash: vec![(BRICK, 0.8)], ..Nature::good() };
+        let mut fleet = fleet("halt = \"scope\"\non_halt = \"revert\"", nature, seed);
+        while closed(&fleet).is_empty() && fleet.rollout.phase() == &Phase::Running && fleet.elapsed_s() < 900.0 {
+            fleet.step();
+        }
+        // Evidence whose greatest part is that of all devices halts them all.
+        if closed(&fleet).is_empty() {
+            assert!(matches!(fleet.rollout.phase(), Phase::Halted { .. }), "{}", fleet.story());
+            continue;
+        }
+        closings += 1;
+        let (taken, _) = of_closed(&fleet);
+        for device in (0..1_200).map(|i| format!("d{i}").parse().unwrap()).filter(is_of_it) {
+            assert_ne!(fleet.rollout.may_take(&device, fleet.now()), Ok(Take::New), "{device}");
+        }
+        let all = fleet.rollout.taken().count();
+        fleet.run_for(Elapsed::from_s(30));
+        let (later, well) = of_closed(&fleet);
+        assert_eq!(later, taken, "seed {seed}");
+        assert!(fleet.rollout.taken().count() > all, "the others went on");
+        for device in well {
+            let (at, row, _) = fleet.rollout.place_of(&device).unwrap();
+            assert!(fleet.rollout.is_to_return(row, at.index), "{device}\n{}", fleet.story());
+            ordered_back += 1;
+        }
+        let elsewhere = fleet.rollout.rows().iter().filter(|row| row.returning > 0);
+        assert!(elsewhere.clone().all(|row| fleet.rollout.is_closed(usize::from(row.stratum))));
+    }
+    assert!(ordered_back > 0 && closings > 3, "{ordered_back} ordered back in {closings} closings");
+}
+
+#[test]
+fn a_place_that_was_open_when_its_part_was_closed_gives_no_go_and_no_permit_opens_another() {
+    let mut fleet = fleet("halt = \"scope\"", Nature::good(), 9);
+    fleet.step();
+    let open = |fleet: &Fleet| {
+        let places = fleet.rollout.rows().iter().flat_map(|row| &row.places);
+        let open = places.filter(|place| matches!(place.stage, Stage::Open { .. }) && is_of_it(&place.device));
+        open.map(|place| place.device.clone()).collect::<Vec<_>>()
+    };
+    let device = open(&fleet).remove(0);
+    assert_eq!(fleet.rollout.may_take(&device, fleet.now()), Ok(Take::New));
+    let scope = ScopeName::Stratum { stratum: BRICK.parse().unwrap() };
+    let reasons = vec![HaltReason::Wedged { scope: scope.clone(), failed: 3, places: 3 }];
+    fleet.apply(Fact::ScopeHalted { scopes: vec![scope], reasons });
+    assert!(fleet.rollout.may_take(&device, fleet.now()).is_err());
+    let before = open(&fleet).len();
+    let count = RowCount { stratum: BRICK.parse().unwrap(), addendum: 0, count: 100 };
+    let take_by_ms = fleet.now().after(Elapsed::from_s(60));
+    fleet.apply(Fact::PermitIssued { step: 99, counts: vec![count], take_by_ms });
+    assert_eq!(open(&fleet).len(), before, "whatever a permit says");
+}
+
+#[test]
+fn half_of_a_fleet_is_no_part_of_it() {
+    let mut halted = 0;
+    for seed in 0..30 {
+        let broken = ["linux/ams", "linux/fra", "mac/ams", "mac/fra"].map(|stratum| (stratum, 0.5));
+        let mut fleet = fleet("halt = \"scope\"", Nature { crash: broken.to_vec(), ..Nature::good() }, seed);
+        fleet.run_until_over(Elapsed::from_s(900));
+        let strata = (0..6).filter(|stratum| fleet.rollout.is_closed(*stratum)).count();
+        assert!(strata < 3, "seed {seed}: {strata} of six strata closed\n{}", fleet.story());
+        halted += u32::from(matches!(fleet.rollout.phase(), Phase::Halted { .. }));
+    }
+    assert_eq!(halted, 30);
+}
