@@ -132,4 +132,12 @@ fn a_policy_check_says_how_it_would_go_and_ends_badly_where_it_could_not() {
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
     assert_eq!(answer["forecast"]["devices"], 10_000);
     assert!(answer["forecast"]["first_window"].as_u64().unwrap() > 0, "{answer}");
+    home.write("deaf.toml", &format!("{all}[gate]\ntolerate_hard = 0.99\n"));
+    home.write("danger.toml", "name = \"danger\"\ntolerate_max = 1.0\n");
+    let deaf = ["policy", "check", "deaf.toml", "--devices", "10000", "--envelope", "danger.toml"];
+    let shown = home.run(&deaf);
+    assert_eq!(shown.status.code(), Some(1), "a gate that nothing reaches");
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("`gate.tolerate_hard` is 0.99; 0.66 would do"), "{shown}");
+    assert!(shown.contains("all: evidence halts it, 3 exposed"), "what stops silence: {shown}");
 }

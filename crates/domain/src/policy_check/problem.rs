@@ -34,7 +34,7 @@ pub enum PolicyProblem {
     /// A sound release with the usual failures would not pass the ring.
     #[error(
         "ring `{ring}`: {places} places cannot clear {signal} below {delta}{}; {}",
-        if *flawless { " once one device fails" } else { ", even if none fails" },
+        assumed(*flawless, *signal),
         nearest(*delta_min)
     )]
     CannotClear {
@@ -117,6 +117,14 @@ pub enum PolicyProblem {
 fn nearest(delta_min: Option<f64>) -> String {
     delta_min
         .map_or_else(|| "no margin would do: it needs more devices".to_owned(), |delta| format!("{delta} would do"))
+}
+
+fn assumed(flawless: bool, signal: Signal) -> &'static str {
+    match signal {
+        _ if flawless => " at the base rate that the policy assumes",
+        Signal::Hard => ", even if none fails",
+        Signal::Silent => ", even if none is silent",
+    }
 }
 
 fn enough(needed: Option<u32>) -> String {

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use tidegate_domain::ids::DeviceId;
 use tidegate_domain::rollout::Rollout;
 use tidegate_domain::rollout::block::{Block, Horizons};
+use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::time::WallTime;
 
 use crate::count::Planner;
@@ -80,16 +83,28 @@ fn whatever_the_clock_does_nothing_counted_is_lost_and_no_band_enters_early() {
     assert!(back > 10_000 && bands > 1_000);
 }
 
+/// The devices whose places are open.
+fn open_places(rollout: &Rollout) -> Vec<DeviceId> {
+    let places = rollout.rows().iter().flat_map(|row| &row.places);
+    places.filter(|place| matches!(place.stage, Stage::Open { .. })).map(|place| place.device.clone()).collect()
+}
+
 #[test]
 fn at_the_beginning_and_at_the_end_of_time_a_plan_is_made_without_a_panic() {
+    let mut taken = 0;
     for seed in 0..300 {
         let mut schedule = Schedule::new(seed, Planner::Honest);
         schedule.run(60).unwrap();
         for at in [u64::MAX, 0, u64::MAX - 1, 1, u64::MAX / 2] {
             schedule.now = WallTime::from_ms(at);
+            for device in open_places(&schedule.rollout) {
+                taken += 1;
+                schedule.apply(Fact::Took { device }).unwrap_or_else(|what| panic!("seed {seed} at {at}: {what}"));
+            }
             for _ in 0..3 {
                 schedule.plans().unwrap_or_else(|what| panic!("seed {seed} at {at}: {what}"));
             }
         }
     }
+    assert!(taken > 100, "{taken}");
 }

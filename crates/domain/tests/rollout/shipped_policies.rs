@@ -115,6 +115,8 @@ fn each_signal_is_held_against_its_own_rate_and_named_with_its_own_margin() {
     else {
         panic!("2 % of silence hides 2 % more of it in 2,000 devices: {:?}", normal.problems)
     };
+    let text_of_it = normal.problems[0].to_string();
+    assert!(text_of_it.contains("silence below 0.02 at the base rate that the policy assumes; "), "{text_of_it}");
     let [ring] = &normal.rings[..] else { panic!() };
     assert_eq!(ring.delta_min_silent, Some(nearest));
     assert!(ring.delta_min_hard < ring.delta_min_silent, "{ring:?}");
