@@ -14,9 +14,9 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_wire::device::TrustBundle;
 use tidegate_wire::operator::{
-    DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, IncidentView, LoginRequest, OperatorRequest,
-    OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView, SignedHaltRequest, StartRequest,
-    StatusView, TokenAnswer,
+    ApprovalRequest, DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, IncidentView, LoginRequest,
+    OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView,
+    SignedHaltRequest, StartRequest, StatusView, TokenAnswer,
 };
 use tidegate_wire::problem::Problem;
 use ureq::http::{Method, Request, Response, StatusCode, header};
@@ -200,6 +200,11 @@ impl Client {
     /// Resumes a rollout.
     pub(crate) fn resume(&self, rollout: &RolloutId, reason: &ReasonRequest) -> Result<()> {
         self.tell(&format!("/rollouts/{rollout}/resume"), reason)
+    }
+
+    /// Lets the next ring of a rollout open.
+    pub(crate) fn approve(&self, rollout: &RolloutId, approval: &ApprovalRequest) -> Result<()> {
+        self.tell(&format!("/rollouts/{rollout}/approve"), approval)
     }
 
     /// Halts a rollout.

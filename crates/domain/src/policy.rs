@@ -1,5 +1,6 @@
 //! A policy: how a package may spread. TOML in, a value that keeps all bounds out. It never widens what the envelope allows.
 
+mod rings;
 mod strata;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use crate::ids::{PolicyName, RingName, StratumName};
 use crate::selector::Selector;
 use crate::time::Elapsed;
 
+pub use rings::{ApprovalRole, Ring};
 pub use strata::{STRATA_MAX, Strata};
 
 /// The largest policy text that anybody reads, in bytes.
@@ -140,31 +142,6 @@ pub struct GateRule {
     pub proven_min_per_stratum: u32,
 }
 
-/// A stage of a rollout.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ring {
-    /// The ring's name. A device whose enrolment record carries this label belongs to it.
-    pub name: RingName,
-    /// The share of the devices without a ring label that belongs to it, by rank.
-    #[serde(default)]
-    pub share: f64,
-    /// A lab: no control group, an absolute test, and its proofs count in it alone. Only the first ring can be one.
-    #[serde(default)]
-    pub lab: bool,
-    /// How long after its first go it stays open before it can pass.
-    pub soak: Elapsed,
-    /// The share of its places that must be proven. Default 0.8 for a lab, 0.9 for others.
-    #[serde(default)]
-    pub proven_share_min: Option<f64>,
-    /// It passes when the evidence shows that hard failures are less than this above control's.
-    #[serde(default = "default_delta_hard")]
-    pub clear_hard: f64,
-    /// The same for silence.
-    #[serde(default = "default_delta_silent")]
-    pub clear_silent: f64,
-}
-
 /// Devices that are opened last of all or never: the defence against dormant faults, and the control to the end.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -174,14 +151,6 @@ pub struct Holdback {
     /// How long after the rollout is complete it opens; absent: never under that order.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub duration: Option<Elapsed>,
-}
-
-fn default_delta_hard() -> f64 {
-    0.005
-}
-
-fn default_delta_silent() -> f64 {
-    0.02
 }
 
 impl WindowRule {
@@ -345,6 +314,8 @@ impl Policy {
                 true,
                 "only the first of several rings can be a lab",
             )?;
+            let asked = ring.approve.is_none() || i > 0;
+            require(asked, &field("approve"), "a role", "nothing in the first ring: its approval is the signed order")?;
             require((0.0..=1.0).contains(&ring.share), &field("share"), ring.share, "0 to 1")?;
             let least = ring.proven_share_min();
             require(least > 0.0 && least <= 1.0, &field("proven_share_min"), least, "more than 0 and at most 1")?;
@@ -355,13 +326,6 @@ impl Policy {
         }
         let shares: f64 = self.rings.iter().map(|ring| ring.share).sum();
         require(shares <= 1.0, "rings.share", shares, "shares that add up to at most 1 (the last ring takes the rest)")
-    }
-}
-
-impl Ring {
-    /// The share of its places that must be proven before it passes.
-    pub fn proven_share_min(&self) -> f64 {
-        self.proven_share_min.unwrap_or(if self.lab { 0.8 } else { 0.9 })
     }
 }
 

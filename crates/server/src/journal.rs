@@ -75,6 +75,9 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
             tracing::warn!(%rollout, reasons = reasons.join("; "), "the rollout halted");
         }
         Fact::Paused { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout was paused"),
+        Fact::Approved { ring, by, reason } => {
+            tracing::info!(%rollout, ring, %by, reason, "the next ring was approved");
+        }
         Fact::Resumed { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout goes on"),
         Fact::PermitIssued { step, .. } => tracing::debug!(%rollout, step, "places were opened"),
         Fact::ReturnIssued { step, .. } => tracing::info!(%rollout, step, "devices were ordered back"),

@@ -35,6 +35,10 @@ pub(crate) fn fit(policy: &Policy, scenario: &Scenario, population: &Population)
 /// Gives each ring that is too small for its margin twice the smallest that it could show; what was changed, in words.
 pub(crate) fn fit_margins(policy: &mut Policy, fleet: &FleetEstimate) -> Vec<String> {
     let mut changes = Vec::new();
+    for ring in policy.rings.iter_mut().filter(|ring| ring.approve.is_some()) {
+        ring.approve = None;
+        changes.push(format!("ring {} is approved at once", ring.name));
+    }
     for problem in policy_check::check(policy, None, fleet).problems {
         let PolicyProblem::CannotClear { ring, signal, delta, delta_min: Some(least), .. } = problem else { continue };
         let Some(rule) = policy.rings.iter_mut().find(|rule| rule.name == ring) else { continue };

@@ -203,6 +203,18 @@ pub struct ReasonRequest {
     pub reason: String,
 }
 
+/// Lets the next ring of a rollout open.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRequest {
+    /// The ring.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub ring: RingName,
+    /// Why, for the account; 1 to 500 characters.
+    pub reason: String,
+}
+
 /// What a signed halt must name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

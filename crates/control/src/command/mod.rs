@@ -2,6 +2,7 @@
 //!
 //! All rules about what is accepted stand here, none in handlers. Nothing here stores, sends or draws anything at random.
 
+mod approving;
 mod enrolment;
 mod people;
 mod planning;
@@ -16,7 +17,7 @@ pub use rollouts::{Draft, DraftRequest, draft};
 pub use stopping::{PersonsHalt, accept_halt};
 
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId};
+use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RingName, RolloutId};
 use tidegate_domain::time::WallTime;
 use tidegate_trust::keys::{PublicKey, SignatureBytes};
 use tidegate_trust::records::{EnvelopeRecord, GoRequest, KeyList, Order, PolicyRecord, Report};
@@ -97,6 +98,17 @@ pub enum Command {
     Resume {
         /// The rollout.
         rollout: RolloutId,
+        /// Who.
+        by: OperatorName,
+        /// In their words.
+        reason: String,
+    },
+    /// Lets the next ring of a rollout open once the one before it has passed.
+    Approve {
+        /// The rollout.
+        rollout: RolloutId,
+        /// The ring.
+        ring: RingName,
         /// Who.
         by: OperatorName,
         /// In their words.
@@ -252,6 +264,7 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         Command::Start { order, draft } => rollouts::start(state, now, *order, *draft),
         Command::Pause { rollout, by, reason } => stopping::pause(state, now, &rollout, by, &reason),
         Command::Resume { rollout, by, reason } => stopping::resume(state, now, &rollout, by, &reason),
+        Command::Approve { rollout, ring, by, reason } => approving::approve(state, now, &rollout, &ring, by, &reason),
         Command::Halt { rollout, halt } => stopping::halt(state, keys, now, &rollout, halt),
         Command::Enrol { request, bearer } => enrolment::enrol(state, now, *request, bearer),
         Command::Take { device, request } => testimony::take(state, now, &device, request),

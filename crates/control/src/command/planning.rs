@@ -176,6 +176,7 @@ impl<'a> Signing<'a> {
             | Fact::RingPassed { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
+            | Fact::Approved { .. }
             | Fact::Escalated { .. } => return Ok(()),
         };
         self.records.push(record);

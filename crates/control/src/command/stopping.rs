@@ -116,20 +116,20 @@ fn countersigned(keys: &dyn OnlineSigner, record: Unverified<Halt>) -> Unverifie
     }
 }
 
-fn cut(reason: &str) -> String {
+pub(super) fn cut(reason: &str) -> String {
     reason.chars().take(REASON_CHARS_MAX).collect()
 }
 
-fn course<'a>(state: &'a State, id: &RolloutId) -> Result<&'a Course, Refusal> {
+pub(super) fn course<'a>(state: &'a State, id: &RolloutId) -> Result<&'a Course, Refusal> {
     let unknown = || Refusal::new(Why::Unknown, "unknown_rollout", format!("there is no rollout {id}"));
     state.rollouts().get(id).ok_or_else(unknown)
 }
 
-fn is_over(id: &RolloutId, phase: &Phase) -> Refusal {
+pub(super) fn is_over(id: &RolloutId, phase: &Phase) -> Refusal {
     Refusal::new(Why::Conflict, "rollout_over", format!("rollout {id} is {}: publish a new release", phase.word()))
 }
 
-fn step(rollout: &Rollout, now: WallTime, fact: Fact, records: Vec<GateRecord>) -> Result<Staged, Refusal> {
+pub(super) fn step(rollout: &Rollout, now: WallTime, fact: Fact, records: Vec<GateRecord>) -> Result<Staged, Refusal> {
     let mut after = rollout.clone();
     after.apply(&fact, now);
     let decision = Decision::Step {

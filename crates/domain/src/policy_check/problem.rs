@@ -122,7 +122,7 @@ fn nearest(delta_min: Option<f64>) -> String {
 fn assumed(flawless: bool, signal: Signal) -> &'static str {
     match signal {
         _ if flawless => " at the base rate that the policy assumes",
-        Signal::Hard => ", even if none fails",
+        Signal::Hard | Signal::Crash | Signal::Number => ", even if none fails",
         Signal::Silent => ", even if none is silent",
     }
 }

@@ -40,6 +40,7 @@ impl Rollout {
             Fact::ScopeHalted { scopes, reasons } => self.close(scopes, reasons, at),
             Fact::Paused { by, reason } => self.pause(by, reason),
             Fact::Resumed { .. } => self.resume(at),
+            Fact::Approved { ring, .. } => self.approve(*ring, at),
             Fact::Escalated { why } => self.escalated = Some(*why),
         }
     }
@@ -65,6 +66,12 @@ impl Rollout {
     fn pause(&mut self, by: &crate::ids::OperatorName, reason: &str) {
         if self.phase == Phase::Running {
             self.phase = Phase::Paused { by: by.clone(), reason: reason.to_owned() };
+        }
+    }
+
+    fn approve(&mut self, ring: u8, at: WallTime) {
+        if self.approved.insert(ring) {
+            (self.escalated, self.last_opened_at) = (None, Some(at));
         }
     }
 

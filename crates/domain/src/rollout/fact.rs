@@ -99,6 +99,15 @@ pub enum Fact {
         /// Why.
         reasons: Vec<HaltReason>,
     },
+    /// A person let a ring open, once the one before it has passed.
+    Approved {
+        /// The ring.
+        ring: u8,
+        /// Who.
+        by: OperatorName,
+        /// In their words.
+        reason: String,
+    },
     /// A person stopped the opening for a while.
     Paused {
         /// Who.
@@ -156,6 +165,8 @@ pub enum Escalation {
     OnlySilent,
     /// A part of the fleet was halted alone.
     ScopeHalted,
+    /// The open ring has passed and the next one waits for its approval.
+    ApprovalWanted,
     /// Every device of the ring was heard out, and the evidence does not clear its margin: it never will.
     CannotClear,
 }

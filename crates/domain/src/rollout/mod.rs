@@ -22,6 +22,7 @@ pub mod report;
 pub mod returning;
 pub mod scope;
 pub mod take;
+mod waiting;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -144,6 +145,8 @@ pub struct Rollout {
     /// The parts that were halted alone.
     pub(crate) closed: Vec<Closed>,
     pub(crate) closed_strata: BTreeSet<usize>,
+    /// The rings that a person let open.
+    pub(crate) approved: BTreeSet<u8>,
     #[serde(skip)]
     pub(crate) where_is: HashMap<DeviceId, PlaceRef>,
 }
@@ -213,6 +216,7 @@ impl Rollout {
             broken: None,
             closed: Vec::new(),
             closed_strata: BTreeSet::new(),
+            approved: BTreeSet::new(),
             where_is: HashMap::new(),
             policy,
             strata,
@@ -337,6 +341,11 @@ impl Rollout {
     /// Whether planning steps can still change anything: it runs, is paused, has open blocks, or devices to order back.
     pub fn needs_steps(&self) -> bool {
         !matches!(self.phase, Phase::Halted { .. }) || !self.blocks.is_empty() || self.has_returns_left()
+    }
+
+    /// Whether a person let this ring open.
+    pub fn is_approved(&self, ring: u8) -> bool {
+        self.approved.contains(&ring)
     }
 
     /// How many devices have a place.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fact::Escalation;
 use super::scope::ScopeName;
-use crate::ids::{DeviceId, OperatorName, StratumName};
+use crate::ids::{DeviceId, OperatorName, RingName, StratumName};
+use crate::policy::ApprovalRole;
 
 /// What a process looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,6 +86,13 @@ pub enum WaitReason {
     LastPlaces {
         /// How many.
         left: u32,
+    },
+    /// The next ring opens once an operator with this role, or a higher one, lets it.
+    Approval {
+        /// The ring.
+        ring: RingName,
+        /// The least role.
+        role: ApprovalRole,
     },
     /// A person is needed.
     NeedsOperator {
@@ -204,6 +212,7 @@ impl fmt::Display for Escalation {
         f.pad(match self {
             Escalation::Stalled => "nothing opened for two proof times",
             Escalation::ScopeHalted => "a part of the fleet was halted alone; the rest goes on",
+            Escalation::ApprovalWanted => "the next ring waits for its approval",
             Escalation::OnlySilent => "the window is full of silent devices",
             Escalation::CannotClear => {
                 "every device of the ring was heard out and the evidence does not clear its margin; \
@@ -226,6 +235,9 @@ impl fmt::Display for WaitReason {
             }
             WaitReason::LastPlaces { left: 1 } => f.write_str("1 place still to open or to hear of"),
             WaitReason::LastPlaces { left } => write!(f, "{left} places still to open or to hear of"),
+            WaitReason::Approval { ring, role } => {
+                write!(f, "ring {ring} opens when an operator with the role {role} approves it")
+            }
             WaitReason::NeedsOperator { why } => write!(f, "needs a person: {why}"),
             WaitReason::Paused { by, reason } if reason.is_empty() => write!(f, "paused by {by}"),
             WaitReason::Paused { by, reason } => write!(f, "paused by {by}: {reason}"),

@@ -39,6 +39,7 @@ fn facts() -> Vec<Fact> {
         Fact::Halted { reasons: vec![HaltReason::ByPerson { by: by(), reason: "smoke".to_owned() }] },
         Fact::Paused { by: by(), reason: String::new() },
         Fact::Resumed { by: by(), reason: String::new() },
+        Fact::Approved { ring: 1, by: by(), reason: String::new() },
         Fact::Escalated { why: Escalation::Stalled },
     ]
 }
@@ -61,6 +62,7 @@ fn word(fact: &Fact) -> &'static str {
         Fact::Halted { .. } => "halted",
         Fact::Paused { .. } => "paused",
         Fact::Resumed { .. } => "resumed",
+        Fact::Approved { .. } => "approved",
         Fact::Escalated { .. } => "escalated",
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rollouts::one))
         .routes(routes!(rollouts::pause))
         .routes(routes!(rollouts::resume))
+        .routes(routes!(rollouts::approve))
         .routes(routes!(halts::halt))
         .routes(routes!(halts::target))
         .routes(routes!(halts::signed))

@@ -13,7 +13,7 @@ use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::signed::Unverified;
-use tidegate_wire::operator::{DraftAnswer, DraftRequest, ReasonRequest, RolloutView, StartRequest};
+use tidegate_wire::operator::{ApprovalRequest, DraftAnswer, DraftRequest, ReasonRequest, RolloutView, StartRequest};
 
 use super::page::Page;
 use super::person::{Approver, Person, Viewer};
@@ -147,6 +147,21 @@ pub(crate) async fn resume(
 ) -> Result<axum::Json<RolloutView>, Refused> {
     let reason = reason(request)?;
     app.desk.ask(Command::Resume { rollout: rollout.clone(), by: person.name, reason }).await?;
+    found(&app, &rollout).map(axum::Json)
+}
+
+/// Lets the next ring of a rollout open once the one before it has passed. The role is the one that the policy's ring asks for.
+#[utoipa::path(post, path = "/rollouts/{rollout}/approve", tag = "rollouts", params(("rollout" = String, Path)),
+    request_body = ApprovalRequest, responses((status = OK, body = RolloutView)))]
+pub(crate) async fn approve(
+    State(app): State<Arc<App>>,
+    person: Person<Viewer>,
+    Named(rollout): Named<RolloutId>,
+    Json(request): Json<ApprovalRequest>,
+) -> Result<axum::Json<RolloutView>, Refused> {
+    let ApprovalRequest { ring, reason: why } = request;
+    let reason = reason(ReasonRequest { reason: why })?;
+    app.desk.ask(Command::Approve { rollout: rollout.clone(), ring, by: person.name, reason }).await?;
     found(&app, &rollout).map(axum::Json)
 }
 

@@ -87,7 +87,7 @@ pub fn again(history: &History) -> Result<Again, ReplayError> {
 fn is_by_people(fact: &Fact) -> bool {
     use tidegate_domain::rollout::reason::HaltReason;
     match fact {
-        Fact::Paused { .. } | Fact::Resumed { .. } => true,
+        Fact::Paused { .. } | Fact::Resumed { .. } | Fact::Approved { .. } => true,
         Fact::Halted { reasons } => reasons.iter().any(|reason| matches!(reason, HaltReason::ByPerson { .. })),
         _ => false,
     }

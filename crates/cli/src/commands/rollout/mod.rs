@@ -1,4 +1,4 @@
-//! `tidegate rollout`: start, watch, pause, resume, halt.
+//! `tidegate rollout`: start, watch, pause, resume, approve, halt.
 
 mod halt;
 mod start;
@@ -6,9 +6,9 @@ mod watch;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use tidegate_domain::ids::RolloutId;
+use tidegate_domain::ids::{RingName, RolloutId};
 use tidegate_domain::time::Elapsed;
-use tidegate_wire::operator::ReasonRequest;
+use tidegate_wire::operator::{ApprovalRequest, ReasonRequest};
 
 use crate::client::{Client, ClientError};
 use crate::context::Context;
@@ -25,6 +25,7 @@ Examples:
   tidegate rollout watch content.1              exit code 0 when completed, 3 when halted
   tidegate rollout status content.1
   tidegate rollout pause content.1 --reason \"looking at site fra\"
+  tidegate rollout approve content.1 --ring broad --reason \"the canary was fine\"
   tidegate rollout halt content.1 --reason \"wrong build\"
   tidegate rollout halt content.1 --reason \"wrong build\" --key halt.key";
 
@@ -48,6 +49,14 @@ pub(crate) enum RolloutCommand {
     Pause(ReasonArgs),
     /// Open again what was paused
     Resume(ReasonArgs),
+    /// Let the next ring open once the one before it has passed; the policy says which role may
+    Approve {
+        /// The ring
+        #[arg(long)]
+        ring: RingName,
+        #[command(flatten)]
+        args: ReasonArgs,
+    },
     /// End the rollout's opening for good; with `--key` without a login
     Halt(halt::HaltArgs),
 }
@@ -73,6 +82,7 @@ pub(super) fn run(context: &Context, command: RolloutCommand) -> Result<Answer> 
         RolloutCommand::List => list(context),
         RolloutCommand::Pause(args) => act(context, &args, Client::pause, "paused"),
         RolloutCommand::Resume(args) => act(context, &args, Client::resume, "resumed"),
+        RolloutCommand::Approve { ring, args } => approve(context, &args, ring),
         RolloutCommand::Halt(args) => halt::run(context, &args),
     }
 }
@@ -99,12 +109,26 @@ fn list(context: &Context) -> Result<Answer> {
 
 type Verb = fn(&Client, &RolloutId, &ReasonRequest) -> std::result::Result<(), ClientError>;
 
-/// What an operator does to a rollout, with a reason for the account.
-fn act(context: &Context, args: &ReasonArgs, verb: Verb, done: &str) -> Result<Answer> {
+fn approve(context: &Context, args: &ReasonArgs, ring: RingName) -> Result<Answer> {
+    check_reason(args)?;
+    let (api, rollout) = (context.client()?, &args.rollout);
+    api.approve(rollout, &ApprovalRequest { ring: ring.clone(), reason: args.reason.clone() })?;
+    let view = api.rollout(rollout)?;
+    let text = format!("approved ring {ring} of {rollout}\n{}", rollout_view::full(&view));
+    Answer::new(view, text)
+}
+
+fn check_reason(args: &ReasonArgs) -> Result<()> {
     let chars = args.reason.chars().count();
     if !(1..=500).contains(&chars) {
         bail!("--reason has {chars} characters; right is 1 to 500");
     }
+    Ok(())
+}
+
+/// What an operator does to a rollout, with a reason for the account.
+fn act(context: &Context, args: &ReasonArgs, verb: Verb, done: &str) -> Result<Answer> {
+    check_reason(args)?;
     let (api, rollout) = (context.client()?, &args.rollout);
     verb(&api, rollout, &ReasonRequest { reason: args.reason.clone() })?;
     let view = api.rollout(rollout)?;
