@@ -14,8 +14,8 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_wire::device::TrustBundle;
 use tidegate_wire::operator::{
-    ApprovalRequest, DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, IncidentView, LoginRequest,
-    OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView,
+    AccusationView, ApprovalRequest, DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, IncidentView,
+    LoginRequest, OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView,
     SignedHaltRequest, StartRequest, StatusView, TokenAnswer,
 };
 use tidegate_wire::problem::Problem;
@@ -230,6 +230,11 @@ impl Client {
     /// A device.
     pub(crate) fn device(&self, device: &DeviceId) -> Result<DeviceView> {
         self.get(&format!("/devices/{device}"))
+    }
+
+    /// Whom the evidence blames.
+    pub(crate) fn blame(&self) -> Result<Vec<AccusationView>> {
+        self.get("/blame")
     }
 
     /// All incidents.

@@ -199,7 +199,7 @@ fn report() -> Report {
         order: Some(order_digest()),
         observation: Observation::Failed { reason: FailureReason::Crashed, attempt: 3 },
         detail: "signal 11 three times".to_owned(),
-        numbers: [("queue".parse().unwrap(), 4_500)].into(),
+        numbers: Default::default(),
         age_ms: 2_400,
         current: Some(Digest::of(b"manifest")),
         fallback: Some(Digest::of(b"manifest before")),

@@ -1,5 +1,7 @@
 //! Messages of the operator API (`/api/v1`): what people's tools say to the server, and the views that they get.
 
+mod rollout_words;
+
 use serde::{Deserialize, Serialize};
 use tidegate_domain::attributes::Attributes;
 use tidegate_domain::digest::Digest;
@@ -8,6 +10,8 @@ use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Halt, Order, PolicyRecord};
 use tidegate_trust::signed::Unverified;
+
+pub use rollout_words::{AccusationView, ApprovalRequest, ReasonRequest};
 
 /// What an operator may do. Each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -192,27 +196,6 @@ pub struct StartRequest {
     /// The draft, signed by an order key.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub order: Unverified<Order>,
-}
-
-/// Pauses, resumes or halts.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ReasonRequest {
-    /// Why, for the account; 1 to 500 characters.
-    pub reason: String,
-}
-
-/// Lets the next ring of a rollout open.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ApprovalRequest {
-    /// The ring.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub ring: RingName,
-    /// Why, for the account; 1 to 500 characters.
-    pub reason: String,
 }
 
 /// What a signed halt must name.

@@ -1,5 +1,6 @@
 //! The commands, one file a group: what each takes, and how its answer is shown. What they do lies in the modules beside this one.
 
+mod blame;
 mod completions;
 mod device;
 mod fleet;
@@ -77,6 +78,9 @@ enum Command {
     /// What went wrong, and who is well again
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// Which rollout explains a rise in failures, and in whom
+    #[command(after_help = blame::EXAMPLES)]
+    Blame,
     /// Who may use the operator API
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
@@ -139,6 +143,7 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Rollout(command) => rollout::run(&context, command),
         Command::Fleet(command) => fleet::run(&context, command),
         Command::Incident(command) => incident::run(&context, command),
+        Command::Blame => blame::run(&context),
         Command::Operator(command) => operator::run(&context, command),
         Command::Up(args) => crate::up::run(&args, &context.settings.up, context.json),
         Command::Store(command) => store::run(&context, &command),

@@ -111,10 +111,5 @@ impl Rollout {
 
 /// The scope that a reason names, where it is a part of the fleet.
 fn scope_of(reason: &HaltReason) -> Option<ScopeName> {
-    match reason {
-        HaltReason::Wedged { scope, .. }
-        | HaltReason::WindowExhausted { scope, .. }
-        | HaltReason::Evidence { scope, .. } => Some(scope.clone()).filter(|scope| *scope != ScopeName::All),
-        HaltReason::LabEvidence { .. } | HaltReason::InvariantBroken { .. } | HaltReason::ByPerson { .. } => None,
-    }
+    reason.scope().filter(|scope| **scope != ScopeName::All).cloned()
 }

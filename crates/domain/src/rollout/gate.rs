@@ -162,6 +162,11 @@ impl Gate {
         self.against
     }
 
+    /// Each scope with ln of the average of its e-values.
+    pub(super) fn by_scope<'a>(&'a self, scopes: &'a Scopes) -> impl Iterator<Item = (&'a ScopeName, f64)> {
+        scopes.iter().map(|scope| &scope.name).zip(self.by_scope.iter().copied())
+    }
+
     /// Which values and strata the evidence points at: those to blame, and up to three more that come closest. Among those blamed, at
     /// most [`BLAME_FALSE_SHARE`] are innocent in expectation.
     pub fn suspects(&self, scopes: &Scopes) -> Vec<Accused<ScopeName>> {

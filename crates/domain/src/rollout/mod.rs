@@ -3,6 +3,7 @@
 //! [`Rollout`] is what is known; [`fact::Fact`]s are all that can happen to it; [`planner::plan`] says what should happen next; [`gate`] judges;
 //! [`Rollout::may_take`] is the go path's own check of the window. Nothing here signs, stores or sends.
 
+pub mod accusing;
 pub(crate) mod band;
 pub mod block;
 pub mod closing;

@@ -170,6 +170,16 @@ pub enum HaltReason {
 }
 
 impl HaltReason {
+    /// The scope that it names, where it names one.
+    pub fn scope(&self) -> Option<&ScopeName> {
+        match self {
+            HaltReason::Wedged { scope, .. }
+            | HaltReason::WindowExhausted { scope, .. }
+            | HaltReason::Evidence { scope, .. } => Some(scope),
+            HaltReason::LabEvidence { .. } | HaltReason::InvariantBroken { .. } | HaltReason::ByPerson { .. } => None,
+        }
+    }
+
     /// The stable word.
     pub fn word(&self) -> &'static str {
         match self {

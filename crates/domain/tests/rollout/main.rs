@@ -2,6 +2,7 @@
 //! that live through good and bad releases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod accusing;
 mod bounded_exposure;
 mod clocks;
 mod count;

@@ -1,6 +1,7 @@
 //! The operator API: one file a resource. Rules of acceptance stand in `control`, not here; here is who may ask, and how views are made.
 
 mod artifacts;
+mod blame;
 mod devices;
 mod halts;
 mod incidents;
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rollouts::pause))
         .routes(routes!(rollouts::resume))
         .routes(routes!(rollouts::approve))
+        .routes(routes!(blame::blame))
         .routes(routes!(halts::halt))
         .routes(routes!(halts::target))
         .routes(routes!(halts::signed))

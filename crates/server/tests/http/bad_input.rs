@@ -94,6 +94,12 @@ const ROWS: &[Row] = &[
     named("GET /api/v1/rollouts/{rollout}", VIEWER, Takes::Nothing, "nothing.1", "unknown_rollout"),
     named("POST /api/v1/rollouts/{rollout}/pause", VIEWER, Takes::Json, "nothing.1", "unknown_rollout"),
     named("POST /api/v1/rollouts/{rollout}/resume", APPROVER, Takes::Json, "nothing.1", "unknown_rollout"),
+    Row {
+        unknown: Some(("nothing.1", "unknown_rollout", r#"{"ring": "broad", "reason": "fine"}"#)),
+        formed: true,
+        ..row("POST /api/v1/rollouts/{rollout}/approve", VIEWER, Takes::Json)
+    },
+    row("GET /api/v1/blame", VIEWER, Takes::Nothing),
     named("POST /api/v1/rollouts/{rollout}/halt", VIEWER, Takes::Json, "nothing.1", "unknown_rollout"),
     named("GET /api/v1/halts/{rollout}", Who::Anybody, Takes::Nothing, "nothing.1", "unknown_rollout"),
     row("POST /api/v1/halts", Who::Anybody, Takes::Json),

@@ -39,6 +39,11 @@ fn a_good_release_reaches_every_device_and_a_bad_one_opens_an_incident() {
     }
     let rollout = fleet.start_rollout(&api, "1.0.1", &policy);
     play_until(&api, &rollout, &mut players, "halted");
+    let accused = api.get("/blame");
+    let named: Vec<&serde_json::Value> =
+        accused.as_array().unwrap().iter().filter(|one| one["named"] == true).collect();
+    assert!(!named.is_empty() && named.iter().all(|one| one["rollout"] == rollout.as_str()), "{accused}");
+    assert!(named.iter().all(|one| one["blamed"] == true), "{accused}");
     let incidents = api.get("/incidents");
     let id = incidents[0]["incident"].as_str().unwrap();
     let incident = until("restored", || {
