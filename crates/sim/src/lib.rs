@@ -15,6 +15,7 @@ mod life;
 pub mod many;
 pub mod outcome;
 mod population;
+mod record;
 pub mod replay;
 pub mod report;
 pub mod rivals;

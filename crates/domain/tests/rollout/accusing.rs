@@ -4,39 +4,16 @@
 //! devices fail and fall silent a little anyway, treated or not: what other releases do to them, sites that go out, age. Everything was
 //! chosen on seeds below two million; the figures come from seeds from there on.
 
-use tidegate_domain::policy::Policy;
 use tidegate_domain::rollout::Rollout;
 use tidegate_domain::rollout::accusing::accuse;
 use tidegate_domain::rollout::scope::ScopeName;
 use tidegate_domain::time::Elapsed;
 
 use crate::dice::Dice;
-use crate::fleet::{Fleet, Nature, candidate};
+use crate::fleet::Nature;
+use crate::six_strata;
 
-const STRATA: [(&str, &str); 6] =
-    [("linux", "ams"), ("linux", "fra"), ("mac", "ams"), ("mac", "fra"), ("windows", "ams"), ("windows", "fra")];
 const NAMES: [&str; 6] = ["linux/ams", "linux/fra", "mac/ams", "mac/fra", "windows/ams", "windows/fra"];
-
-fn policy() -> Policy {
-    let text = r#"
-        name = "blame"
-        rings = [
-            {name = "canary", share = 0.1, soak = "1s", clear_hard = 0.5, clear_silent = 0.5},
-            {name = "broad", soak = "1s", clear_hard = 0.3, clear_silent = 0.3},
-        ]
-        [strata]
-        by = ["os", "site"]
-        listed = [["linux", "ams"], ["linux", "fra"], ["mac", "ams"], ["mac", "fra"], ["windows", "ams"], ["windows", "fra"]]
-        [prove]
-        for = "4s"
-        [pace]
-        check_in = "1s"
-        take_within = "10s"
-        [holdback]
-        share = 0.05
-        "#;
-    Policy::parse(text).unwrap()
-}
 
 /// What is wrong with a release: nothing, or a share of everybody or of one stratum that it breaks.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -56,9 +33,7 @@ fn release(truth: Truth, seed: u64) -> Rollout {
     };
     let nature =
         Nature { crash, base_failures: drift(&mut dice), base_silence: 0.01 + drift(&mut dice), ..Nature::good() };
-    let attributes = |i: usize| [("os", STRATA[i % 6].0), ("site", STRATA[i % 6].1)];
-    let candidates = (0..4_800).map(|i| candidate(format!("d{i}"), &attributes(i), None)).collect();
-    let mut fleet = Fleet::new(&policy(), candidates, Elapsed::from_s(1), Elapsed::from_ms(250), nature, seed);
+    let mut fleet = six_strata::fleet("", 4_800, nature, seed);
     fleet.run_until_over(Elapsed::from_s(60));
     // What was taken before a halt is still heard out.
     fleet.run_for(Elapsed::from_s(15));

@@ -19,3 +19,4 @@ mod scenarios;
 mod schedule;
 mod shipped_policies;
 mod signals;
+mod six_strata;

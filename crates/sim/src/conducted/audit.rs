@@ -12,7 +12,8 @@ use tidegate_domain::observation::Observation;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_trust::records::{GoRequest, Report};
-use tidegate_trust::signed::{Body, Unverified};
+
+use crate::record::body_of;
 
 /// The most breaches that are told.
 const BREACHES_MAX: usize = 10;
@@ -137,8 +138,4 @@ impl Audit {
             }
         }
     }
-}
-
-fn body_of<T: Body>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice::<Unverified<T>>(bytes).ok()?.danger_unchecked_body().ok()
 }

@@ -16,9 +16,9 @@ use tidegate_domain::rollout::{Identity, Phase, Rollout};
 use tidegate_domain::roster::Candidate;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::records::{GoRequest, Report};
-use tidegate_trust::signed::{Body, Unverified};
 
 use super::{History, ReplayError};
+use crate::record::body_of;
 
 /// One word of a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,8 +253,4 @@ fn is_hard(observation: &Observation) -> bool {
         Observation::Failed { reason, .. } => *reason != FailureReason::Reverted,
         _ => false,
     }
-}
-
-fn body_of<T: Body>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice::<Unverified<T>>(bytes).ok()?.danger_unchecked_body().ok()
 }
