@@ -125,12 +125,20 @@ fn named(rollout: &Rollout, number: u64) -> Rollout {
     serde_json::from_value(value).unwrap()
 }
 
-/// As many histories as `TIDEGATE_BLAME_HISTORIES` says, or few enough to wait for.
-#[test]
-fn the_guilty_of_twenty_rollouts_are_found_and_the_innocent_left_alone() {
-    let histories = std::env::var("TIDEGATE_BLAME_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+fn the_guilty_are_found(histories: u64) {
     let (of_release, of_part) = measure(histories, 2_000_000);
     println!("figure: blame of releases, {histories} histories: {}", of_release.told());
     println!("figure: blame of releases with the part of the fleet: {}", of_part.told());
     assert!(of_release.precision() >= 0.9 && of_release.recall() >= 0.9, "{of_release:?}");
+}
+
+#[test]
+fn the_guilty_of_twenty_rollouts_are_found_and_the_innocent_left_alone() {
+    the_guilty_are_found(3);
+}
+
+#[test]
+#[ignore = "deep: run by cargo xtask test --deep"]
+fn deep_blame_over_forty_histories() {
+    the_guilty_are_found(40);
 }
