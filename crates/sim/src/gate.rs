@@ -4,27 +4,26 @@ use std::collections::BTreeMap;
 
 use tidegate_domain::device::Trial;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, RolloutId};
+use tidegate_domain::ids::RolloutId;
 use tidegate_domain::observation::Observation;
 use tidegate_domain::policy::Policy;
 use tidegate_domain::rollout::block::Horizons;
-use tidegate_domain::rollout::fact::{AddedPlace, Fact};
+use tidegate_domain::rollout::fact::AddedPlace;
 use tidegate_domain::rollout::hearing::Heard;
 use tidegate_domain::rollout::place::{PlaceRef, Stage};
 use tidegate_domain::rollout::planner::{Effect, Moment, plan_and_apply};
 use tidegate_domain::rollout::take::Take;
-use tidegate_domain::rollout::{Identity, Phase, Rollout};
+use tidegate_domain::rollout::{Identity, Rollout};
 use tidegate_domain::roster::Place;
-use tidegate_domain::time::{Elapsed, WallTime};
+use tidegate_domain::time::Elapsed;
 
 use crate::chance::Stream;
 use crate::fitting::Rings;
+use crate::names::{START_MS, device_id, number_of, wall};
 use crate::population::Population;
+use crate::reading;
 use crate::scenario::Scenario;
 use crate::spread::{Presence, Spread, Stand, Stepped, Told};
-
-/// A day in 2026, so that instants look like instants.
-const START_MS: u64 = 1_780_000_000_000;
 
 /// A release that the gate spreads.
 pub(crate) struct Gated<'a> {
@@ -140,7 +139,7 @@ impl<'a> Gated<'a> {
 
 impl Spread for Gated<'_> {
     fn stand(&self, device: u32, now_ms: u64) -> Stand {
-        let stand = |(at, stage)| stand_in(&self.rollout, at, stage, self.lasting_ms, now_ms);
+        let stand = |(at, stage)| reading::stand(&self.rollout, at, stage, self.lasting_ms, now_ms);
         self.place_of(device).map_or(Stand::Shut, stand)
     }
 
@@ -192,26 +191,12 @@ impl Spread for Gated<'_> {
             unproven_everywhere_max: u32::MAX,
         };
         let plan = plan_and_apply(&mut self.rollout, &moment);
-        let blamed = plan.report.suspects.iter().filter(|one| one.blamed).map(|one| one.scope.to_string());
-        let mut stepped = Stepped {
-            ln_evidence: Some(plan.report.ln_evidence),
-            ln_halt: Some(plan.report.ln_halt),
-            blamed: blamed.collect(),
-            ..Stepped::default()
-        };
+        let mut stepped = reading::stepped(&self.rollout, &plan.next, &plan.report);
         for fact in &plan.next {
-            concerned_by(&self.rollout, fact, &mut stepped.concerned);
             if let Some(trace) = &mut self.trace
                 && let Ok(fact) = serde_json::to_string(fact)
             {
                 trace(&format!("{{\"at_ms\":{now_ms},\"decision\":{fact}}}"));
-            }
-            match fact {
-                Fact::Halted { reasons } => {
-                    stepped.halted = Some(reasons.iter().map(|reason| (reason.word(), reason.to_string())).collect());
-                }
-                Fact::Completed => stepped.completed = true,
-                _ => {}
             }
         }
         let call = |effect: &Effect| match effect {
@@ -223,78 +208,14 @@ impl Spread for Gated<'_> {
     }
 
     fn is_over(&self) -> bool {
-        match self.rollout.phase() {
-            Phase::Running | Phase::Paused { .. } => false,
-            Phase::Completed { .. } if self.rollout.policy().holdback.duration.is_some() && self.held_back() > 0 => {
-                false
-            }
-            Phase::Completed { .. } => self.joined == self.joiners.len() && self.rollout.blocks().is_empty(),
-            Phase::Halted { .. } => !self.rollout.needs_steps(),
-        }
+        reading::is_over(&self.rollout, self.joined == self.joiners.len())
     }
 
     fn horizons(&self) -> Option<Horizons> {
-        Some(Horizons::new(self.rollout.identity().downtime, self.rollout.policy()))
+        Some(reading::horizons(&self.rollout))
     }
 
     fn held_back(&self) -> u32 {
-        self.rollout.rows().iter().map(|row| row.held_back).sum()
+        reading::held_back(&self.rollout)
     }
-}
-
-/// The devices whose standing a fact changed.
-pub(crate) fn concerned_by(rollout: &Rollout, fact: &Fact, into: &mut Vec<u32>) {
-    match fact {
-        Fact::PermitIssued { step, .. } => {
-            let permit = rollout.permits().iter().rev().find(|permit| permit.step == *step);
-            for (row, from, to) in permit.iter().flat_map(|permit| &permit.ranges) {
-                let row = rollout.rows().get(*row as usize);
-                let places = row.and_then(|row| row.places.get(*from as usize..*to as usize));
-                into.extend(places.into_iter().flatten().filter_map(|place| number_of(&place.device)));
-            }
-        }
-        Fact::ReturnIssued { .. } => {
-            for row in rollout.rows() {
-                let reached = (0..row.returning).filter(|index| rollout.is_to_return(row, *index));
-                let places = reached.filter_map(|index| row.places.get(index as usize));
-                into.extend(places.filter_map(|place| number_of(&place.device)));
-            }
-        }
-        Fact::BlockOpened { controls, .. } => into.extend(controls.iter().filter_map(number_of)),
-        _ => {}
-    }
-}
-
-/// How a place stands to whoever has it; `lasting_ms` is how long after the downtime its health is wanted.
-pub(crate) fn stand_in(rollout: &Rollout, at: PlaceRef, stage: &Stage, lasting_ms: u64, now_ms: u64) -> Stand {
-    match stage {
-        Stage::Open { .. } => Stand::Open,
-        Stage::Control { block, seen } => {
-            let opened = rollout.blocks().get(*block).map(|block| block.opened_at_ms);
-            let age = opened.map_or(Elapsed::ZERO, |opened| wall(now_ms).since(opened));
-            Stand::Control { block: *block, age, seen: *seen }
-        }
-        Stage::Taken(taken) => {
-            let to_return = rollout.rows().get(at.row as usize).is_some_and(|row| rollout.is_to_return(row, at.index));
-            let young = wall(now_ms).since(taken.at_ms).as_ms() < lasting_ms + rollout.identity().downtime.as_ms();
-            let wanted = young && taken.failed.is_none() && !taken.heard_out;
-            Stand::Taken { seen: taken.seen, wanted, to_return }
-        }
-        Stage::Waiting | Stage::Lapsed => Stand::Shut,
-    }
-}
-
-/// The instant that many milliseconds after the start.
-pub(crate) fn wall(ms: u64) -> WallTime {
-    WallTime::from_ms(START_MS + ms)
-}
-
-/// A device's name.
-pub(crate) fn device_id(number: u32) -> Option<DeviceId> {
-    format!("d{number}").parse().ok()
-}
-
-/// The number of a device that has such a name.
-pub(crate) fn number_of(device: &DeviceId) -> Option<u32> {
-    device.as_str().strip_prefix('d')?.parse().ok()
 }

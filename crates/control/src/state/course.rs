@@ -8,16 +8,20 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, RolloutId};
 use tidegate_domain::incident::Incident;
 use tidegate_domain::release::Manifest;
+use tidegate_domain::rollout::accusing::{Accusation, accuse};
 use tidegate_domain::rollout::fact::Fact;
-use tidegate_domain::rollout::{Identity, Rollout};
+use tidegate_domain::rollout::{Identity, Phase, Rollout};
 use tidegate_domain::roster::merkle::Tree;
 use tidegate_domain::roster::{Candidate, Place, ProvenPlace, leaf, rosters};
-use tidegate_domain::time::WallTime;
+use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::records::{Addendum, FleetProven, Halt, Order, Permit};
 use tidegate_trust::signed::Unverified;
 
 use super::{State, held};
 use crate::decision::GateRecord;
+
+/// A rollout that ended longer ago is blamed for nothing.
+const BLAMED_WITHIN: Elapsed = Elapsed::from_s(3_600);
 
 /// A rollout and what was signed for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +81,15 @@ impl State {
         course.grow_trees();
         self.rollouts.insert(body.rollout, course);
         Ok(())
+    }
+
+    /// Whom the evidence blames, over the rollouts that are under way or ended so lately that failures may still be theirs.
+    pub fn accused(&self, now: WallTime) -> Vec<Accusation> {
+        let is_concerned = |rollout: &&Rollout| match rollout.phase() {
+            Phase::Running | Phase::Paused { .. } => true,
+            Phase::Halted { at_ms, .. } | Phase::Completed { at_ms } => now.since(*at_ms) <= BLAMED_WITHIN,
+        };
+        accuse(self.rollouts.values().map(|course| &course.rollout).filter(is_concerned))
     }
 
     /// Whether a device was enrolled before an instant. One enrolled after a release was published is no evidence for it.

@@ -89,6 +89,7 @@ fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
                 step.add(Fact::HoldbackEnded);
             }
             step.open_more();
+            step.order_back();
         }
     }
     let report = StepReport::of(&step.rollout, moment.now);
@@ -242,7 +243,7 @@ impl Step<'_> {
         self.add_signed(Fact::PermitIssued { step, counts, take_by_ms });
     }
 
-    /// After a halt under a policy that says so.
+    /// After a halt, of the rollout or of a part of the fleet, under a policy that says so.
     fn order_back(&mut self) {
         let counts = self.rollout.widest_return();
         if !counts.is_empty() {

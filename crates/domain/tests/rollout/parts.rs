@@ -164,3 +164,18 @@ fn half_of_a_fleet_is_no_part_of_it() {
     }
     assert_eq!(halted, 30);
 }
+
+#[test]
+fn who_is_well_in_a_closed_part_is_ordered_back_after_the_rest_is_completed_too() {
+    let mut fleet = fleet("halt = \"scope\"\non_halt = \"revert\"", Nature::good(), 4);
+    while of_closed(&fleet).1.len() < 6 {
+        fleet.step();
+    }
+    let scope = ScopeName::Stratum { stratum: BRICK.parse().unwrap() };
+    let reasons = vec![HaltReason::Wedged { scope: scope.clone(), failed: 3, places: 3 }];
+    fleet.apply(Fact::ScopeHalted { scopes: vec![scope], reasons });
+    fleet.apply(Fact::Completed);
+    fleet.step();
+    let ordered = fleet.rollout.rows().iter().filter(|row| row.returning > 0).count();
+    assert_eq!(ordered, 1, "its own roster alone\n{}", fleet.story());
+}

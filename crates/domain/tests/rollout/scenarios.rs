@@ -15,7 +15,7 @@ use crate::demonstration::halted_for;
 use crate::fleet::{Fleet, Nature, candidate};
 
 /// 60 devices of one stratum without a lab.
-fn plain(rest: &str) -> (Policy, Vec<Candidate>) {
+pub(crate) fn plain(rest: &str) -> (Policy, Vec<Candidate>) {
     let text = format!(
         r#"
         name = "plain"

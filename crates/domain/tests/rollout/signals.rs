@@ -1,27 +1,16 @@
 //! Signals besides failures and silence: crashes that a device comes through, numbers outside their bounds, and what no release may do.
 
 use tidegate_domain::observation::{FailureReason, Observation};
-use tidegate_domain::policy::Policy;
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::{HaltReason, Signal};
 use tidegate_domain::time::Elapsed;
 
 use crate::fleet::{Fleet, Nature, candidate};
+use crate::scenarios::plain;
 
 fn fleet(nature: Nature, seed: u64) -> Fleet {
-    let text = r#"
-        name = "plain"
-        rings = [{name = "broad", soak = "1s", clear_hard = 0.9, clear_silent = 0.9}]
-        [window]
-        unproven_share_max = 1.0
-        [prove]
-        for = "4s"
-        [pace]
-        check_in = "1s"
-        take_within = "10s"
-        "#;
-    let policy = Policy::parse(text).unwrap();
+    let (policy, _) = plain("");
     let candidates = (0..1_000).map(|i| candidate(format!("d{i}"), &[], None)).collect();
     Fleet::new(&policy, candidates, Elapsed::from_s(1), Elapsed::from_ms(250), nature, seed)
 }

@@ -8,8 +8,8 @@ use tidegate_domain::time::Elapsed;
 use tidegate_trust::records::{GoRequest, Report};
 use tidegate_trust::signed::Unverified;
 
-use super::{founding, keys, wall};
-use crate::gate::device_id;
+use super::{founding, keys};
+use crate::names::{device_id, wall};
 
 /// What a device keeps besides its life.
 pub(super) struct DeviceSide {

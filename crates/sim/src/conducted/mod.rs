@@ -20,7 +20,6 @@ use tidegate_control::state::{Course, State};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::observation::Observation;
 use tidegate_domain::policy::Policy;
-use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::block::Horizons;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
@@ -30,8 +29,10 @@ use tidegate_trust::records::Report;
 use tidegate_trust::signed::Unverified;
 
 use crate::chance::{Seed, Stream};
-use crate::gate::{Trace, concerned_by, device_id, stand_in};
+use crate::gate::Trace;
+use crate::names::{device_id, wall};
 use crate::population::Population;
+use crate::reading;
 use crate::scenario::Scenario;
 use crate::spread::{Presence, Settled, Spread, Stand, Stepped, Told};
 use audit::Audit;
@@ -83,10 +84,6 @@ pub(crate) struct Conducted<'a> {
     /// While the fleet is set up: how long before the run.
     before_ms: u64,
     trace: Option<Trace<'a>>,
-}
-
-pub(super) fn wall(ms: u64) -> WallTime {
-    crate::gate::wall(ms)
 }
 
 impl<'a> Conducted<'a> {
@@ -283,7 +280,7 @@ impl Spread for Conducted<'_> {
         let Some(state) = server.and_then(|server| server.knows(now_ms)) else { return Stand::Unanswered };
         let Some(course) = state.rollouts().values().next() else { return Stand::Unanswered };
         let stand = device_id(device).map_or(Stand::Shut, |id| match course.rollout.place_of(&id) {
-            Some((at, _, place)) => stand_in(&course.rollout, at, &place.stage, self.lasting_ms, now_ms),
+            Some((at, _, place)) => reading::stand(&course.rollout, at, &place.stage, self.lasting_ms, now_ms),
             None => Stand::Shut,
         });
         let gone = self.devices.get(device as usize).is_some_and(|side| side.gone);
@@ -347,41 +344,23 @@ impl Spread for Conducted<'_> {
         for at in 0..self.servers.len() {
             self.turn(at, now_ms);
         }
-        let mut stepped = Stepped { called: self.called.take(), ..Stepped::default() };
-        let Some(course) = self.audit.course() else { return stepped };
-        for fact in std::mem::take(&mut self.news) {
-            concerned_by(&course.rollout, &fact, &mut stepped.concerned);
-            match fact {
-                Fact::Halted { reasons } => {
-                    stepped.halted = Some(reasons.iter().map(|reason| (reason.word(), reason.to_string())).collect());
-                }
-                Fact::Completed => stepped.completed = true,
-                _ => {}
-            }
-        }
+        let facts = std::mem::take(&mut self.news);
+        let called = self.called.take();
+        let Some(course) = self.audit.course() else { return Stepped { called, ..Stepped::default() } };
         let report = StepReport::of(&course.rollout, wall(now_ms));
-        let blamed = report.suspects.iter().filter(|one| one.blamed).map(|one| one.scope.to_string());
-        stepped.blamed = blamed.collect();
-        (stepped.ln_evidence, stepped.ln_halt) = (Some(report.ln_evidence), Some(report.ln_halt));
-        stepped
+        Stepped { called, ..reading::stepped(&course.rollout, &facts, &report) }
     }
 
     fn is_over(&self) -> bool {
-        let Some(course) = self.course() else { return true };
-        match course.rollout.phase() {
-            Phase::Running | Phase::Paused { .. } => false,
-            Phase::Completed { .. } => self.joined == self.joiners.len() && course.rollout.blocks().is_empty(),
-            Phase::Halted { .. } => !course.rollout.needs_steps(),
-        }
+        self.course().is_none_or(|course| reading::is_over(&course.rollout, self.joined == self.joiners.len()))
     }
 
     fn horizons(&self) -> Option<Horizons> {
-        let course = self.course()?;
-        Some(Horizons::new(course.rollout.identity().downtime, course.rollout.policy()))
+        self.course().map(|course| reading::horizons(&course.rollout))
     }
 
     fn held_back(&self) -> u32 {
-        self.course().map_or(0, |course| course.rollout.rows().iter().map(|row| row.held_back).sum())
+        self.course().map_or(0, |course| reading::held_back(&course.rollout))
     }
 
     fn settle(&mut self, now_ms: u64) -> Settled {

@@ -5,8 +5,7 @@ use tidegate_domain::ids::{DeviceId, PackageName};
 use tidegate_domain::time::WallTime;
 
 use super::device::DeviceSide;
-use super::wall;
-use crate::gate::number_of;
+use crate::names::{number_of, wall};
 use crate::population::Population;
 
 /// What a server heard of devices since it began to answer: idle check-ins write nothing.

@@ -8,6 +8,7 @@ use tidegate_control::state::State;
 use tidegate_domain::time::{Elapsed, WallTime};
 
 use super::store::{Ended, Shared};
+use crate::names::wall;
 
 /// More turns without a rest than any loop needs: one that takes more runs in circles.
 const TURNS_MAX: u32 = 100_000;
@@ -99,7 +100,7 @@ impl Server {
         if now_ms < self.idle_until_ms {
             return true;
         }
-        let now = WallTime::from_ms(super::wall(now_ms + self.ahead_ms).as_ms().saturating_sub(before_ms));
+        let now = WallTime::from_ms(wall(now_ms + self.ahead_ms).as_ms().saturating_sub(before_ms));
         for _ in 0..TURNS_MAX {
             let ended = match self.held.take() {
                 Some(held) => store.perform(held),
