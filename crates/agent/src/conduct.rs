@@ -167,9 +167,8 @@ fn open_packages(
 
 impl Conductor {
     fn conduct(&mut self, inbox: &Receiver<Message>) {
-        for package in self.packages.values_mut() {
-            package.resume();
-        }
+        let now = Instant::now();
+        self.packages.values_mut().for_each(|package| package.resume(now));
         loop {
             self.look(Instant::now());
             let wait = self.wait(Instant::now());

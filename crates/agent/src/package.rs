@@ -5,6 +5,7 @@
 
 mod effects;
 mod offers;
+mod resuming;
 mod words;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use tidegate_domain::device::{Effect, Event, Machine, State, Step, Trial};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{NumberName, PackageName};
 use tidegate_domain::observation::{Observation, RefusalReason};
-use tidegate_domain::release::{Activation, Manifest};
+use tidegate_domain::release::Manifest;
 use tidegate_domain::time::Elapsed;
 use tidegate_wire::device::PackageStatus;
 
@@ -128,54 +129,9 @@ impl Package {
         })
     }
 
-    /// Goes on where the machine on disk stands, and starts the payload.
-    pub(crate) fn resume(&mut self) {
-        let attempts = self.dir.attempts();
-        let left = match &self.machine.state {
-            State::Activating { trial, .. } => {
-                let current = self.dir.pointers().current;
-                attempts.as_ref().is_some_and(|a| a.has_left(trial.release, trial.order, current))
-            }
-            _ => self.has_been_returned(),
-        };
-        let returned = left.then(|| attempts_had(attempts.as_ref()));
-        if attempts.as_ref().is_some_and(|a| a.count > 0) && self.machine.settling.is_none() {
-            self.machine.settling = Some(Elapsed::ZERO);
-        }
-        for effect in self.machine.resume(returned.is_some()) {
-            self.perform(effect);
-        }
-        if let Some(attempt) = returned {
-            self.event(&Event::ReturnedByGuard { attempt });
-        }
-        let external = matches!(
-            self.payload.manifest().map(|m| m.activation),
-            Some(Activation::Restart { .. } | Activation::Hook { .. })
-        );
-        if external && !matches!(self.machine.state, State::Activating { .. } | State::Reverting { .. }) {
-            self.payload.adopt();
-        } else {
-            self.payload.start();
-        }
-    }
-
     /// Where the package lies.
     pub(crate) fn dir(&self) -> &PackageDir {
         &self.dir
-    }
-
-    /// Whether something else is current than the release that the machine believes to run. What is well then proves nothing of it.
-    fn has_been_returned(&self) -> bool {
-        let expected = match &self.machine.state {
-            State::Activating { trial, .. } | State::Proving { trial, .. } | State::Proven { trial, .. } => {
-                Some(trial.release)
-            }
-            State::Idle {} | State::Fetching { .. } | State::Staged { .. } => {
-                self.machine.proven.as_ref().map(|proven| proven.trial.release)
-            }
-            State::Reverting { .. } | State::Reverted { .. } => None,
-        };
-        expected.is_some() && expected != self.dir.pointers().current
     }
 
     /// What the main loop is to do, in order.

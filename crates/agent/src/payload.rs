@@ -74,6 +74,7 @@ pub(crate) struct Payload {
     command: Option<Receiver<Result<(), String>>>,
     awaiting: Option<Before>,
     start_at: Option<Instant>,
+    held: bool,
     exits: u32,
     last_attempt: u32,
     generation: u64,
@@ -97,6 +98,7 @@ impl Payload {
             command: None,
             awaiting: None,
             start_at: None,
+            held: false,
             exits: 0,
             last_attempt: 0,
             generation: 0,
@@ -141,9 +143,21 @@ impl Payload {
         self.up = true;
     }
 
+    /// Starts it then, or as soon as [`Self::hold_no_longer`] says.
+    pub(crate) fn hold(&mut self, until: Instant) {
+        (self.start_at, self.held) = (Some(until), true);
+    }
+
+    /// Starts what is held.
+    pub(crate) fn hold_no_longer(&mut self, now: Instant) {
+        if std::mem::take(&mut self.held) {
+            self.start_at = self.start_at.map(|at| at.min(now));
+        }
+    }
+
     /// Starts it. Where there is nothing to start, nothing happens.
     pub(crate) fn start(&mut self) {
-        self.start_at = None;
+        (self.start_at, self.held) = (None, false);
         let pointers = self.setup.dir.pointers();
         if pointers.current.or(pointers.fallback).is_none() {
             return;

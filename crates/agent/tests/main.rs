@@ -13,3 +13,4 @@ mod recovery;
 mod saying;
 mod server;
 mod storage;
+mod taken_down;

@@ -47,6 +47,9 @@ impl Conductor {
                 self.contact.heard(now);
                 (self.reporting, self.unanswered, self.report_at) = (false, 0, now);
                 self.outbox.acknowledged(seq);
+                if self.outbox.len() == 0 {
+                    self.packages.values_mut().for_each(|package| package.all_said(now));
+                }
             }
             Heard::ReportFailed => {
                 self.reporting = false;

@@ -18,7 +18,8 @@ const GUESSES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
 /// - **Units**: natural logarithm without unit; under the null it ever reaches `ln(1/a)` with probability `a` at most.
 /// - **Source**: Wald's likelihood ratio against a one-sided null, averaged over four guesses.
 ///
-/// It needs no state and no waiting. A device still pending is counted as healthy, so the value at any moment is at most
+/// It needs no state and no waiting. A device that has not taken the release says nothing yet: under the null its factor is 1 in expectation
+/// whatever was seen so far, so that it may be left out. A device still pending is counted as healthy, so the value at any moment is at most
 /// what the same devices give once all is known, and that is a supermartingale in the order of taking. Where the
 /// controlled test may enter nothing early (an early failure could meet a control not yet heard of), here the late
 /// answers can only add evidence. The price is paid in power alone: a device that never answers counts for the release.

@@ -97,7 +97,6 @@ struct Rehearsal<'a> {
     fresh: Vec<u32>,
     /// Places that may open, without a lab that missed the fault.
     places: u32,
-    lab_places: u32,
 }
 
 impl<'a> Rehearsal<'a> {
@@ -126,7 +125,6 @@ impl<'a> Rehearsal<'a> {
             left: opened.values().map(open).collect(),
             fresh: fleet.strata.values().map(unexposed).collect(),
             places,
-            lab_places,
             gate: Gate::new(policy, &scopes, false),
             policy,
             strata,
@@ -214,8 +212,8 @@ impl<'a> Rehearsal<'a> {
         if self.gate.against().ln_e >= ln_threshold(self.policy) {
             return Some(StoppedBy::Evidence);
         }
-        let in_lab = self.scopes.all().map_or(0, |all| all.lab.failed.saturating_add(all.lab.overdue));
-        let by_lab = self.policy.has_lab() && lab_evidence(&self.policy.gate, self.lab_places, in_lab).is_some();
+        let lab = self.scopes.all().map(|all| all.lab).filter(|_| self.policy.has_lab()).unwrap_or_default();
+        let by_lab = lab_evidence(&self.policy.gate, lab.taken, lab.failed.saturating_add(lab.overdue)).is_some();
         by_lab.then_some(StoppedBy::LabEvidence)
     }
 }

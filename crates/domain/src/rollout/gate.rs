@@ -216,7 +216,7 @@ pub(crate) fn ln_threshold(policy: &Policy) -> f64 {
     threshold(share(policy.gate.alpha), share(lab_share)).ln()
 }
 
-/// What the lab's own test says when so many of its `size` places failed or are silent.
+/// What the lab's own test says when so many of the `size` of its devices that took the release failed, crashed or are silent.
 pub(crate) fn lab_evidence(rule: &GateRule, size: u32, failures: u32) -> Option<HaltReason> {
     let failures = failures.min(size);
     let ln_e = lab::ln_e(size, failures);
@@ -248,9 +248,7 @@ impl Rollout {
             reasons.push(HaltReason::Evidence { ln_e, ln_threshold, scope: scope.name.clone(), signal, band });
         }
         let lab = self.rings.first().filter(|_| self.policy.has_lab());
-        reasons.extend(lab.and_then(|tally| {
-            lab_evidence(&self.policy.gate, tally.places, tally.failed.saturating_add(tally.silent))
-        }));
+        reasons.extend(lab.and_then(|tally| lab_evidence(&self.policy.gate, tally.taken, tally.troubled)));
         reasons
     }
 

@@ -44,8 +44,8 @@ impl Rollout {
             self.broken = self.place(at).map(|(_, place)| place.device.clone());
         }
         let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
-        note(&mut taken.seen, heard, band);
         let before = Standing::of(taken);
+        note(&mut taken.seen, heard, band);
         match heard.observation {
             Observation::Healthy => taken.hears_good_news(),
             Observation::Proven { .. } => {
@@ -88,6 +88,7 @@ impl Rollout {
         let newly_failed = after.failed && !before.failed;
         let failed_unproven = u32::from(newly_failed && !after.proven);
         let overdue = i32::from(after.overdue) - i32::from(before.overdue);
+        let troubled = i32::from(after.troubled) - i32::from(before.troubled);
         let well = i32::from(after.well) - i32::from(before.well);
         let back = i32::from(after.back) - i32::from(before.back);
         let needs_hands = i32::from(after.needs_hands) - i32::from(before.needs_hands);
@@ -103,6 +104,7 @@ impl Rollout {
             tally.proven_late += proven_late;
             tally.failed += u32::from(newly_failed);
             tally.silent = tally.silent.saturating_add_signed(overdue);
+            tally.troubled = tally.troubled.saturating_add_signed(troubled);
             tally.well = tally.well.saturating_add_signed(well);
             tally.back = tally.back.saturating_add_signed(back);
             tally.needs_hands = tally.needs_hands.saturating_add_signed(needs_hands);
@@ -137,6 +139,7 @@ struct Standing {
     proven: bool,
     failed: bool,
     overdue: bool,
+    troubled: bool,
     settled: bool,
     well: bool,
     back: bool,
@@ -149,6 +152,7 @@ impl Standing {
             proven: taken.proven,
             failed: taken.failed.is_some(),
             overdue: taken.overdue,
+            troubled: taken.failed.is_some() || taken.overdue || taken.seen.crashed.is_some(),
             settled: !taken.pending(),
             well: taken.well,
             back: taken.returned && !taken.needs_hands,

@@ -173,6 +173,8 @@ pub struct RingTally {
     pub failed: u32,
     /// Past a deadline without a healthy report, and not failed.
     pub silent: u32,
+    /// Failed, silent, or crashed at least once.
+    pub troubled: u32,
     /// Of the taken, those whose last word was a good one: healthy, proven, or back on their fallback.
     pub well: u32,
     /// Back on their fallback, and nobody had to come.

@@ -146,9 +146,9 @@ pub enum HaltReason {
     },
     /// The lab fails more than any lab should.
     LabEvidence {
-        /// Devices in the lab.
+        /// Devices of the lab that took the release.
         size: u32,
-        /// Failed or overdue.
+        /// Of them, those that failed, crashed or are overdue.
         failures: u32,
         /// ln of the e-value.
         ln_e: f64,
@@ -207,7 +207,10 @@ impl fmt::Display for HaltReason {
                 if *band > 0 { write!(f, ", age band {band}") } else { Ok(()) }
             }
             HaltReason::LabEvidence { size, failures, ln_e, ln_threshold } => {
-                write!(f, "lab: {failures} of {size} failed, evidence e^{ln_e:.1} reached e^{ln_threshold:.1}")
+                write!(
+                    f,
+                    "lab: {failures} of {size} failed, crashed or are silent, evidence e^{ln_e:.1} reached e^{ln_threshold:.1}"
+                )
             }
             HaltReason::InvariantBroken { device } => {
                 write!(f, "{device} says that what its owner forbids for good was done under the release")

@@ -128,6 +128,8 @@ fn count_place(place: &PlaceState, tally: &mut Tally, ring: &mut RingTally) {
             ring.proven_late += proven * late;
             ring.failed += u32::from(taken.failed.is_some());
             ring.silent += u32::from(taken.overdue);
+            let troubled = taken.failed.is_some() || taken.overdue || taken.seen.crashed_at().is_some();
+            ring.troubled += u32::from(troubled);
             ring.well += u32::from(taken.well);
             ring.back += u32::from(taken.returned && !taken.needs_hands);
             ring.needs_hands += u32::from(taken.needs_hands);
@@ -256,6 +258,7 @@ fn check_rings(rollout: &Rollout, anew: &Anew) -> Result<(), String> {
             sum.proven_late += cell.proven_late;
             sum.failed += cell.failed;
             sum.silent += cell.silent;
+            sum.troubled += cell.troubled;
             sum.well += cell.well;
             sum.back += cell.back;
             sum.needs_hands += cell.needs_hands;

@@ -1,12 +1,13 @@
 //! Signals besides failures and silence: crashes that a device comes through, numbers outside their bounds, and what no release may do.
 
 use tidegate_domain::observation::{FailureReason, Observation};
+use tidegate_domain::policy::Policy;
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::{HaltReason, Signal};
 use tidegate_domain::time::Elapsed;
 
-use crate::fleet::{Fleet, Nature, candidate};
+use crate::fleet::{Fleet, Nature, candidate, demo_candidates};
 use crate::scenarios::plain;
 
 fn fleet(nature: Nature, seed: u64) -> Fleet {
@@ -53,6 +54,27 @@ fn crashes_and_numbers_that_are_as_common_without_the_release_halt_nothing() {
         let mut fleet = fleet(nature, 1_000 + seed);
         fleet.run_until_over(Elapsed::from_s(600));
         assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", fleet.story());
+    }
+}
+
+/// All crash once and go on: nobody has failed, and nobody is silent.
+#[test]
+fn first_crashes_in_the_lab_halt_before_any_device_fails_and_who_did_not_take_it_speaks_for_nobody() {
+    let policy = Policy::parse(include_str!("../../../../policies/demo.toml")).unwrap();
+    for seed in 0..20 {
+        let nature = Nature { stumbling: (1.0, 0.0), ..Nature::good() };
+        let every = (Elapsed::from_s(3), Elapsed::from_ms(250));
+        let mut fleet = Fleet::new(&policy, demo_candidates(), every.0, every.1, nature, seed);
+        fleet.run_until_over(Elapsed::from_s(300));
+        let Phase::Halted { reasons, .. } = fleet.rollout.phase() else { panic!("seed {seed}\n{}", fleet.story()) };
+        let by_lab = reasons.iter().find_map(|reason| match reason {
+            HaltReason::LabEvidence { size, failures, .. } => Some((*size, *failures)),
+            _ => None,
+        });
+        let (size, failures) = by_lab.unwrap_or_else(|| panic!("seed {seed}: {reasons:?}"));
+        assert!(failures <= size && size <= 8, "seed {seed}: {failures} of {size}");
+        let tally = *fleet.rollout.rings().next().unwrap().1;
+        assert_eq!((tally.taken, tally.failed), (size, 0), "seed {seed}");
     }
 }
 

@@ -21,6 +21,10 @@ impl Run<'_> {
                 self.send_waiting(device);
             }
         }
+        // What took the device down is told before the payload is started again.
+        if self.boots_until_ms(device) == Some(now_ms) && self.can_speak(device) {
+            self.send_waiting(device);
+        }
         let ordered = matches!(self.spread.stand(device, now_ms), Stand::Taken { to_return: true, .. });
         if ordered && self.standing(device).on_release && self.can_speak(device) {
             self.fall_back(device, Happening::ReturnOrdered);
@@ -64,7 +68,8 @@ impl Run<'_> {
         } else {
             None
         };
-        let due = strikes.into_iter().chain([proven, check_in]);
+        let booted = self.boots_until_ms(device).filter(|at| *at > now_ms);
+        let due = strikes.into_iter().chain([proven, check_in, booted]);
         if let Some(at) = due.flatten().min() {
             self.wake_at(device, at);
         }
@@ -111,6 +116,12 @@ impl Run<'_> {
     /// How long a device that restarts as a whole is away before its payload is started.
     pub(super) fn boots_for_ms(&self, device: u32) -> u64 {
         if self.has(device, mark::BOOTING) { self.scenario.fleet.boot.as_ms() } else { 0 }
+    }
+
+    /// When a device that restarts as a whole is there again.
+    pub(super) fn boots_until_ms(&self, device: u32) -> Option<u64> {
+        let boots = self.has(device, mark::BOOTING);
+        boots.then(|| self.slot_of(self.started_ms(device) + self.scenario.fleet.boot.as_ms()) * self.slot_ms)
     }
 
     /// When what was started last comes up, unless something strikes it first.

@@ -11,8 +11,8 @@ impl Run<'_> {
     pub(super) fn can_speak(&self, device: u32) -> bool {
         let struck = self.has(device, mark::STRUCK) && self.standing(device).on_release;
         let cut = struck && self.fate.harm() == Harm::CutOff;
-        let mute = self.has(device, mark::LOST) || self.has(device, mark::BOOTING);
         let now_ms = self.now_ms();
+        let mute = self.has(device, mark::LOST) || self.boots_until_ms(device).is_some_and(|at| now_ms < at);
         !cut && !mute && self.population.is_in_contact(device, now_ms)
     }
 

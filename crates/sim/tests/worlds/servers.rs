@@ -97,7 +97,7 @@ fn a_step_that_the_planner_would_not_take_is_found_in_a_history() {
 
 #[test]
 fn another_policy_meets_the_same_devices_and_the_recorded_one_does_what_it_did() {
-    let faulty = "[fault]\nharm = \"crash\"\nhits = [{ share = 1.0 }]\nonset = [\"1s\", \"5s\"]\n[servers]\n";
+    let faulty = "[fault]\nharm = \"crash\"\nhits = [{ share = 1.0 }]\nonset = [\"90s\", \"120s\"]\n[servers]\n";
     let (outcome, lines) = ran(&served(300, faulty), 1);
     let history = History::read(lines.join("\n").as_bytes()).unwrap();
     let recorded = Recorded::new(&history, None).unwrap();
