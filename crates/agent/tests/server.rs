@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) cut_after: Option<usize>,
     /// Ranges that were asked for.
     pub(crate) ranges: Vec<String>,
+    /// How long a batch of reports is on its way.
+    pub(crate) reports_take: Duration,
     /// Answer check-ins without a good proof.
     pub(crate) forge: bool,
     pub(crate) enrolments: u32,
@@ -56,6 +58,7 @@ impl Server {
             reverts: Vec::new(),
             cut_after: None,
             ranges: Vec::new(),
+            reports_take: Duration::ZERO,
             forge: false,
             enrolments: 0,
             goes: 0,
@@ -157,6 +160,10 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<Request> {
 
 fn serve(mut stream: TcpStream, world: &Arc<(Mutex<World>, Condvar)>) -> std::io::Result<()> {
     let request = read_request(&mut stream)?;
+    if request.path.ends_with("/reports") {
+        let takes = world.0.lock().unwrap().reports_take;
+        std::thread::sleep(takes);
+    }
     let mut world_now = world.0.lock().unwrap();
     if let Some(name) = request.path.strip_prefix("/device/v1/artifacts/") {
         let answered = artifact(&mut stream, &mut world_now, name, &request);

@@ -27,6 +27,8 @@ fn lives_once(bench: &mut Bench) {
 fn a_device_in_a_boot_loop_says_so_between_two_starts_and_returns_after_three() {
     let mut bench = Bench::new();
     bench.offer("1.0.0", &deadly(&bench), 1);
+    // Longer than a start takes, so that a device that does not wait is down before it is heard.
+    bench.server.with(|world| world.reports_take = std::time::Duration::from_millis(300));
     lives_once(&mut bench);
     let heard = |bench: &Bench| bench.server.with(|w| w.reports.values().any(|r| r.observation.word() == "crashed"));
     assert!(!heard(&bench), "nobody was left to say it");

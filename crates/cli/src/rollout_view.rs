@@ -34,6 +34,7 @@ pub(crate) fn full(view: &RolloutView) -> String {
         ("release", view.release.to_string()),
         ("policy", format!("{}@{}", view.policy_name, view.policy)),
         ("order", view.order.to_string()),
+        ("goes on from", view.goes_on_from.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)),
         ("started", instant(view.started_at_ms)),
         ("ended", instant_or_dash(view.ended_at_ms)),
         ("first window", view.first_window.to_string()),

@@ -259,6 +259,10 @@ pub struct RolloutView {
     /// The order: digest of its body.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub order: Digest,
+    /// The last rollout before it that brought the same files: its evidence goes on in this one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on_from: Option<RolloutId>,
     /// When the order was accepted.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub started_at_ms: WallTime,

@@ -63,7 +63,9 @@ impl State {
         let candidates = self.candidates(&policy, |device| !absent.contains(device));
         let rosters = rosters(&policy, &body.rank_seed, candidates);
         let published_at = release.published_at_ms;
-        let rollout = Rollout::start(identity, policy, rosters, |device| self.enrolled_before(device, published_at));
+        let mut rollout =
+            Rollout::start(identity, policy, rosters, |device| self.enrolled_before(device, published_at));
+        rollout.go_on_from(self.earlier_of_same_files(&release.manifest).map(|course| &course.rollout));
         self.by_order.insert(order.digest(), body.rollout.clone());
         let mut course = Course {
             rollout,
@@ -81,6 +83,17 @@ impl State {
         course.grow_trees();
         self.rollouts.insert(body.rollout, course);
         Ok(())
+    }
+
+    /// The rollouts that brought the same files, in the order of their orders.
+    fn earlier_of_same_files(&self, manifest: &Manifest) -> impl Iterator<Item = &Course> {
+        let is_same = |course: &&Course| {
+            let of = (&course.order_body.package, &course.order_body.version);
+            *of.0 == manifest.package && self.release(of.0, of.1).is_some_and(|known| known.has_files_of(manifest))
+        };
+        let mut same: Vec<&Course> = self.rollouts.values().filter(is_same).collect();
+        same.sort_by_key(|course| course.order_body.order_seq);
+        same.into_iter()
     }
 
     /// Whom the evidence blames, over the rollouts that are under way or ended so lately that failures may still be theirs.

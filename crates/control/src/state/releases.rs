@@ -58,10 +58,7 @@ impl State {
     /// A halt follows the artifacts: the same files under a new version are as halted as before.
     fn halt_of_same_files(&self, manifest: &Manifest) -> Option<RolloutId> {
         let known = self.releases.get(&manifest.package)?;
-        known
-            .iter()
-            .filter(|release| same_files(&release.manifest, manifest))
-            .find_map(|release| release.halted_by.clone())
+        known.iter().filter(|release| release.has_files_of(manifest)).find_map(|release| release.halted_by.clone())
     }
 
     pub(super) fn mark_halted(&mut self, package: &PackageName, release: &Digest, by: &RolloutId) {
@@ -70,7 +67,7 @@ impl State {
         else {
             return;
         };
-        for known in releases.iter_mut().filter(|known| same_files(&known.manifest, &halted)) {
+        for known in releases.iter_mut().filter(|known| known.has_files_of(&halted)) {
             known.halted_by.get_or_insert_with(|| by.clone());
         }
     }
@@ -89,11 +86,14 @@ impl State {
     }
 }
 
-fn same_files(a: &Manifest, b: &Manifest) -> bool {
-    let digests = |manifest: &Manifest| {
-        let mut files: Vec<_> = manifest.files.iter().map(|file| (file.path.clone(), file.sha256)).collect();
-        files.sort();
-        files
-    };
-    digests(a) == digests(b)
+impl Release {
+    /// Whether a manifest names the same files: what the gate learnt follows them, whatever the version.
+    pub(super) fn has_files_of(&self, manifest: &Manifest) -> bool {
+        let digests = |manifest: &Manifest| {
+            let mut files: Vec<_> = manifest.files.iter().map(|file| (file.path.clone(), file.sha256)).collect();
+            files.sort();
+            files
+        };
+        digests(&self.manifest) == digests(manifest)
+    }
 }

@@ -35,6 +35,13 @@ impl HaltProcess {
         Self { tolerate, ln_points: [0.0; GRID_POINTS] }
     }
 
+    /// The same process under another margin from now on: each block counts under the margin that it entered with, and what the product of
+    /// all of them shows holds as before.
+    #[must_use]
+    pub fn under(self, tolerate: Share) -> Self {
+        Self { tolerate, ..self }
+    }
+
     /// Enters one closed block. The caller keeps the order of opening and enters each block once.
     pub fn enter(&mut self, block: BlockCounts) {
         self.edges(block.exposure()).add(block, &mut self.ln_points);

@@ -73,6 +73,19 @@ impl Gate {
         gate
     }
 
+    /// Goes on where the gate of an earlier order of the same files stood: scopes of the same name keep their processes. Clearance begins anew,
+    /// for past success lowers no gate.
+    pub(super) fn go_on_from(&mut self, scopes: &Scopes, policy: &Policy, numbers: bool, earlier: &Rollout) {
+        for (scope, processes) in scopes.iter().zip(&mut self.halt) {
+            let held = earlier.scopes.iter().position(|held| held.name == scope.name);
+            if let Some(held) = held.and_then(|index| earlier.gate.halt.get(index)) {
+                *processes = held.clone().under(&policy.gate, numbers);
+            }
+        }
+        self.stretch = self.stretch.max(earlier.gate.stretch);
+        self.weigh();
+    }
+
     /// After a part of the fleet was closed: what is to be known of the rest is learnt from now on. The processes of all scopes that held a
     /// closed stratum begin anew, and so does clearance.
     pub(super) fn begin_anew(&mut self, scopes: &[usize], policy: &Policy, numbers: bool) {

@@ -11,6 +11,7 @@ pub(crate) mod controls;
 mod course;
 pub mod fact;
 pub mod gate;
+pub mod going_on;
 pub mod hearing;
 mod holdback;
 mod identity;
@@ -21,6 +22,7 @@ pub(crate) mod processes;
 pub mod reason;
 pub mod report;
 pub mod returning;
+mod ring_tally;
 pub mod scope;
 pub mod take;
 mod waiting;
@@ -30,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DeviceId, OperatorName, StratumName};
+use crate::ids::{DeviceId, OperatorName, RolloutId, StratumName};
 use crate::policy::{Policy, Ring};
 use crate::roster::Place;
 use crate::time::WallTime;
@@ -43,6 +45,7 @@ use place::{PlaceRef, PlaceState, Stage};
 use pool::Pool;
 use reason::HaltReason;
 use returning::IssuedReturn;
+pub use ring_tally::RingTally;
 use scope::Scopes;
 
 /// Where a rollout stands as a whole.
@@ -148,39 +151,10 @@ pub struct Rollout {
     pub(crate) closed_strata: BTreeSet<usize>,
     /// The rings that a person let open.
     pub(crate) approved: BTreeSet<u8>,
+    /// The last rollout before this one that brought the same files.
+    pub(crate) goes_on_from: Option<RolloutId>,
     #[serde(skip)]
     pub(crate) where_is: HashMap<DeviceId, PlaceRef>,
-}
-
-/// What is counted in one ring. Units: places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RingTally {
-    /// Places without those held back.
-    pub places: u32,
-    /// Of them, devices that were enrolled after the release was published: no evidence.
-    pub late: u32,
-    /// Opened; a place that lapsed and whose device has a new one is not counted twice.
-    pub opened: u32,
-    /// Lapsed and not back.
-    pub lapsed: u32,
-    /// Given a go.
-    pub taken: u32,
-    /// Proven.
-    pub proven: u32,
-    /// Of the proven, those that are no evidence.
-    pub proven_late: u32,
-    /// Failed hard.
-    pub failed: u32,
-    /// Past a deadline without a healthy report, and not failed.
-    pub silent: u32,
-    /// Failed, silent, or crashed at least once.
-    pub troubled: u32,
-    /// Of the taken, those whose last word was a good one: healthy, proven, or back on their fallback.
-    pub well: u32,
-    /// Back on their fallback, and nobody had to come.
-    pub back: u32,
-    /// Say that neither release nor fallback runs.
-    pub needs_hands: u32,
 }
 
 impl Rollout {
@@ -220,6 +194,7 @@ impl Rollout {
             closed: Vec::new(),
             closed_strata: BTreeSet::new(),
             approved: BTreeSet::new(),
+            goes_on_from: None,
             where_is: HashMap::new(),
             policy,
             strata,

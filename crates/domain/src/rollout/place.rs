@@ -96,7 +96,7 @@ pub struct PlaceState {
     /// Whether an earlier place of the device lapsed: to open it again is no progress.
     #[serde(default)]
     pub again: bool,
-    /// Whether it has served as control for this release; nobody serves twice.
+    /// Whether it has served as control for this release, or took it under an earlier order: it serves no more.
     pub was_control: bool,
     /// Where it stands.
     pub stage: Stage,

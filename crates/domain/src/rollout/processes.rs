@@ -31,6 +31,16 @@ impl Processes {
         }
     }
 
+    /// These, as they go on under another order of the same files: what they show so far is kept, each margin is the new policy's. Numbers that
+    /// nobody watched before begin now.
+    pub(super) fn under(self, rule: &GateRule, numbers: bool) -> Processes {
+        let hard = self.hard.map(|process| process.under(share(rule.tolerate_hard)));
+        let silent = self.silent.map(|process| process.under(share(rule.tolerate_silent)));
+        let new = Processes::new(rule, numbers);
+        let held = self.outside.map(|pair| pair.map(|process| process.under(share(rule.tolerate_silent))));
+        Processes { hard, silent, crash: self.crash, outside: new.outside.map(|new| held.unwrap_or(new)) }
+    }
+
     /// ln of each e-value with its signal, its band, and its share of the scope's weight. The shares add up to 1.
     pub(super) fn each(&self) -> impl Iterator<Item = (Signal, u8, f64, f64)> {
         let numbers = self.outside.is_some();

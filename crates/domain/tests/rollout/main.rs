@@ -10,6 +10,7 @@ mod demonstration;
 mod dice;
 mod drawing;
 mod fleet;
+mod going_on;
 mod halting;
 mod large_fleets;
 mod one_id;

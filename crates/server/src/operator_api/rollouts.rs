@@ -196,6 +196,7 @@ fn view(course: &Course, at: WallTime) -> RolloutView {
         policy: identity.policy,
         order: identity.order,
         policy_name: rollout.policy().name.clone(),
+        goes_on_from: rollout.goes_on_from().cloned(),
         started_at_ms: identity.started_at_ms,
         first_take_at_ms: course.first_take_at_ms,
         ended_at_ms,

@@ -125,6 +125,39 @@ fn heard_of_controls(fleet: &Fleet, rollout: &str) -> (u32, u32) {
     (healthy, all)
 }
 
+fn complete(api: &Api, players: &mut [Player], rollout: &str) {
+    until("the rollout is complete", || {
+        // As often as their policy says: a server remembers two check-ins of a device.
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+        (api.get(&format!("/rollouts/{rollout}"))["report"]["phase"] == "completed").then_some(())
+    });
+}
+
+#[test]
+fn the_same_files_under_another_version_go_on_where_they_stood() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = enrolled(&fleet, &running.base);
+    fleet.publish(&api, "1.0.0", "the same");
+    let first = fleet.start_rollout(&api, "1.0.0", &policy);
+    complete(&api, &mut players, &first);
+    let learnt = api.get(&format!("/rollouts/{first}"))["report"]["ln_evidence"].as_f64().unwrap();
+    assert_ne!(learnt, 0.0);
+    fleet.publish(&api, "1.0.1", "another");
+    let other = fleet.start_rollout(&api, "1.0.1", &policy);
+    assert_eq!(api.get(&format!("/rollouts/{other}")).get("goes_on_from"), None);
+    complete(&api, &mut players, &other);
+    fleet.publish(&api, "1.0.2", "the same");
+    let again = api.get(&format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.2", &policy)));
+    assert_eq!(again["goes_on_from"], first.as_str(), "{again}");
+    let now = again["report"]["ln_evidence"].as_f64().unwrap();
+    assert!((now - learnt).abs() < 1e-9, "{now}, after {learnt}");
+    running.stop();
+}
+
 #[test]
 fn a_control_that_runs_what_an_earlier_order_brought_is_heard() {
     let mut fleet = Fleet::found();
@@ -136,12 +169,7 @@ fn a_control_that_runs_what_an_earlier_order_brought_is_heard() {
     for version in ["1.0.0", "1.0.1"] {
         fleet.publish(&api, version, version);
         let rollout = fleet.start_rollout(&api, version, &policy);
-        until("the rollout is complete", || {
-            // As often as their policy says: a server remembers two check-ins of a device.
-            std::thread::sleep(std::time::Duration::from_millis(150));
-            players.iter_mut().for_each(|player| drop(player.play().unwrap()));
-            (api.get(&format!("/rollouts/{rollout}"))["report"]["phase"] == "completed").then_some(())
-        });
+        complete(&api, &mut players, &rollout);
         heard.push(rollout);
     }
     running.stop();

@@ -1,0 +1,39 @@
+//! A release that is ordered again goes on where it stood (F7): what spoke against it still does, and nobody serves as control twice.
+//! It begins a rollout; it changes nothing of the earlier ones.
+
+use super::Rollout;
+use super::place::Stage;
+use crate::ids::{DeviceId, RolloutId};
+
+impl Rollout {
+    /// Goes on from earlier rollouts of the same files, the earliest first. To be called before anything has happened.
+    ///
+    /// The halting processes of each scope begin where the last of them left those of the same name, so that `alpha` is the release's however
+    /// often it is ordered. A device that was control in any of them, or took the release, is control no more.
+    pub fn go_on_from<'a>(&mut self, earlier: impl IntoIterator<Item = &'a Rollout>) {
+        for rollout in earlier {
+            let places = rollout.rows.iter().flat_map(|row| &row.places);
+            for place in places.filter(|place| place.was_control || matches!(place.stage, Stage::Taken(_))) {
+                self.is_no_control(&place.device);
+            }
+            let numbers = !self.identity.numbers.is_empty();
+            self.gate.go_on_from(&self.scopes, &self.policy, numbers, rollout);
+            self.goes_on_from = Some(rollout.identity.rollout.clone());
+        }
+    }
+
+    /// The last rollout before this one that brought the same files.
+    pub fn goes_on_from(&self) -> Option<&RolloutId> {
+        self.goes_on_from.as_ref()
+    }
+
+    fn is_no_control(&mut self, device: &DeviceId) {
+        let Some(at) = self.where_is.get(device).copied() else { return };
+        let Some(row) = self.rows.get_mut(at.row as usize) else { return };
+        let Some(place) = row.places.get_mut(at.index as usize) else { return };
+        if place.is_fresh() {
+            row.fresh.spend(at.index);
+        }
+        place.was_control = true;
+    }
+}
