@@ -1,13 +1,15 @@
-//! An incident: what a halt leaves behind until every device that took the release is well again.
+//! An incident: what a halt leaves behind until every device that took the release is well again, in the whole fleet or in the parts that were
+//! halted alone.
 //!
 //! It is a view of the halted rollout, computed anew from it at each look, from its tallies; only its opening, its reasons and the moment of its
-//! restoration are its own. It never goes back from restored, and it changes nothing.
+//! restoration are its own. It goes back from restored only where more of the fleet is halted, and it changes nothing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{IncidentId, PackageName, RolloutId, Version};
 use crate::policy::OnHalt;
 use crate::rollout::reason::HaltReason;
+use crate::rollout::scope::ScopeName;
 use crate::rollout::{Phase, Rollout};
 use crate::time::WallTime;
 
@@ -22,9 +24,12 @@ pub struct Incident {
     pub package: PackageName,
     /// The version that was being rolled out.
     pub version: Version,
-    /// When the rollout halted.
+    /// The parts of the fleet that were halted alone; none where the whole rollout was.
+    #[serde(default)]
+    pub parts: Vec<ScopeName>,
+    /// When the rollout halted, or the first part of the fleet.
     pub opened_at_ms: WallTime,
-    /// Why it halted.
+    /// Why, the parts' reasons first.
     pub reasons: Vec<HaltReason>,
     /// Where the incident stands.
     #[serde(default)]
@@ -41,7 +46,7 @@ pub enum IncidentState {
     /// Some device that took the release is not well yet.
     #[default]
     Open,
-    /// Every device that took the release was well. For good.
+    /// Every device that took the release was well. For good, unless more of the fleet is halted.
     Restored {
         /// When that was first seen.
         at_ms: WallTime,
@@ -75,17 +80,22 @@ impl IncidentState {
 }
 
 impl Incident {
-    /// Opens the incident of a halted rollout; none for a rollout that is not halted.
+    /// Opens the incident of a rollout that is halted, or parts of whose fleet are; none for any other.
     pub fn open(rollout: &Rollout, now: WallTime) -> Option<Incident> {
-        let Phase::Halted { reasons, at_ms } = rollout.phase() else { return None };
+        let opened_at_ms = match (rollout.closed().first(), rollout.phase()) {
+            (Some(first), _) => first.at_ms,
+            (None, Phase::Halted { at_ms, .. }) => *at_ms,
+            (None, _) => return None,
+        };
         let identity = rollout.identity();
         let mut incident = Incident {
             id: IncidentId::of(&identity.rollout),
             rollout: identity.rollout.clone(),
             package: identity.package.clone(),
             version: identity.version.clone(),
-            opened_at_ms: *at_ms,
-            reasons: reasons.clone(),
+            parts: Vec::new(),
+            opened_at_ms,
+            reasons: Vec::new(),
             state: IncidentState::Open,
             devices: Restoration::default(),
         };
@@ -93,31 +103,52 @@ impl Incident {
         Some(incident)
     }
 
-    /// Looks at the rollout again: counts anew, and closes when every exposed device is well. Says whether anything changed.
+    /// Looks at the rollout again: what is halted, and the devices counted anew; closes when every exposed one is well. Says whether anything
+    /// changed.
     /// Another rollout than its own changes nothing.
     pub fn observe(&mut self, rollout: &Rollout, now: WallTime) -> bool {
         if rollout.identity().rollout != self.rollout {
             return false;
         }
         let before = (self.state, self.devices);
+        if self.covers_more_of(rollout) {
+            self.state = IncidentState::Open;
+        }
         self.devices = Restoration::of(rollout);
         if self.state == IncidentState::Open && self.devices.restored == self.devices.exposed {
             self.state = IncidentState::Restored { at_ms: now };
         }
         before != (self.state, self.devices)
     }
+
+    /// Takes up what was halted since the last look. Whether anything was.
+    fn covers_more_of(&mut self, rollout: &Rollout) -> bool {
+        let whole = match rollout.phase() {
+            Phase::Halted { reasons, .. } => Some(reasons),
+            Phase::Running | Phase::Paused { .. } | Phase::Completed { .. } => None,
+        };
+        let of_parts = rollout.closed().iter().flat_map(|part| &part.reasons);
+        let reasons = of_parts.chain(whole.into_iter().flatten());
+        if reasons.clone().count() == self.reasons.len() {
+            return false;
+        }
+        self.reasons = reasons.cloned().collect();
+        let parts = rollout.closed().iter().filter(|_| whole.is_none());
+        self.parts = parts.map(|part| part.scope.clone()).collect();
+        true
+    }
 }
 
 impl Restoration {
-    /// The devices of a rollout, from its tallies: whatever was counted there is not counted again. O(rings).
+    /// The devices that took what is halted of a rollout, from its tallies: whatever was counted there is not counted again. O(closed strata).
     pub fn of(rollout: &Rollout) -> Restoration {
         let all_return = rollout.policy().on_halt == OnHalt::Revert;
-        rollout.rings().fold(Restoration::default(), |sum, (_, ring)| Restoration {
-            exposed: sum.exposed + ring.taken,
-            harmed: sum.harmed + ring.failed + ring.silent,
-            restored: sum.restored + if all_return { ring.back } else { ring.well },
-            back_without_hands: sum.back_without_hands + ring.back,
-            needs_hands: sum.needs_hands + ring.needs_hands,
+        rollout.halted_tallies().fold(Restoration::default(), |sum, tally| Restoration {
+            exposed: sum.exposed + tally.taken,
+            harmed: sum.harmed + tally.harmed,
+            restored: sum.restored + if all_return { tally.back } else { tally.well },
+            back_without_hands: sum.back_without_hands + tally.back,
+            needs_hands: sum.needs_hands + tally.needs_hands,
         })
     }
 }

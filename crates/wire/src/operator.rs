@@ -339,6 +339,9 @@ pub struct IncidentView {
     /// The rollout that halted.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub rollout: RolloutId,
+    /// The parts of the fleet that were halted alone; none where the whole rollout was. All counts are of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// `open` or `restored`.
     pub state: String,
     /// When it opened.

@@ -53,6 +53,7 @@ pub(super) fn run(context: &Context, command: IncidentCommand) -> Result<Answer>
             let mut text = facts(&[
                 ("incident", i.incident.to_string()),
                 ("rollout", i.rollout.to_string()),
+                ("halted", if i.parts.is_empty() { "all devices".to_owned() } else { i.parts.join("; ") }),
                 ("state", i.state.clone()),
                 ("opened", instant(i.opened_at_ms)),
                 ("restored", instant_or_dash(i.restored_at_ms)),

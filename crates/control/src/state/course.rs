@@ -151,8 +151,10 @@ impl State {
             // A band that ends after the halt can still make a device silent.
             let opened = self.incidents.entry(IncidentId::of(id)).or_insert(incident);
             opened.observe(&course.rollout, at);
-            let (package, release) = (course.order_body.package.clone(), course.order_body.release);
-            self.mark_halted(&package, &release, id);
+            if matches!(course.rollout.phase(), Phase::Halted { .. }) {
+                let (package, release) = (course.order_body.package.clone(), course.order_body.release);
+                self.mark_halted(&package, &release, id);
+            }
         }
     }
 }

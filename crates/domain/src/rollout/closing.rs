@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::place::{PlaceState, Stage};
 use super::reason::HaltReason;
-use super::scope::ScopeName;
-use super::{Rollout, Row};
+use super::scope::{ScopeName, Tally};
+use super::{Phase, Rollout, Row};
 use crate::policy::HaltReach;
 use crate::time::WallTime;
 
@@ -60,6 +60,14 @@ impl Rollout {
         let (closing, all) =
             (strata.iter().map(|s| places(*s)).sum::<u32>(), (0..self.strata.len()).map(places).sum::<u32>());
         (closing.saturating_mul(2) < all).then_some(scopes)
+    }
+
+    /// The tallies of what is halted, lab and rest apart: of all devices, or of each stratum that is closed.
+    pub(crate) fn halted_tallies(&self) -> impl Iterator<Item = &Tally> {
+        let all = self.scopes.all().filter(|_| matches!(self.phase, Phase::Halted { .. }));
+        let of_stratum = |stratum: &usize| self.scopes.get(*self.scopes.of_stratum(*stratum).last()?);
+        let closed = self.closed_strata.iter().filter_map(of_stratum).filter(move |_| all.is_none());
+        all.into_iter().chain(closed).flat_map(|scope| [&scope.lab, &scope.main])
     }
 
     /// The strata that a scope holds.

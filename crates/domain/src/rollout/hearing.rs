@@ -88,6 +88,7 @@ impl Rollout {
         let newly_failed = after.failed && !before.failed;
         let failed_unproven = u32::from(newly_failed && !after.proven);
         let overdue = i32::from(after.overdue) - i32::from(before.overdue);
+        let harmed = i32::from(after.failed || after.overdue) - i32::from(before.failed || before.overdue);
         let troubled = i32::from(after.troubled) - i32::from(before.troubled);
         let well = i32::from(after.well) - i32::from(before.well);
         let back = i32::from(after.back) - i32::from(before.back);
@@ -98,6 +99,10 @@ impl Rollout {
             tally.proven_late += proven_late;
             tally.failed += failed_unproven;
             tally.overdue = tally.overdue.saturating_add_signed(overdue);
+            tally.harmed = tally.harmed.saturating_add_signed(harmed);
+            tally.well = tally.well.saturating_add_signed(well);
+            tally.back = tally.back.saturating_add_signed(back);
+            tally.needs_hands = tally.needs_hands.saturating_add_signed(needs_hands);
         });
         if let Some(tally) = self.rings.get_mut(usize::from(ring)) {
             tally.proven += proven;
@@ -105,9 +110,6 @@ impl Rollout {
             tally.failed += u32::from(newly_failed);
             tally.silent = tally.silent.saturating_add_signed(overdue);
             tally.troubled = tally.troubled.saturating_add_signed(troubled);
-            tally.well = tally.well.saturating_add_signed(well);
-            tally.back = tally.back.saturating_add_signed(back);
-            tally.needs_hands = tally.needs_hands.saturating_add_signed(needs_hands);
         }
         if proven > proven_late {
             count_by_stratum(&mut self.strata_proven, stratum, ring);

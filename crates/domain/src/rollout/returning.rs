@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::fact::RowCount;
 use super::place::{PlaceState, Stage, Taken};
 use super::{Phase, Rollout, Row, number};
+use crate::ids::DeviceId;
 use crate::policy::OnHalt;
 
 /// A permit of kind `revert` that was issued.
@@ -35,6 +36,15 @@ impl Rollout {
     pub(super) fn has_returns_left(&self) -> bool {
         self.policy.on_halt == OnHalt::Revert
             && self.rows.iter().any(|row| row.returning < row.opened && self.is_to_be_left(row))
+    }
+
+    /// Every device that took what is halted: the whole release, or in a part of the fleet.
+    pub fn taken_of_halted(&self) -> impl Iterator<Item = (&DeviceId, &Taken)> {
+        let rows = self.rows.iter().filter(|row| self.is_to_be_left(row));
+        rows.flat_map(|row| &row.places).filter_map(|place| match &place.stage {
+            Stage::Taken(taken) => Some((&place.device, taken)),
+            Stage::Waiting | Stage::Control { .. } | Stage::Open { .. } | Stage::Lapsed => None,
+        })
     }
 
     /// Whether devices of this row are to leave the release: it was halted, or their stratum was.

@@ -25,10 +25,4 @@ pub struct RingTally {
     pub silent: u32,
     /// Failed, silent, or crashed at least once.
     pub troubled: u32,
-    /// Of the taken, those whose last word was a good one: healthy, proven, or back on their fallback.
-    pub well: u32,
-    /// Back on their fallback, and nobody had to come.
-    pub back: u32,
-    /// Say that neither release nor fallback runs.
-    pub needs_hands: u32,
 }

@@ -56,6 +56,14 @@ pub struct Tally {
     pub failed: u32,
     /// Taken, neither healthy nor failed by the deadline.
     pub overdue: u32,
+    /// Failed hard, before or after the proof, or overdue.
+    pub harmed: u32,
+    /// Of the taken, those whose last word was a good one: healthy, proven, or back on their fallback.
+    pub well: u32,
+    /// Back on their fallback, and nobody had to come.
+    pub back: u32,
+    /// Say that neither release nor fallback runs.
+    pub needs_hands: u32,
 }
 
 impl Tally {

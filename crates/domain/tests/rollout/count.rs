@@ -130,9 +130,10 @@ fn count_place(place: &PlaceState, tally: &mut Tally, ring: &mut RingTally) {
             ring.silent += u32::from(taken.overdue);
             let troubled = taken.failed.is_some() || taken.overdue || taken.seen.crashed_at().is_some();
             ring.troubled += u32::from(troubled);
-            ring.well += u32::from(taken.well);
-            ring.back += u32::from(taken.returned && !taken.needs_hands);
-            ring.needs_hands += u32::from(taken.needs_hands);
+            tally.harmed += u32::from(taken.failed.is_some() || taken.overdue);
+            tally.well += u32::from(taken.well);
+            tally.back += u32::from(taken.returned && !taken.needs_hands);
+            tally.needs_hands += u32::from(taken.needs_hands);
         }
     }
 }
@@ -151,6 +152,10 @@ impl Anew {
                 sum.proven_late += tally.proven_late;
                 sum.failed += tally.failed;
                 sum.overdue += tally.overdue;
+                sum.harmed += tally.harmed;
+                sum.well += tally.well;
+                sum.back += tally.back;
+                sum.needs_hands += tally.needs_hands;
             }
         }
         windows
@@ -259,9 +264,6 @@ fn check_rings(rollout: &Rollout, anew: &Anew) -> Result<(), String> {
             sum.failed += cell.failed;
             sum.silent += cell.silent;
             sum.troubled += cell.troubled;
-            sum.well += cell.well;
-            sum.back += cell.back;
-            sum.needs_hands += cell.needs_hands;
         }
         expect(&format!("ring {}", ring.name), *tally, sum)?;
         let of_all = rollout.scopes().all().unwrap().places[index];

@@ -1,6 +1,7 @@
 //! A part of the fleet that is halted alone: what is closed stays closed, the rest goes on, and no bound is widened by it.
 
 use tidegate_domain::ids::DeviceId;
+use tidegate_domain::incident::{Incident, IncidentState, Restoration};
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::{Fact, RowCount};
 use tidegate_domain::rollout::gate::HaltReason;
@@ -86,6 +87,35 @@ fn a_sound_release_closes_nothing() {
 /// Whether a device is of the stratum that breaks.
 fn is_of_it(device: &DeviceId) -> bool {
     device.as_str()[1..].parse::<usize>().unwrap() % 6 == 3
+}
+
+#[test]
+fn what_a_closed_part_leaves_behind_is_an_incident_of_its_own_and_grows_when_all_is_halted() {
+    for seed in 0..10 {
+        let nature = Nature { crash: vec![(BRICK, 1.0)], ..Nature::good() };
+        let mut fleet = fleet("halt = \"scope\"", nature, seed);
+        while closed(&fleet).is_empty() && fleet.elapsed_s() < 900.0 {
+            assert_eq!(Incident::open(&fleet.rollout, fleet.now()), None, "seed {seed}: nothing is halted yet");
+            fleet.step();
+        }
+        let mut incident = Incident::open(&fleet.rollout, fleet.now()).unwrap();
+        assert_eq!(incident.opened_at_ms, fleet.rollout.closed()[0].at_ms);
+        let (mut whole, mut grown) = (fleet.rollout.clone(), incident.clone());
+        let reasons = vec![HaltReason::ByPerson { by: "ada".parse().unwrap(), reason: "enough".to_owned() }];
+        whole.apply(&Fact::Halted { reasons }, fleet.now());
+        grown.observe(&whole, fleet.now());
+        assert_eq!((grown.parts.len(), grown.reasons.len()), (0, incident.reasons.len() + 1), "seed {seed}: {grown:?}");
+        assert_eq!(grown.devices.exposed as usize, whole.taken().count(), "seed {seed}");
+        fleet.run_for(Elapsed::from_s(120));
+        incident.observe(&fleet.rollout, fleet.now());
+        assert!(matches!(incident.state, IncidentState::Restored { .. }), "seed {seed}: {incident:?}");
+        assert_eq!(incident.parts.iter().map(ToString::to_string).collect::<Vec<_>>(), closed(&fleet), "seed {seed}");
+        let of_it = fleet.rollout.taken_of_halted().map(|(device, _)| device).filter(|device| is_of_it(device)).count();
+        let counts = Restoration { exposed: 3, harmed: 3, restored: 3, back_without_hands: 3, needs_hands: 0 };
+        assert_eq!((incident.devices, of_it), (counts, 3), "seed {seed}: of the part alone");
+        let all = fleet.rollout.taken().count();
+        assert!(all > 3 && fleet.rollout.taken_of_halted().count() == 3, "seed {seed}");
+    }
 }
 
 /// Devices of the closed stratum that took the release, and those of them that are well on it.

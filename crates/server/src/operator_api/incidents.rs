@@ -39,7 +39,8 @@ pub(crate) async fn one(
     let state = app.desk.state()?;
     let incident = state.incidents().get(&id).ok_or_else(|| Refused::unknown("incident", &id))?;
     let courses = state.rollouts().get(&incident.rollout).into_iter();
-    let devices = courses.flat_map(|course| course.rollout.taken()).map(|(device, taken)| exposed(device, taken));
+    let devices =
+        courses.flat_map(|course| course.rollout.taken_of_halted()).map(|(device, taken)| exposed(device, taken));
     Ok(axum::Json(IncidentView { devices: devices.collect(), ..view(incident) }))
 }
 
@@ -49,6 +50,7 @@ fn view(incident: &Incident) -> IncidentView {
     IncidentView {
         incident: incident.id.clone(),
         rollout: incident.rollout.clone(),
+        parts: incident.parts.iter().map(ToString::to_string).collect(),
         state: incident.state.word().to_owned(),
         opened_at_ms: incident.opened_at_ms,
         restored_at_ms: match incident.state {
