@@ -1,13 +1,13 @@
 //! `tidegate store`: the server's records, without the server.
 
-use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use indicatif::ProgressBar;
 use serde_json::json;
+use tempfile::NamedTempFile;
 use tokio::runtime::Runtime;
 
 use crate::context::Context;
@@ -80,22 +80,20 @@ fn rebuild(runtime: &Runtime, data: &Path) -> Result<Answer> {
 }
 
 fn export(runtime: &Runtime, data: &Path, output: &Path) -> Result<Answer> {
-    let beside = output.with_extension("part");
-    let file = File::create(&beside).with_context(|| format!("cannot make {}", beside.display()))?;
-    let (mut out, bar) = (BufWriter::new(file), ProgressBar::new(0));
+    // Beside its place, for its owner alone, and gone if it is not finished: a history holds the digests of tokens.
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file =
+        NamedTempFile::new_in(folder).with_context(|| format!("cannot make a file in {}", folder.display()))?;
+    let (mut out, bar) = (BufWriter::new(file.as_file_mut()), ProgressBar::new(0));
     let written = runtime.block_on(tidegate_server::export(data, &mut out, &|done, all| {
         bar.set_length(all);
         bar.set_position(done);
     }));
     bar.finish_and_clear();
-    let entries = match written {
-        Ok(entries) => entries,
-        Err(error) => {
-            let _ = std::fs::remove_file(&beside);
-            return Err(error);
-        }
-    };
-    std::fs::rename(&beside, output).with_context(|| format!("cannot put {} in place", output.display()))?;
+    let entries = written?;
+    out.flush().with_context(|| format!("cannot write {}", output.display()))?;
+    drop(out);
+    file.persist(output).with_context(|| format!("cannot put {} in place", output.display()))?;
     let text = format!("{entries} entries are in {}", output.display());
     Answer::new(json!({"entries": entries, "output": output.display().to_string()}), text)
 }

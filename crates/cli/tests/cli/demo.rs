@@ -46,6 +46,12 @@ fn decides_the_same_again(place: &Path) {
         "--output".as_ref(),
         history.as_ref(),
     ]);
+    let readers = std::fs::metadata(&history).unwrap().permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&readers) & 0o077,
+        0,
+        "for its owner alone: it holds digests of tokens"
+    );
     let again = run(&["simulate".as_ref(), "--replay".as_ref(), history.as_ref()]);
     println!("figure: replayed demo {again}");
     assert!(again["steps"].as_u64() > Some(20), "{again}");

@@ -17,8 +17,8 @@ use tidegate_domain::ids::RolloutId;
 pub use through::{Replayed, replay};
 pub use world::Recorded;
 
-/// The most entries that anybody reads.
-pub const ENTRIES_MAX: usize = 20_000_000;
+/// The most bytes of a history: it is held in memory.
+pub const BYTES_MAX: u64 = 4 << 30;
 
 /// Why a history cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +37,9 @@ pub enum ReplayError {
     /// An entry says what this version cannot read.
     #[error(transparent)]
     Fold(#[from] FoldError),
-    /// More entries than anybody reads.
-    #[error("more than {ENTRIES_MAX} entries")]
-    TooMany,
+    /// More than is held in memory.
+    #[error("the history has more than {} GiB", BYTES_MAX >> 30)]
+    TooLong,
     /// The rollout is not in it.
     #[error("rollout {wanted} is not in the history; {}", names(known))]
     UnknownRollout {
@@ -68,6 +68,7 @@ impl History {
     /// When a line is no entry or not the next one.
     pub fn read(mut lines: impl BufRead) -> Result<History, ReplayError> {
         let (mut reader, mut entries, mut line) = (HistoryReader::default(), Vec::new(), String::new());
+        let mut bytes = 0;
         loop {
             line.clear();
             let mut bounded = std::io::Read::take(&mut lines, LINE_BYTES_MAX as u64 + 2);
@@ -77,8 +78,9 @@ impl History {
             let wrong = |source| ReplayError::Line { line: entries.len() + 1, source };
             let entry = reader.read(line.trim_end_matches(['\n', '\r'])).map_err(wrong)?;
             entries.push(entry);
-            if entries.len() > ENTRIES_MAX {
-                return Err(ReplayError::TooMany);
+            bytes += line.len() as u64;
+            if bytes > BYTES_MAX {
+                return Err(ReplayError::TooLong);
             }
         }
     }
