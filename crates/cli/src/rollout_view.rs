@@ -1,5 +1,6 @@
 //! A rollout for people: its rings, windows, and the gate's reasons.
 
+use tidegate_domain::rollout::measuring::MeanReport;
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_wire::operator::RolloutView;
 
@@ -58,7 +59,15 @@ pub(crate) fn progress(view: &RolloutView) -> String {
     for window in &report.windows {
         windows.add_row([window.scope.to_string(), window.unproven.to_string(), window.bound.to_string()]);
     }
-    let mut text = format!("{rings}\n{windows}\nphase     {}\n", report.phase);
+    let mut text = format!("{rings}\n{windows}\n");
+    if !report.numbers.is_empty() {
+        let mut numbers = table(&["number", "with the release", "without it"]);
+        for number in &report.numbers {
+            numbers.add_row([number.name.to_string(), mean(number.treated.as_ref()), mean(number.control.as_ref())]);
+        }
+        text.push_str(&format!("{numbers}\n"));
+    }
+    text.push_str(&format!("phase     {}\n", report.phase));
     for reason in &view.reasons {
         text.push_str(&format!("gate      {reason}\n"));
     }
@@ -73,6 +82,13 @@ pub(crate) fn progress(view: &RolloutView) -> String {
     }
     text.push_str(&format!("evidence  e^{:.2} of e^{:.2} against the release\n", report.ln_evidence, report.ln_halt));
     text
+}
+
+/// A mean with its interval, and of how many devices.
+fn mean(of: Option<&MeanReport>) -> String {
+    let Some(MeanReport { devices, mean, interval }) = of else { return "-".to_owned() };
+    let interval = interval.map_or_else(String::new, |(low, high)| format!(" ({low:.2} to {high:.2})"));
+    format!("{mean:.2}{interval} of {devices}")
 }
 
 /// One line, for where nothing can be drawn over.

@@ -9,7 +9,7 @@ use tidegate_domain::observation::Observation;
 use tidegate_domain::release::WatchedNumber;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
-use tidegate_domain::time::WallTime;
+use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::records::{Enrolment, EnrolmentToken, GoRequest, Report};
 use tidegate_trust::signed::Unverified;
 
@@ -55,10 +55,15 @@ pub struct TokenUse {
 /// Whether a healthy word comes with a declared number outside its bounds, or without it: nobody is left out for want of data, on either
 /// side.
 pub fn says_outside(declared: &[WatchedNumber], report: &Report) -> bool {
-    let healthy = matches!(report.observation, Observation::Healthy | Observation::Proven { .. });
+    let healthy = carries_numbers(&report.observation);
     let outside =
         |number: &WatchedNumber| report.numbers.get(&number.name).is_none_or(|milli| number.is_left_by(*milli));
     healthy && declared.iter().any(outside)
+}
+
+/// Whether what is said with it in numbers is how the device is doing.
+fn carries_numbers(observation: &Observation) -> bool {
+    matches!(observation, Observation::Healthy | Observation::Proven { .. })
 }
 
 impl State {
@@ -109,7 +114,12 @@ impl State {
         for id in self.concerned(&report) {
             let Some(course) = self.rollouts.get_mut(&id) else { continue };
             let outside = says_outside(&course.rollout.identity().numbers, &report);
-            let Report { device, observation, age_ms, .. } = report.clone();
+            let Report { device, observation, age_ms, numbers, .. } = report.clone();
+            if carries_numbers(&observation)
+                && let Some((place, _, _)) = course.rollout.place_of(&device)
+            {
+                course.rollout.measure(place, &numbers, Elapsed::from_ms(age_ms), at);
+            }
             course.rollout.apply(&Fact::Observed { device, observation, age_ms, outside }, at);
             if let Some(incident) = self.incidents.get_mut(&tidegate_domain::ids::IncidentId::of(&id)) {
                 incident.observe(&course.rollout, at);

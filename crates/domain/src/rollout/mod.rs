@@ -15,6 +15,7 @@ pub mod going_on;
 pub mod hearing;
 mod holdback;
 mod identity;
+pub mod measuring;
 pub mod place;
 pub mod planner;
 mod pool;
@@ -41,6 +42,7 @@ use closing::Closed;
 use fact::Escalation;
 use gate::Gate;
 pub use identity::Identity;
+use measuring::Measured;
 use place::{PlaceRef, PlaceState, Stage};
 use pool::Pool;
 use reason::HaltReason;
@@ -151,6 +153,8 @@ pub struct Rollout {
     pub(crate) closed_strata: BTreeSet<usize>,
     /// The rings that a person let open.
     pub(crate) approved: BTreeSet<u8>,
+    /// The numbers that the release declares.
+    pub(crate) measured: Vec<Measured>,
     /// The last rollout before this one that brought the same files.
     pub(crate) goes_on_from: Option<RolloutId>,
     #[serde(skip)]
@@ -171,6 +175,7 @@ impl Rollout {
         let rings = policy.rings.len();
         let scopes = Scopes::new(&policy, &strata);
         let gate = Gate::new(&policy, &scopes, !identity.numbers.is_empty());
+        let measured = Measured::of_all(&identity.numbers);
         let mut rollout = Rollout {
             identity,
             phase: Phase::Running,
@@ -194,6 +199,7 @@ impl Rollout {
             closed: Vec::new(),
             closed_strata: BTreeSet::new(),
             approved: BTreeSet::new(),
+            measured,
             goes_on_from: None,
             where_is: HashMap::new(),
             policy,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rollout;
 use super::closing::Closed;
+use super::measuring::NumberReport;
 use super::reason::{Verdict, WaitReason};
 use super::scope::ScopeName;
 use crate::ids::{RingName, RolloutId};
@@ -34,6 +35,9 @@ pub struct StepReport {
     /// Which values and strata it points at, the strongest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<SuspectReport>,
+    /// The numbers that the release declares, as they are with it and without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<NumberReport>,
     /// The parts of the fleet that were halted alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closed: Vec<Closed>,
@@ -116,6 +120,7 @@ impl StepReport {
             ln_evidence: rollout.gate.against().ln_e,
             suspects: suspects.collect(),
             ln_halt: rollout.ln_halt(),
+            numbers: rollout.number_reports(),
             closed: rollout.closed().to_vec(),
         }
     }

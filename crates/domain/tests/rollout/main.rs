@@ -13,6 +13,7 @@ mod fleet;
 mod going_on;
 mod halting;
 mod large_fleets;
+mod measuring;
 mod one_id;
 mod parts;
 mod returning;

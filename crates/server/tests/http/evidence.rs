@@ -135,6 +135,37 @@ fn complete(api: &Api, players: &mut [Player], rollout: &str) {
 }
 
 #[test]
+fn a_number_that_a_release_declares_is_shown_with_it_and_without_it() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = enrolled(&fleet, &running.base);
+    fleet.declares = vec![json!({"name": "latency", "at_most": 100})];
+    fleet.publish(&api, "1.0.0", "good");
+    let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
+    let path = format!("/rollouts/{rollout}");
+    until("the rollout is complete", || {
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        for player in &mut players {
+            // Who runs the release is slower by 5.
+            let thousandths = if player.active.is_some() { 25_000 } else { 20_000 };
+            player.numbers = [("latency".parse().unwrap(), thousandths)].into();
+            player.play().unwrap();
+        }
+        (api.get(&path)["report"]["phase"] == "completed").then_some(())
+    });
+    let number = api.get(&path)["report"]["numbers"][0].clone();
+    assert_eq!((&number["name"], &number["treated"]["mean"]), (&json!("latency"), &json!(25.0)), "{number}");
+    assert_eq!(number["control"]["mean"], 20.0, "{number}");
+    let devices = number["treated"]["devices"].as_u64().unwrap();
+    assert!((2..=12).contains(&devices), "each counts once: {number}");
+    let (low, high) = (number["treated"]["interval"][0].as_f64().unwrap(), number["treated"]["interval"][1].as_f64());
+    assert!(low < 25.0 && high > Some(25.0), "{number}");
+    running.stop();
+}
+
+#[test]
 fn the_same_files_under_another_version_go_on_where_they_stood() {
     let mut fleet = Fleet::found();
     let running = fleet.start();

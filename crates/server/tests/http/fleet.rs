@@ -69,6 +69,8 @@ pub(crate) struct Fleet {
     pub(crate) folder: TempDir,
     pub(crate) fleet: Digest,
     pub(crate) role: Option<PackageRole>,
+    /// The numbers that each manifest declares.
+    pub(crate) declares: Vec<Value>,
 }
 
 pub(crate) const ENVELOPE: &str = r#"
@@ -107,7 +109,7 @@ impl Fleet {
         for (name, bytes) in files {
             std::fs::write(signed_dir.join(name), bytes).unwrap();
         }
-        Fleet { folder, fleet, role: None }
+        Fleet { folder, fleet, role: None, declares: Vec::new() }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -140,7 +142,7 @@ impl Fleet {
     pub(crate) fn stage(&self, api: &Api, version: &str, content: &str) -> (PackageRole, Digest) {
         let artifact = Digest::of(content.as_bytes());
         let manifest = json!({
-            "package": PACKAGE, "version": version, "downtime": "1s", "activation": {"kind": "supervise"},
+            "package": PACKAGE, "version": version, "downtime": "1s", "activation": {"kind": "supervise"}, "numbers": self.declares,
             "files": [{"path": "content.json", "sha256": artifact.to_string(), "size": content.len()}],
         });
         let manifest = manifest.to_string().into_bytes();

@@ -1,10 +1,12 @@
 //! Devices played by the test: they sign and talk like real ones, and remember what the server acknowledged.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::NumberName;
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_server::clock::now;
 use tidegate_trust::records::{Enrolment, EnrolmentToken, GoRequest, Report};
@@ -47,6 +49,8 @@ pub(crate) struct Player {
     pub(crate) takes: Vec<Digest>,
     pub(crate) enrolment: Value,
     pub(crate) prove_for: Duration,
+    /// What its payload says in numbers, in thousandths.
+    pub(crate) numbers: BTreeMap<NumberName, i64>,
     fleet: Digest,
     base: String,
     agent: ureq::Agent,
@@ -76,6 +80,7 @@ impl Player {
             takes: Vec::new(),
             enrolment: json!({"token": token, "enrolment": record}),
             prove_for: Duration::from_millis(300),
+            numbers: BTreeMap::new(),
             fleet: fleet.fleet,
             base: String::new(),
             agent: http_agent(),
@@ -219,7 +224,7 @@ impl Player {
             order,
             observation,
             detail: String::new(),
-            numbers: Default::default(),
+            numbers: self.numbers.clone(),
             age_ms,
             current: None,
             fallback: None,
