@@ -9,7 +9,7 @@ use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use ureq::http::Method;
 
-use crate::fleet::{Api, Fleet, PACKAGE, Reply, http_agent, request, until};
+use crate::fleet::{Api, Fleet, PACKAGE, Reply, Running, http_agent, request, until};
 use crate::played::{FAST_POLICY, Player, twelve};
 
 fn draft(api: &Api, version: &str, policy: &Digest) -> Reply {
@@ -21,6 +21,16 @@ fn enrolled(fleet: &Fleet, base: &str) -> Vec<Player> {
     assert!(players.iter_mut().all(Player::enrol));
     players.iter_mut().for_each(|player| drop(player.play().unwrap()));
     players
+}
+
+/// A fleet of twelve enrolled devices, its server, and a policy that is applied.
+fn ready() -> (Fleet, Running, Api, Digest, Vec<Player>) {
+    let fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let players = enrolled(&fleet, &running.base);
+    (fleet, running, api, policy, players)
 }
 
 #[test]
@@ -65,11 +75,7 @@ fn an_order_that_could_pass_on_no_report_is_refused_with_what_would_do() {
 
 #[test]
 fn a_lab_that_falls_silent_calls_a_person_once_and_halts_nothing_by_itself() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = enrolled(&fleet, &running.base);
+    let (mut fleet, running, api, policy, mut players) = ready();
     fleet.publish(&api, "1.0.0", "good");
     let rollout = format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.0", &policy));
     let calls = || {
@@ -136,11 +142,7 @@ fn complete(api: &Api, players: &mut [Player], rollout: &str) {
 
 #[test]
 fn a_number_that_a_release_declares_is_shown_with_it_and_without_it() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = enrolled(&fleet, &running.base);
+    let (mut fleet, running, api, policy, mut players) = ready();
     fleet.declares = vec![json!({"name": "latency", "at_most": 100})];
     fleet.publish(&api, "1.0.0", "good");
     let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
@@ -167,11 +169,7 @@ fn a_number_that_a_release_declares_is_shown_with_it_and_without_it() {
 
 #[test]
 fn the_same_files_under_another_version_go_on_where_they_stood() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = enrolled(&fleet, &running.base);
+    let (mut fleet, running, api, policy, mut players) = ready();
     fleet.publish(&api, "1.0.0", "the same");
     let first = fleet.start_rollout(&api, "1.0.0", &policy);
     complete(&api, &mut players, &first);
@@ -191,11 +189,7 @@ fn the_same_files_under_another_version_go_on_where_they_stood() {
 
 #[test]
 fn a_control_that_runs_what_an_earlier_order_brought_is_heard() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = enrolled(&fleet, &running.base);
+    let (mut fleet, running, api, policy, mut players) = ready();
     let mut heard = Vec::new();
     for version in ["1.0.0", "1.0.1"] {
         fleet.publish(&api, version, version);
