@@ -131,11 +131,15 @@ fn heard_of_controls(fleet: &Fleet, rollout: &str) -> (u32, u32) {
     (healthy, all)
 }
 
-fn complete(api: &Api, players: &mut [Player], rollout: &str) {
+/// Plays until the rollout is complete; `before` is done to a player before each turn.
+fn complete(api: &Api, players: &mut [Player], rollout: &str, before: impl Fn(&mut Player)) {
     until("the rollout is complete", || {
         // As often as their policy says: a server remembers two check-ins of a device.
         std::thread::sleep(std::time::Duration::from_millis(150));
-        players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+        for player in players.iter_mut() {
+            before(player);
+            player.play().unwrap();
+        }
         (api.get(&format!("/rollouts/{rollout}"))["report"]["phase"] == "completed").then_some(())
     });
 }
@@ -146,18 +150,12 @@ fn a_number_that_a_release_declares_is_shown_with_it_and_without_it() {
     fleet.declares = vec![json!({"name": "latency", "at_most": 100})];
     fleet.publish(&api, "1.0.0", "good");
     let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
-    let path = format!("/rollouts/{rollout}");
-    until("the rollout is complete", || {
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        for player in &mut players {
-            // Who runs the release is slower by 5.
-            let thousandths = if player.active.is_some() { 25_000 } else { 20_000 };
-            player.numbers = [("latency".parse().unwrap(), thousandths)].into();
-            player.play().unwrap();
-        }
-        (api.get(&path)["report"]["phase"] == "completed").then_some(())
+    complete(&api, &mut players, &rollout, |player| {
+        // Who runs the release is slower by 5.
+        let thousandths = if player.active.is_some() { 25_000 } else { 20_000 };
+        player.numbers = [("latency".parse().unwrap(), thousandths)].into();
     });
-    let number = api.get(&path)["report"]["numbers"][0].clone();
+    let number = api.get(&format!("/rollouts/{rollout}"))["report"]["numbers"][0].clone();
     assert_eq!((&number["name"], &number["treated"]["mean"]), (&json!("latency"), &json!(25.0)), "{number}");
     assert_eq!(number["control"]["mean"], 20.0, "{number}");
     let devices = number["treated"]["devices"].as_u64().unwrap();
@@ -172,13 +170,13 @@ fn the_same_files_under_another_version_go_on_where_they_stood() {
     let (mut fleet, running, api, policy, mut players) = ready();
     fleet.publish(&api, "1.0.0", "the same");
     let first = fleet.start_rollout(&api, "1.0.0", &policy);
-    complete(&api, &mut players, &first);
+    complete(&api, &mut players, &first, |_| {});
     let learnt = api.get(&format!("/rollouts/{first}"))["report"]["ln_evidence"].as_f64().unwrap();
     assert_ne!(learnt, 0.0);
     fleet.publish(&api, "1.0.1", "another");
     let other = fleet.start_rollout(&api, "1.0.1", &policy);
     assert_eq!(api.get(&format!("/rollouts/{other}")).get("goes_on_from"), None);
-    complete(&api, &mut players, &other);
+    complete(&api, &mut players, &other, |_| {});
     fleet.publish(&api, "1.0.2", "the same");
     let again = api.get(&format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.2", &policy)));
     assert_eq!(again["goes_on_from"], first.as_str(), "{again}");
@@ -194,7 +192,7 @@ fn a_control_that_runs_what_an_earlier_order_brought_is_heard() {
     for version in ["1.0.0", "1.0.1"] {
         fleet.publish(&api, version, version);
         let rollout = fleet.start_rollout(&api, version, &policy);
-        complete(&api, &mut players, &rollout);
+        complete(&api, &mut players, &rollout, |_| {});
         heard.push(rollout);
     }
     running.stop();
