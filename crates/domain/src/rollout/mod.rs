@@ -109,6 +109,16 @@ pub struct Row {
     pub places: Vec<PlaceState>,
 }
 
+impl Row {
+    /// Its devices that were given a go, with what became of them.
+    fn taken(&self) -> impl Iterator<Item = (&DeviceId, &place::Taken)> {
+        self.places.iter().filter_map(|place| match &place.stage {
+            Stage::Taken(taken) => Some((&place.device, taken)),
+            Stage::Waiting | Stage::Control { .. } | Stage::Open { .. } | Stage::Lapsed => None,
+        })
+    }
+}
+
 /// A permit that was issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
@@ -339,10 +349,7 @@ impl Rollout {
 
     /// Every device that was given a go, with what became of it.
     pub fn taken(&self) -> impl Iterator<Item = (&DeviceId, &place::Taken)> {
-        self.rows.iter().flat_map(|row| &row.places).filter_map(|place| match &place.stage {
-            Stage::Taken(taken) => Some((&place.device, taken)),
-            Stage::Waiting | Stage::Control { .. } | Stage::Open { .. } | Stage::Lapsed => None,
-        })
+        self.rows.iter().flat_map(Row::taken)
     }
 
     /// Whether this device's signed health reports are wanted now: it is a member of a block that is still open.

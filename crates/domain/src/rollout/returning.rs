@@ -40,11 +40,7 @@ impl Rollout {
 
     /// Every device that took what is halted: the whole release, or in a part of the fleet.
     pub fn taken_of_halted(&self) -> impl Iterator<Item = (&DeviceId, &Taken)> {
-        let rows = self.rows.iter().filter(|row| self.is_to_be_left(row));
-        rows.flat_map(|row| &row.places).filter_map(|place| match &place.stage {
-            Stage::Taken(taken) => Some((&place.device, taken)),
-            Stage::Waiting | Stage::Control { .. } | Stage::Open { .. } | Stage::Lapsed => None,
-        })
+        self.rows.iter().filter(|row| self.is_to_be_left(row)).flat_map(Row::taken)
     }
 
     /// Whether devices of this row are to leave the release: it was halted, or their stratum was.
