@@ -1,6 +1,7 @@
 //! A rollout for people: its rings, windows, and the gate's reasons.
 
-use tidegate_domain::rollout::measuring::MeanReport;
+use tidegate_domain::release::Worse;
+use tidegate_domain::rollout::measuring::{LearntBound, MeanReport};
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_wire::operator::RolloutView;
 
@@ -61,9 +62,11 @@ pub(crate) fn progress(view: &RolloutView) -> String {
     }
     let mut text = format!("{rings}\n{windows}\n");
     if !report.numbers.is_empty() {
-        let mut numbers = table(&["number", "with the release", "without it"]);
+        let mut numbers = table(&["number", "with the release", "without it", "bound learnt"]);
         for number in &report.numbers {
-            numbers.add_row([number.name.to_string(), mean(number.treated.as_ref()), mean(number.control.as_ref())]);
+            let learnt = number.learnt.as_ref().map_or_else(|| "-".to_owned(), learnt);
+            let means = [&number.treated, &number.control].map(|side| mean(side.as_ref()));
+            numbers.add_row([number.name.to_string()].into_iter().chain(means).chain([learnt]));
         }
         text.push_str(&format!("{numbers}\n"));
     }
@@ -85,6 +88,14 @@ pub(crate) fn progress(view: &RolloutView) -> String {
 }
 
 /// A mean with its interval, and of how many devices.
+fn learnt(of: &LearntBound) -> String {
+    let side = match of.worse {
+        Worse::Above => "at most",
+        Worse::Below => "at least",
+    };
+    format!("{side} {:.2}", of.bound)
+}
+
 fn mean(of: Option<&MeanReport>) -> String {
     let Some(MeanReport { devices, mean, interval }) = of else { return "-".to_owned() };
     let interval = interval.map_or_else(String::new, |(low, high)| format!(" ({low:.2} to {high:.2})"));

@@ -197,7 +197,10 @@ mod tests {
     }
 
     fn says(rollout: &mut Rollout, id: &str, observation: Observation) {
-        rollout.apply(&Fact::Observed { device: id.parse().unwrap(), observation, age_ms: 500, outside: false }, NOW);
+        rollout.apply(
+            &Fact::Observed { device: id.parse().unwrap(), observation, age_ms: 500, numbers: BTreeMap::new() },
+            NOW,
+        );
     }
 
     fn halted() -> Rollout {

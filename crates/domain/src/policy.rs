@@ -140,6 +140,8 @@ pub struct GateRule {
     pub base_rate_silent: f64,
     /// Proven devices that each stratum needs before a ring passes (fewer where the stratum is smaller).
     pub proven_min_per_stratum: u32,
+    /// Whether devices that are healthy again later than their control are evidence, though they are so by the deadline.
+    pub watch_lateness: bool,
 }
 
 /// Devices that are opened last of all or never: the defence against dormant faults, and the control to the end.
@@ -194,6 +196,7 @@ impl Default for GateRule {
             base_rate: 1e-3,
             base_rate_silent: 0.02,
             proven_min_per_stratum: 3,
+            watch_lateness: false,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::ids::{ContractName, NameError, PackageName, Version};
 use crate::time::Elapsed;
 
-pub use number::WatchedNumber;
+pub use number::{WatchedNumber, Worse};
 pub use probe::Probe;
 
 /// The largest manifest that anybody reads, in bytes.

@@ -183,7 +183,11 @@ fn spread(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progress<'_
         Some(tell) => Some(&mut *tell),
         None => None,
     };
-    let pace = Pace { check_in: policy.pace.check_in, trial: trial(policy, scenario) };
+    let pace = Pace {
+        check_in: policy.pace.check_in,
+        trial: trial(policy, scenario),
+        lateness_counts: policy.gate.watch_lateness,
+    };
     if scenario.servers.is_some() {
         return match Conducted::new(policy, scenario, &population, seed, tell) {
             Ok(mut conducted) => run(scenario, &population, &mut conducted, pace, progress),
@@ -197,7 +201,13 @@ fn spread(scenario: &Scenario, policy: &Policy, seed: u64, progress: Progress<'_
 fn with_setting(scenario: &Scenario, setting: &Setting, seed: u64, progress: Progress<'_>) -> Outcome {
     let population = Population::new(scenario, RIVALS_CHECK_IN, seed);
     let mut rival = Rival::new(setting.clone(), scenario, &population);
-    run(scenario, &population, &mut rival, Pace { check_in: RIVALS_CHECK_IN, trial: None }, progress)
+    run(
+        scenario,
+        &population,
+        &mut rival,
+        Pace { check_in: RIVALS_CHECK_IN, trial: None, lateness_counts: false },
+        progress,
+    )
 }
 
 /// Tries every setting of a rule on a smaller fleet: on the scenario's release and on a sound one.

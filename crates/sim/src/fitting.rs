@@ -46,7 +46,7 @@ pub(crate) fn fit_margins(policy: &mut Policy, fleet: &FleetEstimate) -> Vec<Str
             Signal::Hard => ("clear_hard", &mut rule.clear_hard),
             Signal::Silent => ("clear_silent", &mut rule.clear_silent),
             // Neither is cleared.
-            Signal::Crash | Signal::Number => continue,
+            Signal::Crash | Signal::Number | Signal::Late => continue,
         };
         // Twice what could just be shown: a ring that can only just clear often does not.
         *margin = (2.0 * least).clamp(delta, 0.99);

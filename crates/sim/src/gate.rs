@@ -128,7 +128,7 @@ impl<'a> Gated<'a> {
         if index < *self.settled.get(stratum)? {
             let at = PlaceRef { row: stratum as u32, index };
             let (_, place) = self.rollout.place(at)?;
-            if place.stage != Stage::Lapsed {
+            if !matches!(place.stage, Stage::Lapsed) {
                 return Some((at, &place.stage));
             }
         }
@@ -157,7 +157,7 @@ impl Spread for Gated<'_> {
         if !matches!(observation, Observation::Activating { .. })
             && let Some((at, _)) = self.place_of(device)
         {
-            let heard = Heard { observation, age, outside: false };
+            let heard = Heard { observation, age, numbers: &BTreeMap::new() };
             self.rollout.observed_at(at, &heard, wall(now_ms));
         }
         true

@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
-use tidegate_domain::observation::Observation;
-use tidegate_domain::release::WatchedNumber;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
-use tidegate_domain::time::{Elapsed, WallTime};
+use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Enrolment, EnrolmentToken, GoRequest, Report};
 use tidegate_trust::signed::Unverified;
 
@@ -50,20 +48,6 @@ pub struct Said {
 pub struct TokenUse {
     /// Devices that enrolled by it.
     pub devices: u64,
-}
-
-/// Whether a healthy word comes with a declared number outside its bounds, or without it: nobody is left out for want of data, on either
-/// side.
-pub fn says_outside(declared: &[WatchedNumber], report: &Report) -> bool {
-    let healthy = carries_numbers(&report.observation);
-    let outside =
-        |number: &WatchedNumber| report.numbers.get(&number.name).is_none_or(|milli| number.is_left_by(*milli));
-    healthy && declared.iter().any(outside)
-}
-
-/// Whether what is said with it in numbers is how the device is doing.
-fn carries_numbers(observation: &Observation) -> bool {
-    matches!(observation, Observation::Healthy | Observation::Proven { .. })
 }
 
 impl State {
@@ -113,14 +97,8 @@ impl State {
         self.remember(&report, at);
         for id in self.concerned(&report) {
             let Some(course) = self.rollouts.get_mut(&id) else { continue };
-            let outside = says_outside(&course.rollout.identity().numbers, &report);
             let Report { device, observation, age_ms, numbers, .. } = report.clone();
-            if carries_numbers(&observation)
-                && let Some((place, _, _)) = course.rollout.place_of(&device)
-            {
-                course.rollout.measure(place, &numbers, Elapsed::from_ms(age_ms), at);
-            }
-            course.rollout.apply(&Fact::Observed { device, observation, age_ms, outside }, at);
+            course.rollout.apply(&Fact::Observed { device, observation, age_ms, numbers }, at);
             if let Some(incident) = self.incidents.get_mut(&tidegate_domain::ids::IncidentId::of(&id)) {
                 incident.observe(&course.rollout, at);
             }
@@ -158,40 +136,5 @@ impl State {
     /// A device by id.
     pub fn device(&self, device: &DeviceId) -> Option<&Device> {
         self.devices.get(device)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn report(observation: Observation, numbers: &[(&str, i64)]) -> Report {
-        Report {
-            fleet: Digest::of(b"fleet"),
-            device: "d1".parse().unwrap(),
-            seq: 1,
-            package: "p".parse().unwrap(),
-            order: None,
-            observation,
-            detail: String::new(),
-            numbers: numbers.iter().map(|(name, milli)| (name.parse().unwrap(), *milli)).collect(),
-            age_ms: 0,
-            current: None,
-            fallback: None,
-            at_ms: WallTime::from_ms(0),
-            ext: Default::default(),
-        }
-    }
-
-    #[test]
-    fn a_healthy_word_is_outside_with_a_number_beyond_its_bounds_or_without_it() {
-        let number = |name: &str| WatchedNumber { name: name.parse().unwrap(), at_least: None, at_most: Some(200) };
-        let declared = [number("latency"), number("queue")];
-        let says = |numbers: &[(&str, i64)]| says_outside(&declared, &report(Observation::Healthy, numbers));
-        assert!(!says(&[("latency", 200_000), ("queue", -5), ("other", i64::MAX)]));
-        assert!(says(&[("latency", 200_001), ("queue", 0)]) && says(&[("latency", 1)]) && says(&[]));
-        assert!(!says_outside(&declared, &report(Observation::Crashed, &[])), "only health is held against them");
-        assert!(!says_outside(&[], &report(Observation::Healthy, &[])));
     }
 }

@@ -10,7 +10,7 @@ mod releases;
 
 pub use course::Course;
 pub(crate) use course::identity_of;
-pub use fleet::{Device, Said, TokenUse, says_outside};
+pub use fleet::{Device, Said, TokenUse};
 pub use people::Operator;
 pub use releases::{AppliedPolicy, Release};
 
@@ -29,7 +29,7 @@ use crate::contract::{Entry, Seq, Snapshot, Table};
 use crate::decision::{Decision, REPORT, TAKE};
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 5;
+pub const SNAPSHOT_FORMAT: u32 = 6;
 
 /// Everything that the server knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

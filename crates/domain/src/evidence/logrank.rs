@@ -87,6 +87,13 @@ impl LogrankProcess {
         Ok(())
     }
 
+    /// Enters a whole block, whose reports a process of its own took: what several scopes count is worked out once.
+    pub fn enter_block(&mut self, block: &LogrankProcess) {
+        for (ln_e, of_block) in self.ln_points.iter_mut().zip(&block.ln_points) {
+            *ln_e += of_block;
+        }
+    }
+
     /// ln of the e-value so far: the evidence that the treated report later. 0 before any report.
     #[must_use]
     pub fn ln_e(&self) -> f64 {

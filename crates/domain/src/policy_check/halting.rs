@@ -10,7 +10,7 @@ use crate::evidence::{ControlRatio, HaltForecast, Weights, block_size_max, thres
 use crate::ids::StratumName;
 use crate::policy::{GateRule, Policy};
 use crate::rollout::gate::lab_evidence;
-use crate::rollout::processes::share_of;
+use crate::rollout::processes::{Watched, share_of};
 use crate::rollout::reason::Signal;
 use crate::rollout::scope::Scopes;
 
@@ -149,9 +149,10 @@ impl<'a> Forecast<'a> {
             Signal::Hard => rule.tolerate_hard,
             Signal::Silent | Signal::Number => rule.tolerate_silent,
             // Has no margin.
-            Signal::Crash => 0.0,
+            Signal::Crash | Signal::Late => 0.0,
         };
-        let weight = self.weight * share_of(signal, false) / share_of(Signal::Hard, false);
+        let watched = Watched { numbers: false, lateness: rule.watch_lateness };
+        let weight = self.weight * share_of(signal, watched) / share_of(Signal::Hard, watched);
         let lab_share = if self.policy.has_lab() { rule.lab_share } else { 0.0 };
         let Forecast { ratio, block_size, .. } = *self;
         let threshold = threshold(share(rule.alpha), share(lab_share));

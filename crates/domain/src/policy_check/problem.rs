@@ -122,7 +122,7 @@ fn nearest(delta_min: Option<f64>) -> String {
 fn assumed(flawless: bool, signal: Signal) -> &'static str {
     match signal {
         _ if flawless => " at the base rate that the policy assumes",
-        Signal::Hard | Signal::Crash | Signal::Number => ", even if none fails",
+        Signal::Hard | Signal::Crash | Signal::Number | Signal::Late => ", even if none fails",
         Signal::Silent => ", even if none is silent",
     }
 }
@@ -144,6 +144,7 @@ fn events(signal: Option<Signal>) -> &'static str {
         Some(Signal::Silent) => "silent devices on this fleet",
         Some(Signal::Crash) => "devices that crash on this fleet",
         Some(Signal::Number) => "devices with numbers outside their bounds on this fleet",
+        Some(Signal::Late) => "late devices on this fleet",
         None => "failures in this lab",
     }
 }

@@ -1,7 +1,7 @@
 //! What one age band of one block comes to: who was at risk on either side, and to whom what happened. It counts; it judges nothing.
 
 use super::place::Seen;
-use crate::evidence::{BlockCounts, DeviceTime, Side};
+use crate::evidence::{BlockCounts, DeviceTime, LogrankProcess, Side};
 use crate::time::Elapsed;
 
 /// The outcomes of one band of one block, by signal. What cannot be held against anything is none.
@@ -16,6 +16,8 @@ pub(crate) struct BandCounts {
     pub(super) outside: Option<BlockCounts>,
     /// First crashes in the order of their ages, each with how many were at risk then.
     pub(super) crashes: Vec<(Side, DeviceTime)>,
+    /// What the order says in which members were healthy again; none in band 1, and where it is not asked for.
+    pub(super) late: Option<LogrankProcess>,
 }
 
 impl BandCounts {
@@ -28,7 +30,7 @@ impl BandCounts {
         let silent = block_counts(treated, controls, |s| !second || s.healthy[0], |s| !in_band(&s.healthy));
         let outside = block_counts(treated, controls, |s| in_band(&s.healthy), |s| in_band(&s.outside));
         let crashes = crashes(treated, controls, second, first);
-        BandCounts { second, hard, silent: silent.filter(|_| !deaf), outside, crashes }
+        BandCounts { second, hard, silent: silent.filter(|_| !deaf), outside, crashes, late: None }
     }
 }
 

@@ -78,6 +78,11 @@ impl Horizons {
         WallTime::from_ms(tick.saturating_add(1).saturating_mul(self.check_in.as_ms()))
     }
 
+    /// How many times two check-ins after the start of band 2 an age is.
+    pub(super) fn slot_of(&self, age: Elapsed) -> u64 {
+        age.as_ms().saturating_sub(self.first.as_ms()) / self.check_in.times(2).as_ms().max(1)
+    }
+
     /// The band (0 or 1) that an age falls into; none past the last one.
     pub fn band_of(&self, age: Elapsed) -> Option<usize> {
         if age <= self.first {

@@ -21,9 +21,9 @@ impl Rollout {
                     self.took_at(place, at);
                 }
             }
-            Fact::Observed { device, observation, age_ms, outside } => {
+            Fact::Observed { device, observation, age_ms, numbers } => {
                 if let Some((place, ..)) = self.place_of(device) {
-                    let heard = Heard { observation, age: Elapsed::from_ms(*age_ms), outside: *outside };
+                    let heard = Heard { observation, age: Elapsed::from_ms(*age_ms), numbers };
                     self.observed_at(place, &heard, at);
                 }
             }
@@ -32,7 +32,7 @@ impl Rollout {
             Fact::Lapsed { step } => self.lapsed(*step),
             Fact::AddendumIssued { number, places } => self.addendum_issued(*number, places),
             Fact::BlockOpened { tick, stratum, lab, controls } => self.block_opened(*tick, stratum, *lab, controls),
-            Fact::BandEntered { block, band, deaf } => self.band_entered(*block, *band, *deaf),
+            Fact::BandEntered { block, band, deaf } => self.band_entered(*block, *band, *deaf, at),
             Fact::RingPassed { ring } => self.ring_passed(*ring),
             Fact::Completed => self.complete(at),
             Fact::HoldbackEnded => self.end_holdback(),
@@ -140,7 +140,7 @@ impl Rollout {
         let to = to.min(super::number(row.places.len()).saturating_sub(row.held_back));
         let (mut rings, mut first_time) = (Vec::new(), false);
         let waiting = (from..to).zip(row.places.get_mut(from as usize..to as usize)?.iter_mut());
-        for (index, place) in waiting.take_while(|(_, place)| place.stage == Stage::Waiting) {
+        for (index, place) in waiting.take_while(|(_, place)| place.is_waiting()) {
             if place.is_fresh() {
                 row.fresh.spend(index);
             }
@@ -256,7 +256,7 @@ impl Rollout {
         }
     }
 
-    fn band_entered(&mut self, id: u32, band: u8, deaf: bool) {
+    fn band_entered(&mut self, id: u32, band: u8, deaf: bool, at: WallTime) {
         let Some(block) = self.blocks.get(id).cloned() else { return };
         let second = block.first_entered;
         if band != if second { 2 } else { 1 } {
@@ -269,13 +269,16 @@ impl Rollout {
         if counts {
             let scopes = self.scopes.of_stratum(usize::from(block.of.stratum)).to_vec();
             let first = self.horizons().first;
-            self.gate.enter(&scopes, &BandCounts::of(&treated, &controls, second, deaf, first));
+            let mut counts = BandCounts::of(&treated, &controls, second, deaf, first);
+            counts.late = (self.policy.gate.watch_lateness && second && !deaf).then(|| self.lateness_in(&block));
+            self.gate.enter(&scopes, &counts);
         }
         if second {
             if counts {
                 self.gate.enter_clearance(&treated, &controls, deaf);
             }
             self.blocks.close(id);
+            self.fix_bounds(at);
             for at in &block.controls {
                 if let Some(place) = self.place_mut(*at) {
                     place.stage = Stage::Waiting;
@@ -291,7 +294,7 @@ impl Rollout {
     }
 
     /// What a member of a block counts with; nothing for a device that is no evidence.
-    fn seen(&self, at: PlaceRef) -> Option<Seen> {
+    pub(super) fn seen(&self, at: PlaceRef) -> Option<Seen> {
         match &self.place(at).filter(|(_, place)| place.evidence)?.1.stage {
             Stage::Taken(taken) => Some(taken.seen),
             Stage::Control { seen, .. } => Some(*seen),

@@ -1,10 +1,12 @@
 //! What can happen to a rollout. Facts are recorded first and applied after; replaying them gives the same rollout.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::reason::HaltReason;
 use super::scope::ScopeName;
-use crate::ids::{DeviceId, OperatorName, StratumName};
+use crate::ids::{DeviceId, NumberName, OperatorName, StratumName};
 use crate::observation::Observation;
 use crate::time::WallTime;
 
@@ -25,9 +27,9 @@ pub enum Fact {
         observation: Observation,
         /// How long after its go, in milliseconds, by its own clock.
         age_ms: u64,
-        /// Whether a number that it said lies outside the bounds that the release's manifest declares.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        outside: bool,
+        /// What it said in numbers, in thousandths.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        numbers: BTreeMap<NumberName, i64>,
     },
     /// A permit opened places.
     PermitIssued {

@@ -1,7 +1,7 @@
 //! The gate: what the evidence says, as data. `Pass | Wait(reasons) | Halt(reasons)`, never a bool.
 //!
 //! It holds F2 processes for every scope, signal and band, F3 for every scope's first crashes, F5's F2 for numbers where the release declares
-//! any, F6 clearance for every ring after the lab, and knows F7's weights. It never opens anything and never looks at a clock.
+//! any, F4 for lateness where the policy asks for it, F6 clearance for every ring after the lab, and knows F7's weights. It never opens anything and never looks at a clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,9 @@ impl Gate {
         for index in scopes {
             let Some(processes) = self.halt.get_mut(*index) else { continue };
             counts.crashes.iter().for_each(|(side, at_risk)| processes.crash.enter(*side, *at_risk));
+            if let (Some(process), Some(block)) = (&mut processes.late, &counts.late) {
+                process.enter_block(block);
+            }
         }
         self.weigh();
     }

@@ -18,6 +18,7 @@ impl Rollout {
             }
             let numbers = !self.identity.numbers.is_empty();
             self.gate.go_on_from(&self.scopes, &self.policy, numbers, rollout);
+            self.learn_from(rollout);
             self.goes_on_from = Some(rollout.identity.rollout.clone());
         }
     }

@@ -1,9 +1,13 @@
 //! What a device's words, and its silence, change: the standing of its place and every tally that counts it.
 //! One device's word changes its own place only; nothing here opens, closes or judges.
 
+use std::collections::BTreeMap;
+
 use super::Rollout;
+use super::block::Horizons;
 use super::course::count_by_stratum;
 use super::place::{PlaceRef, Seen, Stage, Taken};
+use crate::ids::NumberName;
 use crate::observation::{FailureReason, Observation};
 use crate::time::{Elapsed, WallTime};
 
@@ -14,8 +18,8 @@ pub struct Heard<'a> {
     pub observation: &'a Observation,
     /// How long after its go, by its own clock.
     pub age: Elapsed,
-    /// Whether a number that it said lies outside its declared bounds.
-    pub outside: bool,
+    /// What it said in numbers, in thousandths.
+    pub numbers: &'a BTreeMap<NumberName, i64>,
 }
 
 impl Rollout {
@@ -24,20 +28,36 @@ impl Rollout {
         let Some((_, place)) = self.place(place_ref) else { return };
         match &place.stage {
             Stage::Control { block, .. } => {
+                // A control has no go to count from: its block's opening stands for it.
                 let opened_at = self.blocks.get(*block).map_or(at, |block| block.opened_at_ms);
-                let age = at.since(opened_at);
-                let band = self.horizons().band_of(age);
-                if let Some(Stage::Control { seen, .. }) = self.place_mut(place_ref).map(|place| &mut place.stage) {
-                    note(seen, &Heard { age, ..*heard }, band);
-                }
+                self.observed_control(place_ref, &Heard { age: at.since(opened_at), ..*heard });
             }
             Stage::Taken(_) => self.observed_taken(place_ref, heard),
             Stage::Waiting | Stage::Open { .. } | Stage::Lapsed => {}
         }
     }
 
+    fn observed_control(&mut self, at: PlaceRef, heard: &Heard<'_>) {
+        let horizons = self.horizons();
+        let outside = self.hear_numbers(at, heard);
+        if let Some(Stage::Control { seen, .. }) = self.place_mut(at).map(|place| &mut place.stage) {
+            note(seen, heard, outside, &horizons);
+        }
+    }
+
+    /// Takes what comes with a healthy word in numbers, and says whether it lies outside.
+    fn hear_numbers(&mut self, at: PlaceRef, heard: &Heard<'_>) -> bool {
+        let healthy = matches!(heard.observation, Observation::Healthy | Observation::Proven { .. });
+        if !healthy || self.identity.numbers.is_empty() {
+            return false;
+        }
+        self.measure(at, heard);
+        self.is_outside(at, heard.numbers)
+    }
+
     fn observed_taken(&mut self, at: PlaceRef, heard: &Heard<'_>) {
-        let band = self.horizons().band_of(heard.age);
+        let horizons = self.horizons();
+        let outside = self.hear_numbers(at, heard);
         if let Observation::Failed { reason: FailureReason::InvariantBroken, .. } = heard.observation
             && self.broken.is_none()
         {
@@ -45,7 +65,7 @@ impl Rollout {
         }
         let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
         let before = Standing::of(taken);
-        note(&mut taken.seen, heard, band);
+        note(&mut taken.seen, heard, outside, &horizons);
         match heard.observation {
             Observation::Healthy => taken.hears_good_news(),
             Observation::Proven { .. } => {
@@ -177,8 +197,8 @@ impl Taken {
     }
 }
 
-fn note(seen: &mut Seen, heard: &Heard<'_>, band: Option<usize>) {
-    let Some(band) = band else { return };
+fn note(seen: &mut Seen, heard: &Heard<'_>, outside: bool, horizons: &Horizons) {
+    let Some(band) = horizons.band_of(heard.age) else { return };
     let set = |cells: &mut [bool; 2], value: bool| {
         if let Some(cell) = cells.get_mut(band) {
             *cell = value;
@@ -187,7 +207,10 @@ fn note(seen: &mut Seen, heard: &Heard<'_>, band: Option<usize>) {
     match heard.observation {
         Observation::Healthy | Observation::Proven { .. } => {
             set(&mut seen.healthy, true);
-            set(&mut seen.outside, heard.outside);
+            set(&mut seen.outside, outside);
+            if band == 1 {
+                seen.is_back_in(horizons.slot_of(heard.age));
+            }
         }
         Observation::Crashed => seen.crashes_at(heard.age),
         Observation::NeedsHands { reason } => {

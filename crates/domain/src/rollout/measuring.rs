@@ -2,16 +2,14 @@
 //!
 //! What halts is the share of devices that are outside a number's bounds (see [`gate`](super::gate)).
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::Rollout;
+use super::hearing::Heard;
 use super::place::{PlaceRef, Stage};
 use crate::evidence::{MeanSoFar, Share};
 use crate::ids::NumberName;
-use crate::release::WatchedNumber;
-use crate::time::{Elapsed, WallTime};
+use crate::release::{WatchedNumber, Worse};
 
 /// The error of the intervals that are shown.
 const SHOWN_ALPHA: f64 = 0.05;
@@ -44,29 +42,38 @@ pub struct NumberReport {
     pub treated: Option<MeanReport>,
     /// Over their control.
     pub control: Option<MeanReport>,
+    /// The bound that was learnt from control, where the release declares none and enough was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learnt: Option<LearntBound>,
+}
+
+/// A bound that was learnt from control.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LearntBound {
+    /// On which side of it values are bad.
+    pub worse: Worse,
+    /// The bound, in the number's own unit.
+    pub bound: f64,
 }
 
 impl Rollout {
-    /// Takes what a device says in numbers with its first healthy word of band 2, `age` after its go by its own clock. Later words of it are
-    /// its own past, and say nothing of other devices. To be called before the word itself is taken.
-    pub fn measure(&mut self, at: PlaceRef, numbers: &BTreeMap<NumberName, i64>, age: Elapsed, now: WallTime) {
-        if self.measured.is_empty() {
-            return;
-        }
+    /// Takes what a device says in numbers with its first healthy word of band 2. Later words of it are its own past, and say nothing of
+    /// other devices. To be called before the word itself is taken.
+    pub(super) fn measure(&mut self, at: PlaceRef, heard: &Heard<'_>) {
         let Some((_, place)) = self.place(at) else { return };
-        let (seen, age, is_treated) = match &place.stage {
-            Stage::Taken(taken) => (taken.seen, age, true),
-            Stage::Control { block, seen } => {
-                let opened_at = self.blocks.get(*block).map_or(now, |block| block.opened_at_ms);
-                (*seen, now.since(opened_at), false)
-            }
+        let (seen, is_treated) = match &place.stage {
+            Stage::Taken(taken) => (taken.seen, true),
+            Stage::Control { seen, .. } => (*seen, false),
             Stage::Waiting | Stage::Open { .. } | Stage::Lapsed => return,
         };
-        if seen.healthy[1] || self.horizons().band_of(age) != Some(1) {
+        if seen.healthy[1] || self.horizons().band_of(heard.age) != Some(1) {
             return;
         }
+        if !is_treated {
+            self.learn(heard.numbers);
+        }
         for measured in &mut self.measured {
-            let Some(thousandths) = numbers.get(&measured.name) else { continue };
+            let Some(thousandths) = heard.numbers.get(&measured.name) else { continue };
             let side = if is_treated { &mut measured.treated } else { &mut measured.control };
             // More values than can be counted change nothing any more.
             let _ = side.observe(*thousandths as f64 / 1e3);
@@ -79,6 +86,7 @@ impl Rollout {
             name: measured.name.clone(),
             treated: mean_report(&measured.treated),
             control: mean_report(&measured.control),
+            learnt: self.learnt_bound(&measured.name).map(|(worse, bound)| LearntBound { worse, bound }),
         };
         self.measured.iter().map(report).collect()
     }

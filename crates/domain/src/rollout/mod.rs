@@ -15,6 +15,8 @@ pub mod going_on;
 pub mod hearing;
 mod holdback;
 mod identity;
+mod lateness;
+mod learning;
 pub mod measuring;
 pub mod place;
 pub mod planner;
@@ -42,6 +44,7 @@ use closing::Closed;
 use fact::Escalation;
 use gate::Gate;
 pub use identity::Identity;
+use learning::Learning;
 use measuring::Measured;
 use place::{PlaceRef, PlaceState, Stage};
 use pool::Pool;
@@ -165,6 +168,8 @@ pub struct Rollout {
     pub(crate) approved: BTreeSet<u8>,
     /// The numbers that the release declares.
     pub(crate) measured: Vec<Measured>,
+    /// The bounds of those that it declares without one.
+    pub(crate) learning: Vec<Learning>,
     /// The last rollout before this one that brought the same files.
     pub(crate) goes_on_from: Option<RolloutId>,
     #[serde(skip)]
@@ -186,6 +191,7 @@ impl Rollout {
         let scopes = Scopes::new(&policy, &strata);
         let gate = Gate::new(&policy, &scopes, !identity.numbers.is_empty());
         let measured = Measured::of_all(&identity.numbers);
+        let learning = Learning::of_all(&identity.numbers);
         let mut rollout = Rollout {
             identity,
             phase: Phase::Running,
@@ -210,11 +216,13 @@ impl Rollout {
             closed_strata: BTreeSet::new(),
             approved: BTreeSet::new(),
             measured,
+            learning,
             goes_on_from: None,
             where_is: HashMap::new(),
             policy,
             strata,
         };
+        rollout.where_is.reserve(rosters.values().map(Vec::len).sum());
         for (stratum, places) in rosters.into_values().enumerate() {
             let row = number(rollout.rows.len());
             let mut kept: Vec<PlaceState> = Vec::with_capacity(places.len());
@@ -234,6 +242,7 @@ impl Rollout {
     /// Rebuilds what is not stored: the index from devices to places. Call after reading a rollout back.
     pub fn reindex(&mut self) {
         self.where_is.clear();
+        self.where_is.reserve(self.rows.iter().map(|row| row.places.len()).sum());
         for (row_index, row) in self.rows.iter().enumerate() {
             for (index, place) in row.places.iter().enumerate() {
                 let at = PlaceRef { row: number(row_index), index: number(index) };

@@ -1,6 +1,6 @@
 //! One place of a rollout: where a device stands with this release, as far as the server has been told.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,12 +69,22 @@ pub struct Seen {
     /// The age at its first crash, in milliseconds and one more; none where it did not crash.
     #[serde(default)]
     pub crashed: Option<NonZeroU32>,
+    /// The slot of its first healthy report in band 2, and one more: how many times two check-ins after that band began. None where
+    /// there was no such report.
+    #[serde(default)]
+    pub back_in: Option<NonZeroU16>,
 }
 
 impl Seen {
     /// The age at its first crash.
     pub fn crashed_at(&self) -> Option<Elapsed> {
         self.crashed.map(|at| Elapsed::from_ms(u64::from(at.get()) - 1))
+    }
+
+    /// Notes a healthy report of band 2 in a slot; only the earliest counts.
+    pub(super) fn is_back_in(&mut self, slot: u64) {
+        let slot = NonZeroU16::new(u16::try_from(slot).unwrap_or(u16::MAX - 1).saturating_add(1));
+        self.back_in = self.back_in.min(slot).or(slot);
     }
 
     /// Notes a crash at an age; only the earliest counts.
@@ -107,9 +117,14 @@ impl PlaceState {
         PlaceState { device, ring, evidence: true, again: false, was_control: false, stage: Stage::Waiting }
     }
 
+    /// Whether it was not opened yet and serves nobody.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting)
+    }
+
     /// Whether it can serve as control: unexposed, evidence, and never control before.
     pub fn is_fresh(&self) -> bool {
-        self.stage == Stage::Waiting && self.evidence && !self.was_control
+        self.is_waiting() && self.evidence && !self.was_control
     }
 
     /// Whether nothing more is to be waited for: proven, failed, past a deadline, or not taken in time.

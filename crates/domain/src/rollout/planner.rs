@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::block::Tick;
 use super::fact::{AddedPlace, Escalation, Fact, RowCount};
-use super::place::{PlaceRef, Stage};
+use super::place::PlaceRef;
 use super::reason::{HaltReason, Verdict};
 use super::report::StepReport;
 use super::{Phase, Rollout};
@@ -375,7 +375,7 @@ impl<'a> Opening<'a> {
         let end = super::number(row.places.len()).saturating_sub(row.held_back);
         let place = row.places.get(next as usize).filter(|_| next < end)?;
         let closed = self.rollout.is_closed(usize::from(row.stratum));
-        let open = !closed && place.ring <= self.rollout.ring && place.stage == Stage::Waiting;
+        let open = !closed && place.ring <= self.rollout.ring && place.is_waiting();
         open.then_some((usize::from(row.stratum), place.ring))
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::reason::Signal;
-use crate::evidence::{HaltProcess, RareEventProcess, Share};
+use crate::evidence::{HaltProcess, LogrankProcess, RareEventProcess, Share};
 use crate::policy::GateRule;
 
 /// The processes of one scope against the release.
@@ -17,6 +17,17 @@ pub(super) struct Processes {
     pub(super) crash: RareEventProcess,
     /// Numbers outside their bounds, by band; none where the release declares none.
     pub(super) outside: Option<[HaltProcess; 2]>,
+    /// The time to the first healthy report of band 2; none where the policy does not ask for it.
+    pub(super) late: Option<LogrankProcess>,
+}
+
+/// Which processes there are besides those that every gate has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Watched {
+    /// Of the numbers that the release declares.
+    pub(crate) numbers: bool,
+    /// Of lateness.
+    pub(crate) lateness: bool,
 }
 
 impl Processes {
@@ -28,6 +39,7 @@ impl Processes {
             crash: RareEventProcess::new(),
             // As much as for silence: a number is no failure.
             outside: numbers.then(|| both(rule.tolerate_silent)),
+            late: rule.watch_lateness.then(LogrankProcess::new),
         }
     }
 
@@ -38,33 +50,39 @@ impl Processes {
         let silent = self.silent.map(|process| process.under(share(rule.tolerate_silent)));
         let new = Processes::new(rule, numbers);
         let held = self.outside.map(|pair| pair.map(|process| process.under(share(rule.tolerate_silent))));
-        Processes { hard, silent, crash: self.crash, outside: new.outside.map(|new| held.unwrap_or(new)) }
+        let outside = new.outside.map(|new| held.unwrap_or(new));
+        let late = new.late.map(|new| self.late.unwrap_or(new));
+        Processes { hard, silent, crash: self.crash, outside, late }
     }
 
     /// ln of each e-value with its signal, its band, and its share of the scope's weight. The shares add up to 1.
     pub(super) fn each(&self) -> impl Iterator<Item = (Signal, u8, f64, f64)> {
-        let numbers = self.outside.is_some();
+        let watched = Watched { numbers: self.outside.is_some(), lateness: self.late.is_some() };
         let of = |signal: Signal, share: f64, pair: &[HaltProcess; 2]| {
             let [first, second] = pair.each_ref().map(HaltProcess::ln_e);
             [(signal, 1, share, first), (signal, 2, share, second)]
         };
-        let rest = share_of(Signal::Silent, numbers);
+        let rest = share_of(Signal::Silent, watched);
         let outside = self.outside.iter().flat_map(move |pair| of(Signal::Number, rest, pair));
         let crash = (Signal::Crash, 0, rest, self.crash.ln_e());
-        of(Signal::Hard, share_of(Signal::Hard, numbers), &self.hard)
+        let late = self.late.iter().map(move |process| (Signal::Late, 2, rest, process.ln_e()));
+        of(Signal::Hard, share_of(Signal::Hard, watched), &self.hard)
             .into_iter()
             .chain(of(Signal::Silent, rest, &self.silent))
             .chain([crash])
             .chain(outside)
+            .chain(late)
     }
 }
 
 /// The share of its scope's weight that each process of a signal has: hard failures half in two bands, the others the rest, evenly.
-pub(crate) fn share_of(signal: Signal, numbers: bool) -> f64 {
+pub(crate) fn share_of(signal: Signal, watched: Watched) -> f64 {
     match signal {
         Signal::Hard => 0.25,
-        Signal::Silent | Signal::Crash | Signal::Number if numbers => 0.1,
-        Signal::Silent | Signal::Crash | Signal::Number => 0.5 / 3.0,
+        Signal::Silent | Signal::Crash | Signal::Number | Signal::Late => {
+            // Silence in two bands, crashes, numbers in two bands, lateness.
+            0.5 / f64::from(3 + 2 * u8::from(watched.numbers) + u8::from(watched.lateness))
+        }
     }
 }
 

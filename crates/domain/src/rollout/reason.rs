@@ -22,6 +22,8 @@ pub enum Signal {
     Crash,
     /// A number that the release declares, outside its bounds.
     Number,
+    /// The first healthy report after the downtime, later than control's.
+    Late,
 }
 
 impl fmt::Display for Signal {
@@ -31,6 +33,7 @@ impl fmt::Display for Signal {
             Signal::Silent => "silence",
             Signal::Crash => "first crashes",
             Signal::Number => "numbers outside their bounds",
+            Signal::Late => "lateness",
         })
     }
 }

@@ -24,7 +24,7 @@ fn facts() -> Vec<Fact> {
             device: "device-00".parse().unwrap(),
             observation: Observation::Healthy,
             age_ms: 0,
-            outside: false,
+            numbers: BTreeMap::new(),
         },
         Fact::PermitIssued { step: 1, counts: Vec::new(), take_by_ms: NOW },
         Fact::ReturnIssued { step: 1, counts: Vec::new() },

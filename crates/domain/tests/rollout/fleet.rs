@@ -9,7 +9,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{AttributeName, DeviceId};
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::policy::Policy;
-use tidegate_domain::release::WatchedNumber;
+use tidegate_domain::release::{WatchedNumber, Worse};
 use tidegate_domain::rollout::fact::{AddedPlace, Fact};
 use tidegate_domain::rollout::planner::{Effect, Moment, plan};
 use tidegate_domain::rollout::report::StepReport;
@@ -43,6 +43,10 @@ pub(crate) struct Nature {
     /// How many of those that take it say a number outside its bounds because of it, and how many do so anyway. Where either is more than 0
     /// the release declares one.
     pub(crate) off: (f64, f64),
+    /// Which way is bad, where the release declares that number without a bound: off is high, and everybody else says between 100 and 149.
+    pub(crate) worse: Option<Worse>,
+    /// How long those that take it keep to themselves that they are well, once they have said so first.
+    pub(crate) lateness: Option<Elapsed>,
 }
 
 impl Nature {
@@ -56,6 +60,8 @@ impl Nature {
             crash_age: None,
             stumbling: (0.0, 0.0),
             off: (0.0, 0.0),
+            worse: None,
+            lateness: None,
         }
     }
 
@@ -178,8 +184,10 @@ impl Fleet {
         let start = WallTime::from_ms(START_MS);
         let mut identity = identity(start, policy.pace.order_life, downtime);
         if nature.off != (0.0, 0.0) {
-            identity.numbers =
-                vec![WatchedNumber { name: "latency".parse().unwrap(), at_least: None, at_most: Some(200) }];
+            let at_most = nature.worse.is_none().then_some(200);
+            let latency =
+                WatchedNumber { name: "latency".parse().unwrap(), at_least: None, at_most, worse: nature.worse };
+            identity.numbers = vec![latency];
         }
         let rosters = rosters(policy, &Digest::of(&seed.to_be_bytes()), candidates);
         let rollout = Rollout::start(identity, policy.clone(), rosters, |_| true);
@@ -338,7 +346,8 @@ impl Fleet {
         device.last_seen_ms = now_ms;
         device.ticks[(tick % 8) as usize] = tick;
         let (id, healthy) = (device.id.clone(), device.healthy_until_ms);
-        let in_health = healthy.is_none_or(|(from, until)| from <= now_ms && now_ms < until);
+        let keeps_quiet = self.nature.lateness.filter(|_| taken).map_or(0, Elapsed::as_ms);
+        let in_health = healthy.is_none_or(|(from, until)| from + keeps_quiet <= now_ms && now_ms < until);
         if self.rollout.wants_health_of(&id) {
             if taken && in_health {
                 self.says(index, &Saying::Healthy);
@@ -412,8 +421,10 @@ impl Fleet {
         };
         let device = self.devices[index].id.clone();
         let age_ms = self.devices[index].took_ms.map_or(0, |took| self.now_ms - took);
-        let outside = self.devices[index].off && matches!(saying, Saying::Healthy | Saying::Proven);
-        self.apply(Fact::Observed { device, observation, age_ms, outside });
+        let latency = if self.devices[index].off { 900 } else { 100 + index as i64 % 50 };
+        let declared = self.rollout.identity().numbers.iter();
+        let numbers = declared.map(|number| (number.name.clone(), latency * 1_000)).collect();
+        self.apply(Fact::Observed { device, observation, age_ms, numbers });
     }
 
     /// Those that took the release and failed or fell silent.

@@ -41,7 +41,7 @@ fn lived(policy: &Policy, candidates: Vec<Candidate>, stop: &Stop, seed: u64) ->
     let nature = match stop.signal {
         Signal::Hard => Nature { spares_lab, ..Nature::crashing(1.0) },
         Signal::Silent => Nature { spares_lab, silencing: 1.0, ..Nature::good() },
-        Signal::Crash | Signal::Number => panic!("no check foresees {:?}", stop.signal),
+        Signal::Crash | Signal::Number | Signal::Late => panic!("no check foresees {:?}", stop.signal),
     };
     let mut fleet = Fleet::new(policy, candidates, Elapsed::from_s(1), Elapsed::from_ms(250), nature, seed);
     fleet.run_until_over(Elapsed::from_s(60));

@@ -19,13 +19,11 @@ fn a_device_counts_once_with_its_first_healthy_word_of_band_2() {
         fleet.step();
     }
     let device = fleet.rollout.taken().next().map(|(device, _)| device.clone()).unwrap();
-    let at = fleet.rollout.place_of(&device).map(|(at, _, _)| at).unwrap();
     let name = fleet.rollout.identity().numbers[0].name.clone();
     let mut says = |milli: i64, age: Elapsed| {
-        let now = fleet.now();
-        fleet.rollout.measure(at, &BTreeMap::from([(name.clone(), milli)]), age, now);
-        let (observation, age_ms) = (Observation::Healthy, age.as_ms());
-        fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms, outside: false });
+        let (observation, age_ms, numbers) =
+            (Observation::Healthy, age.as_ms(), BTreeMap::from([(name.clone(), milli)]));
+        fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms, numbers });
         fleet.report().numbers[0].treated.map(|treated| (treated.devices, treated.mean))
     };
     // A downtime of one second and two check-ins of one are band 1.

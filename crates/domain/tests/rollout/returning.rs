@@ -85,12 +85,12 @@ fn one_returns(fleet: &mut Fleet, dice: &mut Dice) -> bool {
     let device = ordered.swap_remove(dice.below(ordered.len() as u64) as usize);
     let reason = FailureReason::Reverted;
     let observation = Observation::Failed { reason, attempt: 1 };
-    fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 60_000, outside: false });
+    fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 60_000, numbers: BTreeMap::new() });
     fleet.apply(Fact::Observed {
         device,
         observation: Observation::Returned { reason },
         age_ms: 61_000,
-        outside: false,
+        numbers: BTreeMap::new(),
     });
     true
 }

@@ -73,7 +73,7 @@ fn a_window_full_of_failed_and_silent_devices_is_exhausted_without_any_control()
     fleet.run_for(Elapsed::from_s(3));
     let (device, _) = fleet.rollout.taken().next().map(|(device, taken)| (device.clone(), taken.clone())).unwrap();
     let observation = Observation::Failed { reason: FailureReason::ProbeFailed, attempt: 3 };
-    fleet.apply(Fact::Observed { device, observation, age_ms: 500, outside: false });
+    fleet.apply(Fact::Observed { device, observation, age_ms: 500, numbers: BTreeMap::new() });
     fleet.run_until_over(Elapsed::from_s(60));
     assert!(halted_for(&fleet, "window_exhausted"), "{}", fleet.story());
     assert_eq!(fleet.harmed(), 3);
@@ -229,7 +229,7 @@ fn a_failure_after_the_proof_takes_nothing_from_the_window_and_counts_as_failed(
     let before = fleet.rollout.scopes().all().unwrap().clone();
     let device = fleet.rollout.taken().find(|(_, taken)| taken.proven).map(|(device, _)| device.clone()).unwrap();
     let observation = Observation::Failed { reason: FailureReason::Crashed, attempt: 3 };
-    fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 3_600_000, outside: false });
+    fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 3_600_000, numbers: BTreeMap::new() });
     let scope = fleet.rollout.scopes().all().unwrap();
     let harmed = Tally { harmed: before.main.harmed + 1, well: before.main.well - 1, ..before.main };
     assert_eq!(scope.main, harmed, "nothing that the window counts");

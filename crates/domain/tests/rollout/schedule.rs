@@ -421,7 +421,7 @@ impl Schedule {
                 device: device.clone(),
                 observation: observation.clone(),
                 age_ms,
-                outside: false,
+                numbers: BTreeMap::new(),
             })?;
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! Signals besides failures and silence: crashes that a device comes through, numbers outside their bounds, and what no release may do.
 
+use std::collections::BTreeMap;
+
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::policy::Policy;
+use tidegate_domain::release::Worse;
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::{HaltReason, Signal};
@@ -11,9 +14,12 @@ use crate::fleet::{Fleet, Nature, candidate, demo_candidates};
 use crate::scenarios::plain;
 
 fn fleet(nature: Nature, seed: u64) -> Fleet {
-    let (policy, _) = plain("");
+    fleet_under(&plain("").0, nature, seed)
+}
+
+fn fleet_under(policy: &Policy, nature: Nature, seed: u64) -> Fleet {
     let candidates = (0..1_000).map(|i| candidate(format!("d{i}"), &[], None)).collect();
-    Fleet::new(&policy, candidates, Elapsed::from_s(1), Elapsed::from_ms(250), nature, seed)
+    Fleet::new(policy, candidates, Elapsed::from_s(1), Elapsed::from_ms(250), nature, seed)
 }
 
 /// The signal that halted it, if evidence did.
@@ -44,6 +50,63 @@ fn numbers_outside_their_bounds_on_more_treated_than_control_halt() {
         assert_eq!(signal(&fleet), Some(Signal::Number), "seed {seed}\n{}", fleet.story());
         let exposed = fleet.rollout.taken().count();
         assert!(exposed < 200, "seed {seed}: {exposed} exposed");
+    }
+}
+
+/// A release that more than doubles a number which nobody gave a bound for.
+#[test]
+fn a_number_without_a_bound_is_held_against_what_control_says() {
+    for seed in 0..10 {
+        let worse = |worse| Nature { off: (0.8, 0.0), worse: Some(worse), ..Nature::good() };
+        let mut high = fleet(worse(Worse::Above), seed);
+        high.run_until_over(Elapsed::from_s(300));
+        assert_eq!(signal(&high), Some(Signal::Number), "seed {seed}\n{}", high.story());
+        let exposed = high.rollout.taken().count();
+        assert!(exposed < 300, "seed {seed}: {exposed} exposed");
+        let learnt = high.report().numbers[0].learnt.unwrap();
+        assert!(learnt.worse == Worse::Above && (140.0..=149.0).contains(&learnt.bound), "seed {seed}: {learnt:?}");
+
+        let mut low = fleet(worse(Worse::Below), seed);
+        low.run_until_over(Elapsed::from_s(600));
+        assert!(matches!(low.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", low.story());
+        let learnt = low.report().numbers[0].learnt.unwrap();
+        assert!(learnt.worse == Worse::Below && (100.0..110.0).contains(&learnt.bound), "seed {seed}: {learnt:?}");
+    }
+}
+
+#[test]
+fn numbers_that_are_as_common_without_the_release_halt_nothing_by_a_bound_that_is_learnt() {
+    for seed in 0..40 {
+        for worse in [Worse::Above, Worse::Below] {
+            let nature = Nature { off: (0.0, 0.01), worse: Some(worse), ..Nature::good() };
+            let mut fleet = fleet(nature, 1_000 + seed);
+            fleet.run_until_over(Elapsed::from_s(600));
+            assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", fleet.story());
+        }
+    }
+}
+
+/// All are healthy by the end of both bands, and those with the release are so later in the second.
+#[test]
+fn devices_that_are_healthy_again_later_than_control_halt_where_the_policy_watches_that_and_only_there() {
+    let (mut unwatched, _) = plain("");
+    unwatched.prove.duration = Elapsed::from_s(12);
+    let mut watched = unwatched.clone();
+    watched.gate.watch_lateness = true;
+    for seed in 0..10 {
+        let late = || Nature { lateness: Some(Elapsed::from_s(6)), ..Nature::good() };
+        let mut fleet = fleet_under(&watched, late(), seed);
+        fleet.run_until_over(Elapsed::from_s(300));
+        assert_eq!(signal(&fleet), Some(Signal::Late), "seed {seed}\n{}", fleet.story());
+        let exposed = fleet.rollout.taken().count();
+        assert!(exposed < 300, "seed {seed}: {exposed} exposed");
+        let mut unseen = fleet_under(&unwatched, late(), seed);
+        unseen.run_until_over(Elapsed::from_s(600));
+        assert!(matches!(unseen.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", unseen.story());
+        // Restarts take up to the whole downtime, which is nobody's lateness.
+        let mut sound = fleet_under(&watched, Nature { base_silence: 0.02, ..Nature::good() }, 1_000 + seed);
+        sound.run_until_over(Elapsed::from_s(600));
+        assert!(matches!(sound.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", sound.story());
     }
 }
 
@@ -91,7 +154,7 @@ fn one_device_on_which_something_forbidden_was_done_halts_at_once_also_after_com
         }
         let device = fleet.rollout.taken().next().unwrap().0.clone();
         let observation = Observation::Failed { reason: FailureReason::InvariantBroken, attempt: 1 };
-        fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 5_000, outside: false });
+        fleet.apply(Fact::Observed { device: device.clone(), observation, age_ms: 5_000, numbers: BTreeMap::new() });
         fleet.step();
         let Phase::Halted { reasons, .. } = fleet.rollout.phase() else { panic!("{}", fleet.story()) };
         assert_eq!(reasons.first(), Some(&HaltReason::InvariantBroken { device }));
@@ -105,7 +168,7 @@ fn a_device_without_the_release_that_says_so_halts_nothing() {
     let device = "d999".parse().unwrap();
     let observation = Observation::Failed { reason: FailureReason::InvariantBroken, attempt: 1 };
     assert!(fleet.rollout.taken().all(|(taken, _)| *taken != device));
-    fleet.apply(Fact::Observed { device, observation, age_ms: 5_000, outside: false });
+    fleet.apply(Fact::Observed { device, observation, age_ms: 5_000, numbers: BTreeMap::new() });
     fleet.run_until_over(Elapsed::from_s(600));
     assert!(matches!(fleet.rollout.phase(), Phase::Completed { .. }), "{}", fleet.story());
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tidegate_domain::ids::DeviceId;
+use tidegate_domain::ids::{DeviceId, NumberName};
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::policy::Policy;
 use tidegate_domain::policy_check::FleetEstimate;
@@ -19,7 +19,7 @@ use tidegate_domain::rollout::{Identity, Phase, Rollout};
 use tidegate_domain::roster::rosters;
 use tidegate_domain::time::{Elapsed, WallTime};
 
-use super::world::{Recorded, Script};
+use super::world::{ControlSaid, Recorded, Script};
 use crate::chance::{Seed, Stream};
 use crate::fitting::fit_margins;
 
@@ -53,7 +53,7 @@ pub struct Replayed {
 
 enum Event {
     Takes(DeviceId),
-    Says(DeviceId, Observation, Elapsed, bool),
+    Says(DeviceId, Observation, Elapsed, BTreeMap<NumberName, i64>),
 }
 
 /// Spreads a recorded release under a policy. The same seed gives the same answer.
@@ -216,26 +216,29 @@ impl<'a> Replaying<'a> {
         self.seed.bits(Stream::Hit, name, number)
     }
 
-    /// A control says that it is well, or not, as often as controls in the record did.
+    /// A control says that it is well, or not, and its numbers, as one of the controls in the record did.
     fn is_control(&mut self, device: &DeviceId, now: WallTime) {
-        let failed = &self.recorded.controls_failed;
-        let fails = failed.get((self.draw(device, 1) % failed.len().max(1) as u64) as usize).copied().unwrap_or(false);
-        let observation = if fails {
+        let recorded = &self.recorded.controls;
+        let said = recorded.get((self.draw(device, 1) % recorded.len().max(1) as u64) as usize).cloned();
+        let ControlSaid { failed, numbers } = said.unwrap_or_default();
+        let observation = if failed {
             Observation::Failed { reason: FailureReason::Crashed, attempt: 3 }
         } else {
             Observation::Healthy
         };
-        let second = self.horizons.first.plus(self.check_in.third());
-        self.think_of(now.after(self.check_in.third()), Event::Says(device.clone(), observation, Elapsed::ZERO, false));
-        if !fails {
-            self.think_of(now.after(second), Event::Says(device.clone(), Observation::Healthy, second, false));
+        let says = Event::Says(device.clone(), observation, Elapsed::ZERO, numbers.clone());
+        self.think_of(now.after(self.check_in.third()), says);
+        if !failed {
+            let second = self.horizons.first.plus(self.check_in.third());
+            let says = Event::Says(device.clone(), Observation::Healthy, second, numbers);
+            self.think_of(now.after(second), says);
         }
     }
 
     fn happens(&mut self, event: Event, at: WallTime) {
         match event {
-            Event::Says(device, observation, age, outside) => {
-                let fact = Fact::Observed { device, observation, age_ms: age.as_ms(), outside };
+            Event::Says(device, observation, age, numbers) => {
+                let fact = Fact::Observed { device, observation, age_ms: age.as_ms(), numbers };
                 self.rollout.apply(&fact, at);
             }
             Event::Takes(device) => self.takes(device, at),
@@ -256,7 +259,7 @@ impl<'a> Replaying<'a> {
         self.replayed.by_another += u32::from(by_another);
         self.replayed.harmed += u32::from(script.is_harmed());
         for word in &script.says {
-            let says = Event::Says(device.clone(), word.observation.clone(), word.age, word.outside);
+            let says = Event::Says(device.clone(), word.observation.clone(), word.age, word.numbers.clone());
             self.think_of(at.after(word.after), says);
         }
     }

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_control::contract::{Entry, NewEntry, Table};
 use tidegate_control::decision::{Decision, REPORT, TAKE};
-use tidegate_control::state::{State, says_outside};
+use tidegate_control::state::State;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, RolloutId, StratumName};
+use tidegate_domain::ids::{DeviceId, NumberName, RolloutId, StratumName};
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::policy::Policy;
-use tidegate_domain::release::WatchedNumber;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::rollout::{Identity, Phase, Rollout};
@@ -29,8 +28,17 @@ pub(super) struct Word {
     pub(super) observation: Observation,
     /// The age that it gave.
     pub(super) age: Elapsed,
-    /// Whether a declared number lies outside its bounds.
-    pub(super) outside: bool,
+    /// What it said in numbers, in thousandths.
+    pub(super) numbers: BTreeMap<NumberName, i64>,
+}
+
+/// What a control said of itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct ControlSaid {
+    /// That it failed.
+    pub(super) failed: bool,
+    /// In numbers, with its last healthy word.
+    pub(super) numbers: BTreeMap<NumberName, i64>,
 }
 
 /// What a device did with the release once its place was open.
@@ -69,8 +77,8 @@ pub struct Recorded {
     pub(super) scripts: BTreeMap<DeviceId, Script>,
     /// By stratum of the recorded rollout: who took it.
     pub(super) takers: BTreeMap<StratumName, Vec<DeviceId>>,
-    /// Of the devices that were controls: whether each failed meanwhile.
-    pub(super) controls_failed: Vec<bool>,
+    /// What the devices said that were controls.
+    pub(super) controls: Vec<ControlSaid>,
 }
 
 /// How a recorded rollout went.
@@ -103,7 +111,7 @@ impl Recorded {
         };
         let course = course.ok_or_else(unknown)?;
         let id = course.order_body.rollout.clone();
-        let mut reading = Reading::new(id.clone(), course.order.digest(), course.rollout.identity().numbers.clone());
+        let mut reading = Reading::new(id.clone(), course.order.digest());
         let mut at = State::default();
         for entry in history.entries() {
             reading.read(&at, entry);
@@ -139,7 +147,7 @@ impl Recorded {
             strata,
             scripts: reading.scripts,
             takers,
-            controls_failed: reading.controls.into_values().collect(),
+            controls: reading.controls.into_values().collect(),
         })
     }
 
@@ -171,17 +179,16 @@ fn went(rollout: &Rollout, scripts: &BTreeMap<DeviceId, Script>) -> Went {
 struct Reading {
     id: RolloutId,
     order: Digest,
-    numbers: Vec<WatchedNumber>,
     opened: BTreeMap<u32, WallTime>,
     took: BTreeMap<DeviceId, WallTime>,
     scripts: BTreeMap<DeviceId, Script>,
-    controls: BTreeMap<DeviceId, bool>,
+    controls: BTreeMap<DeviceId, ControlSaid>,
 }
 
 impl Reading {
-    fn new(id: RolloutId, order: Digest, numbers: Vec<WatchedNumber>) -> Reading {
+    fn new(id: RolloutId, order: Digest) -> Reading {
         let (opened, took) = (BTreeMap::new(), BTreeMap::new());
-        Reading { id, order, numbers, opened, took, scripts: BTreeMap::new(), controls: BTreeMap::new() }
+        Reading { id, order, opened, took, scripts: BTreeMap::new(), controls: BTreeMap::new() }
     }
 
     /// Reads the next entry; `before` is what was known before it.
@@ -215,7 +222,7 @@ impl Reading {
                 self.opened.insert(*step, at);
             }
             Fact::BlockOpened { controls, .. } => {
-                self.controls.extend(controls.iter().map(|device| (device.clone(), false)));
+                self.controls.extend(controls.iter().map(|device| (device.clone(), ControlSaid::default())));
             }
             _ => {}
         }
@@ -235,14 +242,12 @@ impl Reading {
             && let (Some(took), Some(script)) = (self.took.get(&report.device), self.scripts.get_mut(&report.device))
         {
             let (after, age) = (at.since(*took), Elapsed::from_ms(report.age_ms));
-            script.says.push(Word {
-                after,
-                outside: says_outside(&self.numbers, &report),
-                observation: report.observation,
-                age,
-            });
-        } else if let Some(failed) = self.controls.get_mut(&report.device) {
-            *failed |= is_hard(&report.observation);
+            script.says.push(Word { after, observation: report.observation, age, numbers: report.numbers });
+        } else if let Some(said) = self.controls.get_mut(&report.device) {
+            said.failed |= is_hard(&report.observation);
+            if report.observation == Observation::Healthy {
+                said.numbers = report.numbers;
+            }
         }
     }
 }

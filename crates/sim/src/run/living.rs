@@ -1,6 +1,6 @@
 //! What a device that took the release does when it wakes, and when it wakes next.
 
-use super::{DONE_SHARE, FALLBACK_UP_MS, Run, mark};
+use super::{FALLBACK_UP_MS, Run, mark};
 use crate::life::Happening;
 use crate::scenario::Harm;
 use crate::spread::Stand;
@@ -63,7 +63,8 @@ impl Run<'_> {
         let check_in = if speaks || waiting || self.has(device, mark::BOOTING) {
             let undisturbed = proven.filter(|proven| strikes.into_iter().flatten().all(|at| at > *proven));
             let second_ends = self.took_ms(device) + self.horizons.map_or(0, |horizons| horizons.second.as_ms());
-            let is_heard = |proven: &u64| heard[0] && !waiting && (heard[1] || *proven <= second_ends);
+            let in_time = |proven: &u64| !self.lateness_counts && *proven <= second_ends;
+            let is_heard = |proven: &u64| heard[0] && !waiting && (heard[1] || in_time(proven));
             Some(self.next_check_in(device, undisturbed.filter(is_heard)))
         } else {
             None
@@ -76,7 +77,7 @@ impl Run<'_> {
     }
 
     /// The next check-in that could matter. On the way to a proof that nothing disturbs, for a device that was heard of and has nothing
-    /// to send, one that succeeds changes nothing: the proof itself is heard of in the band that is left.
+    /// to send, one that succeeds changes nothing: the proof itself is heard of in the band that is left, in time unless lateness counts.
     fn next_check_in(&self, device: u32, proven: Option<u64>) -> u64 {
         let mut at = self.population.check_in_from(device, self.now_ms() + 1);
         let Some(proven) = proven else { return at };
@@ -157,9 +158,7 @@ impl Run<'_> {
             self.mark(device, mark::UPDATED, updated);
             self.updated = if updated { self.updated + 1 } else { self.updated.saturating_sub(1) };
         }
-        let held_back = self.spread.held_back();
-        let wanted = DONE_SHARE * f64::from(self.population.devices.saturating_sub(held_back));
-        if f64::from(self.updated) >= wanted && self.outcome.fleet_done_ms.is_none() {
+        if f64::from(self.updated) >= self.wanted && self.outcome.fleet_done_ms.is_none() {
             self.outcome.fleet_done_ms = Some(self.now_ms());
         }
     }

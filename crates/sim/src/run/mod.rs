@@ -37,6 +37,8 @@ pub(crate) struct Pace {
     pub(crate) check_in: Elapsed,
     /// What devices try; none for devices that know neither proof nor guard.
     pub(crate) trial: Option<Trial>,
+    /// Whether it matters how soon within a band a device is heard of.
+    pub(crate) lateness_counts: bool,
 }
 
 /// What is kept of a device. Instants are slots.
@@ -102,6 +104,9 @@ struct Run<'a> {
     steps_every: u64,
     slot: u64,
     updated: u32,
+    /// As many devices must run the release for the fleet to be done.
+    wanted: f64,
+    lateness_counts: bool,
     outcome: Outcome,
 }
 
@@ -124,11 +129,19 @@ impl<'a> Run<'a> {
             steps_every: (pace.check_in.as_ms() / 6 / slot_ms).max(1),
             slot: 0,
             updated: 0,
+            wanted: 0.0,
+            lateness_counts: pace.lateness_counts,
             outcome: Outcome::default(),
         }
     }
 
+    fn count_wanted(&mut self) {
+        let opened = self.population.devices.saturating_sub(self.spread.held_back());
+        self.wanted = DONE_SHARE * f64::from(opened);
+    }
+
     fn run_out(mut self, progress: Progress<'_>) -> Outcome {
+        self.count_wanted();
         let slots = self.scenario.horizon.as_ms() / self.slot_ms;
         let patience = slots / 100 + 1;
         let (mut quiet, mut shown) = (0_u64, 0);
@@ -186,6 +199,7 @@ impl<'a> Run<'a> {
         if down.clone().any(|down| (down.at.as_ms()..down.at.as_ms() + down.duration.as_ms()).contains(&now_ms)) {
             return;
         }
+        self.count_wanted();
         let harmed = self.outcome.harmed;
         let presence = AtInstant { population: self.population, cells: &self.cells, now_ms, harmed };
         let stepped = self.spread.step(now_ms, &presence);
