@@ -194,7 +194,8 @@ fn older(what: &str, held: u64, offered: u64, same: bool) -> Result<(), Refusal>
 pub fn judge_offer(offer: Offer, kind: PermitKind, held: &Held<'_>, now: WallTime) -> Result<Opened, Refusal> {
     let keys = held.root_signed.key_list.body();
     // 3. Order.
-    let order = verify(keys, offer.order, Scope::Order, now)?;
+    let approvals = held.root_signed.envelope.approvals_min;
+    let order = keys.verify_order(offer.order, approvals, now).map_err(|e| refuse(RefusalReason::Signature, e))?;
     check_order(&order, kind, held, now)?;
     // 4. Policy.
     let policy = verify(keys, offer.policy, Scope::Order, now)?;

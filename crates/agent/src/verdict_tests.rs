@@ -3,9 +3,12 @@
 #[path = "../tests/fleet.rs"]
 mod fleet;
 
+use ed25519_dalek::Signer as _;
 use fleet::{DEVICE, Fleet, PACKAGE, Parts, Release, key, now, signed};
+use std::collections::BTreeSet;
 use tidegate_domain::time::Elapsed;
-use tidegate_trust::records::RosterCount;
+use tidegate_trust::keys::SignatureBytes;
+use tidegate_trust::records::{Resumption, RosterCount};
 
 use super::*;
 
@@ -148,6 +151,28 @@ fn keys_of_another_scope_and_keys_past_their_life_are_refused() {
         listed.not_after_ms = WallTime::from_ms(now().as_ms() - 1);
     }
     assert_eq!(bench.reason(|_| ()), RefusalReason::Signature);
+}
+
+#[test]
+fn an_order_that_goes_on_after_a_halt_counts_with_the_approvals_that_the_envelope_asks_for() {
+    let bench = Bench::new();
+    let resumes = Some(Resumption { halted: format!("{PACKAGE}.6").parse().unwrap(), without: BTreeSet::new() });
+    let judge = |approvers: &[u8]| {
+        let mut parts = bench.parts();
+        parts.order.resumes = resumes.clone();
+        parts.permit.order = Unverified::draft(&parts.order).unwrap().digest();
+        let mut offer = parts.offer(&bench.fleet);
+        for approver in approvers {
+            let sig = key(*approver).sign(offer.order.bytes_to_sign());
+            offer.order =
+                offer.order.with_signature(&fleet::public(&key(*approver)), SignatureBytes::from_bytes(sig.to_bytes()));
+        }
+        bench.judge(offer).map(|_| ())
+    };
+    assert_eq!(judge(&[21, 22]), Ok(()));
+    for too_few in [&[][..], &[21], &[21, 21], &[21, 20]] {
+        assert_eq!(judge(too_few), Err(RefusalReason::Signature), "{too_few:?}");
+    }
 }
 
 #[test]

@@ -131,6 +131,9 @@ impl Fleet {
                 listed(&keys[6], Scope::Gate),
                 listed(&keys[7], Scope::Halt),
                 listed(&keys[8], Scope::Enrolment),
+                listed(&key(21), Scope::Approve),
+                listed(&key(22), Scope::Approve),
+                listed(&key(23), Scope::Approve),
             ],
             issued_at_ms: now(),
             ext: BTreeMap::new(),
@@ -248,6 +251,7 @@ impl Fleet {
             rosters: vec![RosterRoot { stratum: "linux".parse().unwrap(), size: 3, root: merkle::root(&leaves) }],
             issued_at_ms: now(),
             expires_at_ms: now().after(Elapsed::from_s(3_600)),
+            resumes: None,
             ext: BTreeMap::new(),
         };
         let permit = Permit {

@@ -53,6 +53,8 @@ pub(crate) struct FleetPlan {
     pub(crate) root_threshold: u32,
     /// How many publisher keys are made.
     pub(crate) publishers: u32,
+    /// How many approver keys are made.
+    pub(crate) approvers: u32,
     /// The envelope, TOML.
     pub(crate) envelope: String,
     /// When it is made.
@@ -81,7 +83,7 @@ pub(crate) struct NewFleet {
 /// A key of a new fleet.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct MadeKey {
-    /// What it is for: `root`, `targets`, `publisher`, `order`, `enrolment`, `halt`, `gate`, `snapshot`, `timestamp`.
+    /// What it is for: `root`, `targets`, `publisher`, `order`, `enrolment`, `halt`, `approver`, `gate`, `snapshot`, `timestamp`.
     pub(crate) role: &'static str,
     /// The file, relative to the fleet's folder.
     pub(crate) file: PathBuf,
@@ -118,7 +120,9 @@ pub(crate) fn make_fleet(place: &Path, plan: &FleetPlan) -> Result<NewFleet> {
 }
 
 fn check_counts(plan: &FleetPlan) -> Result<()> {
-    for (flag, count) in [("--root-keys", plan.root_keys), ("--publishers", plan.publishers)] {
+    for (flag, count) in
+        [("--root-keys", plan.root_keys), ("--publishers", plan.publishers), ("--approvers", plan.approvers)]
+    {
         if !(1..=KEYS_MAX).contains(&count) {
             bail!("{flag} {count}: right is 1 to {KEYS_MAX}");
         }
@@ -213,8 +217,13 @@ fn targets(keys: &Keys, plan: &FleetPlan) -> Result<Vec<u8>> {
 }
 
 fn key_list(keys: &Keys, fleet: Digest, plan: &FleetPlan) -> Result<KeyList> {
-    let scopes =
-        [("order", Scope::Order), ("gate", Scope::Gate), ("enrolment", Scope::Enrolment), ("halt", Scope::Halt)];
+    let scopes = [
+        ("order", Scope::Order),
+        ("gate", Scope::Gate),
+        ("enrolment", Scope::Enrolment),
+        ("halt", Scope::Halt),
+        ("approver", Scope::Approve),
+    ];
     let mut listed = Vec::new();
     for (role, scope) in scopes {
         for (_, signer) in keys.of(role) {
@@ -241,13 +250,14 @@ impl Keys {
         let mut keys = Keys { made: Vec::new() };
         let numbered = |role: &str, count: u32| (1..=count).map(|i| format!("{role}-{i}")).collect::<Vec<_>>();
         let one = |role: &str| vec![role.to_owned()];
-        let offline: [(&'static str, Vec<String>); 6] = [
+        let offline: [(&'static str, Vec<String>); 7] = [
             ("root", numbered("root", plan.root_keys)),
             ("targets", one("targets")),
             ("publisher", numbered("publisher", plan.publishers)),
             ("order", one("order")),
             ("enrolment", one("enrolment")),
             ("halt", one("halt")),
+            ("approver", numbered("approver", plan.approvers)),
         ];
         let seal = Seal::Passphrase { passphrase: plan.passphrase.clone(), work_factor: plan.work_factor };
         let secret = Secret::Passphrase(plan.passphrase.clone());
@@ -323,6 +333,7 @@ mod tests {
             root_keys,
             root_threshold,
             publishers: 1,
+            approvers: 3,
             envelope: SAFE_ENVELOPE.to_owned(),
             now: WallTime::from_ms(1_795_367_340_000),
             passphrase: "correct horse battery".into(),

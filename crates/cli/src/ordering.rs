@@ -1,18 +1,19 @@
 //! Starts rollouts: asks the server for an order, holds it against what was asked and what the publishers signed, signs and sends it.
 //! Never signs an order whose release, policy, rings or fleet a server has chosen.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{PackageName, PolicyName, RolloutId, Version};
+use tidegate_domain::ids::{DeviceId, PackageName, PolicyName, RolloutId, Version};
 use tidegate_domain::policy::Policy;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_keyring::Signer;
 use tidegate_trust::records::Order;
 use tidegate_trust::signed::Unverified;
-use tidegate_wire::operator::{DraftRequest, StartRequest};
+use tidegate_wire::operator::{DraftAnswer, DraftRequest, StartRequest};
 
 use crate::client::Client;
 use crate::repository::Repository;
@@ -38,6 +39,8 @@ pub(crate) struct Wanted {
     pub(crate) version: Version,
     /// The policy.
     pub(crate) policy: PolicyReference,
+    /// That it goes on after a halt, without the words of these devices.
+    pub(crate) resume: Option<BTreeSet<DeviceId>>,
 }
 
 /// An order that was held against everything and is ready to be signed.
@@ -48,6 +51,8 @@ pub(crate) struct CheckedDraft {
     pub(crate) devices: u64,
     /// Places that open before any proof, as the server counts them.
     pub(crate) first_window: u64,
+    /// Approvers who must sign too, as the server counts them.
+    pub(crate) approvals: u32,
     record: Unverified<Order>,
 }
 
@@ -84,13 +89,19 @@ pub(crate) fn draft(
 ) -> Result<CheckedDraft> {
     let release = Digest::from_bytes(repository.release(&wanted.package, &wanted.version)?.sha256);
     let policy = checked_policy(api, &wanted.policy)?;
-    let request =
-        DraftRequest { package: wanted.package.clone(), version: wanted.version.clone(), policy: wanted.policy.digest };
+    let request = DraftRequest {
+        package: wanted.package.clone(),
+        version: wanted.version.clone(),
+        policy: wanted.policy.digest,
+        resume: wanted.resume.is_some(),
+        without: wanted.resume.iter().flatten().cloned().collect(),
+    };
     let answer = api.draft(&request)?;
     // The body is what will be signed, so it is what is looked at; nobody has signed it yet.
     let order = answer.order.danger_unchecked_body()?;
     check(&order, fleet, wanted, release, &policy, now)?;
-    Ok(CheckedDraft { order, devices: answer.devices, first_window: answer.first_window, record: answer.order })
+    let DraftAnswer { order: record, devices, first_window, approvals } = answer;
+    Ok(CheckedDraft { order, devices, first_window, approvals, record })
 }
 
 /// Signs an order and starts its rollout.
@@ -98,13 +109,22 @@ pub(crate) fn draft(
 /// # Errors
 /// When the key does not sign or the server refuses.
 pub(crate) fn start(api: &Client, draft: CheckedDraft, order_key: &dyn Signer) -> Result<RolloutId> {
+    let rollout = draft.order.rollout.clone();
+    api.start(&signed(draft, order_key)?)?;
+    Ok(rollout)
+}
+
+/// Signs an order.
+///
+/// # Errors
+/// When the key does not sign.
+pub(crate) fn signed(draft: CheckedDraft, order_key: &dyn Signer) -> Result<StartRequest> {
     // Only the order key's signature goes along: whatever signatures the draft carried say nothing.
     let record = sign_record(Unverified::draft(&draft.order)?, order_key)?;
     if record.digest() != draft.record.digest() {
         bail!("the order changed between being checked and being signed");
     }
-    api.start(&StartRequest { order: record })?;
-    Ok(draft.order.rollout)
+    Ok(StartRequest { order: record })
 }
 
 fn checked_policy(api: &Client, wanted: &PolicyReference) -> Result<Policy> {
@@ -127,6 +147,7 @@ fn check(order: &Order, fleet: Digest, wanted: &Wanted, release: Digest, policy:
         }
         bail!("the server's order was not signed: `{field}` is {found}, expected {expected}")
     };
+    let left_out = |without: Option<&BTreeSet<DeviceId>>| without.map_or_else(|| "nothing".to_owned(), names);
     let rings = |names: Vec<&str>| names.join(", ");
     same("fleet", order.fleet.to_string(), fleet.to_string())?;
     same("package", order.package.to_string(), wanted.package.to_string())?;
@@ -139,6 +160,8 @@ fn check(order: &Order, fleet: Digest, wanted: &Wanted, release: Digest, policy:
         rings(order.rings.iter().map(|ring| ring.as_str()).collect()),
         rings(policy.rings.iter().map(|ring| ring.name.as_str()).collect()),
     )?;
+    let resumes = order.resumes.as_ref().map(|resumes| &resumes.without);
+    same("resumes", left_out(resumes), left_out(wanted.resume.as_ref()))?;
     let away = now.since(order.issued_at_ms).max(order.issued_at_ms.since(now));
     if away > CLOCK_SLACK {
         bail!(
@@ -155,9 +178,16 @@ fn check(order: &Order, fleet: Digest, wanted: &Wanted, release: Digest, policy:
     Ok(())
 }
 
+/// Devices that are left out, for people.
+pub(crate) fn names(without: &BTreeSet<DeviceId>) -> String {
+    let names: Vec<&str> = without.iter().map(DeviceId::as_str).collect();
+    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_trust::records::Resumption;
 
     fn policy() -> Policy {
         Policy::parse("name = \"p\"\nrings = [{ name = \"all\", soak = \"5min\" }]\n").unwrap()
@@ -165,7 +195,7 @@ mod tests {
 
     fn wanted() -> Wanted {
         let policy = PolicyReference { name: "p".parse().unwrap(), digest: Digest::of(b"policy") };
-        Wanted { package: "content".parse().unwrap(), version: "1".parse().unwrap(), policy }
+        Wanted { package: "content".parse().unwrap(), version: "1".parse().unwrap(), policy, resume: None }
     }
 
     fn order(now: WallTime) -> Order {
@@ -182,6 +212,7 @@ mod tests {
             rosters: Vec::new(),
             issued_at_ms: now,
             expires_at_ms: now.after(Elapsed::from_s(86_400)),
+            resumes: None,
             ext: Default::default(),
         }
     }
@@ -194,7 +225,11 @@ mod tests {
         checked(&order(now)).unwrap();
         let other = Digest::of(b"other");
         type Change = (&'static str, fn(&mut Order, Digest));
-        let changes: [Change; 8] = [
+        let resumes = |o: &mut Order, _| {
+            o.resumes = Some(Resumption { halted: "content.2".parse().unwrap(), without: BTreeSet::new() });
+        };
+        let changes: [Change; 9] = [
+            ("resumes", resumes),
             ("fleet", |o, d| o.fleet = d),
             ("release", |o, d| o.release = d),
             ("policy", |o, d| o.policy = d),

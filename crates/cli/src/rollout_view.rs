@@ -1,5 +1,6 @@
 //! A rollout for people: its rings, windows, and the gate's reasons.
 
+use tidegate_domain::ids::DeviceId;
 use tidegate_domain::release::Worse;
 use tidegate_domain::rollout::measuring::{LearntBound, MeanReport};
 use tidegate_domain::rollout::report::StepReport;
@@ -36,6 +37,7 @@ pub(crate) fn full(view: &RolloutView) -> String {
         ("release", view.release.to_string()),
         ("policy", format!("{}@{}", view.policy_name, view.policy)),
         ("order", view.order.to_string()),
+        ("left out", left_out(&view.quarantined)),
         ("goes on from", view.goes_on_from.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)),
         ("started", instant(view.started_at_ms)),
         ("ended", instant_or_dash(view.ended_at_ms)),
@@ -88,6 +90,11 @@ pub(crate) fn progress(view: &RolloutView) -> String {
 }
 
 /// A mean with its interval, and of how many devices.
+fn left_out(devices: &[DeviceId]) -> String {
+    let names: Vec<&str> = devices.iter().map(DeviceId::as_str).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(", ") }
+}
+
 fn learnt(of: &LearntBound) -> String {
     let side = match of.worse {
         Worse::Above => "at most",

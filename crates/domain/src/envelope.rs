@@ -58,6 +58,12 @@ pub struct Envelope {
     /// The most unproven devices over all rollouts of the fleet together.
     #[serde(default = "safe::unproven_all_rollouts_max")]
     pub unproven_all_rollouts_max: u32,
+    /// The largest `gate.quarantine_max`.
+    #[serde(default = "safe::quarantine_max")]
+    pub quarantine_max: u32,
+    /// How many approvers must sign an order that goes on after a halt.
+    #[serde(default = "safe::approvals_min")]
+    pub approvals_min: u32,
 }
 
 mod safe {
@@ -101,6 +107,12 @@ mod safe {
     }
     pub(super) fn unproven_all_rollouts_max() -> u32 {
         1_000_000
+    }
+    pub(super) fn quarantine_max() -> u32 {
+        10
+    }
+    pub(super) fn approvals_min() -> u32 {
+        2
     }
 }
 
@@ -183,7 +195,9 @@ impl Envelope {
             ("initial_stratum_max", self.initial_stratum_max, safe::initial_stratum_max()),
             ("growth_max", self.growth_max, safe::growth_max()),
             ("unproven_all_rollouts_max", self.unproven_all_rollouts_max, safe::unproven_all_rollouts_max()),
+            ("quarantine_max", self.quarantine_max, safe::quarantine_max()),
         ];
+        let approvals = [("approvals_min", self.approvals_min, safe::approvals_min())];
         let times = [("prove_min", self.prove_min, safe::prove_min()), ("soak_min", self.soak_min, safe::soak_min())];
         let shares_max = [
             ("unproven_share_max", self.unproven_share_max, safe::unproven_share_max()),
@@ -202,6 +216,8 @@ impl Envelope {
             weaker.chain(shares_max.iter().filter(|(_, f, safe)| f > safe).map(|(f, _, s)| (*f, s.to_string())));
         let weaker =
             weaker.chain(shares_min.iter().filter(|(_, f, safe)| f < safe).map(|(f, _, s)| (*f, s.to_string())));
+        let weaker =
+            weaker.chain(approvals.iter().filter(|(_, f, safe)| f < safe).map(|(f, _, s)| (*f, s.to_string())));
         match { weaker }.next() {
             Some((field, safe)) => Err(EnvelopeError::Unmarked { field, safe }),
             None => Ok(()),
@@ -231,7 +247,7 @@ impl Envelope {
         let most = |field, found: u32, bound: u32| (field, found <= bound, found.to_string(), at_most(bound));
         let most_share = |field, found: f64, bound: f64| (field, found <= bound, found.to_string(), at_most(bound));
         let (prove, prove_min) = (policy.prove.duration, self.prove_min);
-        let bounds: [(&'static str, bool, String, String); 10] = [
+        let bounds: [(&'static str, bool, String, String); 11] = [
             most("window.initial_all", w.initial_all, self.initial_all_max),
             most("window.initial_value", w.initial_value, self.initial_value_max),
             most("window.initial_stratum", w.initial_stratum, self.initial_stratum_max),
@@ -241,6 +257,7 @@ impl Envelope {
             most_share("gate.beta", g.beta, self.beta_max),
             most_share("gate.tolerate_hard", g.tolerate_hard, self.tolerate_max),
             most_share("gate.tolerate_silent", g.tolerate_silent, self.tolerate_max),
+            most("gate.quarantine_max", g.quarantine_max, self.quarantine_max),
             ("gate.alpha", g.alpha >= self.alpha_min, g.alpha.to_string(), at_least(self.alpha_min)),
         ];
         for (field, _, found, allowed) in bounds.into_iter().filter(|(_, holds, ..)| !holds) {
@@ -300,6 +317,8 @@ mod tests {
             "alpha_min = 0.0",
             "proven_share_min = 0.4",
             "unproven_all_rollouts_max = 1000001",
+            "quarantine_max = 11",
+            "approvals_min = 1",
         ] {
             let field = line.split(' ').next().unwrap();
             let error = Envelope::parse(&format!("name = \"site\"\n{line}")).unwrap_err();
@@ -324,6 +343,7 @@ mod tests {
             ("gate = { tolerate_hard = 0.9 }", "gate.tolerate_hard"),
             ("gate = { tolerate_silent = 0.9 }", "gate.tolerate_silent"),
             ("gate = { alpha = 1e-9 }", "gate.alpha"),
+            ("gate = { quarantine_max = 11 }", "gate.quarantine_max"),
             ("[[rings]]\nname = \"a\"\nsoak = \"1s\"\n[[rings]]\nname = \"b\"\nsoak = \"0s\"", "rings.a.soak"),
             ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nproven_share_min = 0.1", "rings.a.proven_share_min"),
             ("[[rings]]\nname = \"a\"\nsoak = \"0s\"\nclear_hard = 0.5", "rings.a.clear_hard"),

@@ -142,6 +142,8 @@ pub struct GateRule {
     pub proven_min_per_stratum: u32,
     /// Whether devices that are healthy again later than their control are evidence, though they are so by the deadline.
     pub watch_lateness: bool,
+    /// The most devices whose words may be left out when a halted release is ordered again.
+    pub quarantine_max: u32,
 }
 
 /// Devices that are opened last of all or never: the defence against dormant faults, and the control to the end.
@@ -197,6 +199,7 @@ impl Default for GateRule {
             base_rate_silent: 0.02,
             proven_min_per_stratum: 3,
             watch_lateness: false,
+            quarantine_max: 3,
         }
     }
 }
@@ -302,6 +305,7 @@ impl Policy {
         for (field, value) in times {
             require((100..=366 * 86_400_000).contains(&value.as_ms()), field, value, "100ms to 366d")?;
         }
+        require(g.quarantine_max <= 100, "gate.quarantine_max", g.quarantine_max, "0 to 100")?;
         require(self.prove.restarts <= 100, "prove.restarts", self.prove.restarts, "0 to 100")
     }
 

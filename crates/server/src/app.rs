@@ -22,6 +22,8 @@ use crate::problem::Refused;
 
 /// How long a draft of an order can be signed.
 pub(crate) const DRAFT_LIFE: Elapsed = Elapsed::from_s(600);
+/// The same where approvers sign too: people who have to be asked.
+const RESUMING_DRAFT_LIFE: Elapsed = Elapsed::from_s(86_400);
 const DRAFTS_MAX: usize = 64;
 /// How long a halt waits for its entry in the log before it answers without.
 const HALT_PATIENCE: Duration = Duration::from_secs(1);
@@ -107,7 +109,7 @@ impl App {
     /// Keeps a draft until it is signed or too old. The oldest gives way when there are many.
     pub fn keep_draft(&self, digest: Digest, draft: Draft) {
         let mut drafts = self.drafts.lock().unwrap_or_else(PoisonError::into_inner);
-        drafts.retain(|_, (_, made)| now().since(*made) < DRAFT_LIFE);
+        drafts.retain(|_, (draft, made)| now().since(*made) < life_of(draft));
         if drafts.len() >= DRAFTS_MAX
             && let Some(oldest) = drafts.iter().min_by_key(|(_, (_, made))| *made).map(|(digest, _)| *digest)
         {
@@ -119,7 +121,7 @@ impl App {
     /// The draft of an order, while it can be signed.
     pub fn draft(&self, digest: &Digest) -> Option<Draft> {
         let drafts = self.drafts.lock().unwrap_or_else(PoisonError::into_inner);
-        drafts.get(digest).filter(|(_, made)| now().since(*made) < DRAFT_LIFE).map(|(draft, _)| draft.clone())
+        drafts.get(digest).filter(|(draft, made)| now().since(*made) < life_of(draft)).map(|(draft, _)| draft.clone())
     }
 
     /// Halts a rollout: in the halt file and in memory at once, in the log as soon as that can be written.
@@ -153,4 +155,8 @@ impl App {
             }
         }
     }
+}
+
+fn life_of(draft: &Draft) -> Elapsed {
+    if draft.order.resumes.is_some() { RESUMING_DRAFT_LIFE } else { DRAFT_LIFE }
 }

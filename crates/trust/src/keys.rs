@@ -45,6 +45,8 @@ pub enum Scope {
     Enrolment,
     /// Halts only: any operator's key.
     Halt,
+    /// Beside an order key's signature, what no single person decides: that a halted release goes on.
+    Approve,
 }
 
 /// One key of the key list.

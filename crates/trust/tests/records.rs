@@ -14,7 +14,7 @@ use tidegate_trust::canonical::canonical_bytes;
 use tidegate_trust::keys::{ListedKey, PublicKey, Scope, SignatureBytes};
 use tidegate_trust::records::{
     Addendum, Enrolment, EnrolmentToken, EnvelopeRecord, Ext, FleetProven, Go, GoRequest, Halt, KeyList, KeyListError,
-    Order, Permit, PermitKind, PolicyRecord, Report, RosterCount, RosterRoot,
+    Order, Permit, PermitKind, PolicyRecord, Report, Resumption, RosterCount, RosterRoot,
 };
 use tidegate_trust::signed::{Body, Unverified};
 
@@ -85,6 +85,7 @@ fn order() -> Order {
         rosters: vec![roster_root()],
         issued_at_ms: NOW,
         expires_at_ms: LATER,
+        resumes: None,
         ext: Ext::new(),
     }
 }
@@ -360,6 +361,35 @@ fn a_key_list_with_one_key_twice_or_a_key_without_use_is_refused() {
     assert!(matches!(with(lifeless), Err(KeyListError::NeverGood(_))));
     let many = (0..=256).map(|_| listed(3, "ada", Scope::Order)).collect();
     assert!(matches!(KeyList { keys: many, ..key_list() }.check(), Err(KeyListError::TooMany(257))));
+}
+
+/// Who may approve, besides those of [`key_list`]: 11 to 13.
+fn with_approvers() -> KeyList {
+    let mut list = key_list();
+    list.keys.extend((11..=13).map(|number| listed(number, "an approver", Scope::Approve)));
+    list
+}
+
+#[test]
+fn an_order_that_goes_on_after_a_halt_wants_approvers_who_do_not_order() {
+    let list = with_approvers();
+    assert_eq!(list.check(), Ok(()));
+    let resumes = Some(Resumption { halted: "sensor-content.6".parse().unwrap(), without: BTreeSet::new() });
+    let resuming = Order { resumes, ..order() };
+    let verify = |by: &[u8], approvals: u32| list.verify_order(signed(&resuming, by), approvals, NOW).map(drop);
+    assert_eq!(verify(&[3, 11, 12], 2), Ok(()));
+    // Without the order key, with too few approvers, one twice, keys of other scopes.
+    for by in [&[11, 12, 13][..], &[3], &[3, 11], &[3, 11, 11], &[3, 11, 4], &[3, 11, 6]] {
+        assert_eq!(verify(by, 2).unwrap_err().kind(), "record_not_signed", "{by:?}");
+    }
+    assert!(verify(&[3], 0).is_err(), "an envelope that asks for none still gets one");
+    assert!(list.verify_order(signed(&resuming, &[3, 11, 12]), 2, LATER).is_err(), "past their life");
+    assert!(list.verify_order(signed(&order(), &[3]), 2, NOW).is_ok(), "any other order needs none");
+    // One key of both scopes: the list is refused, and were it not, the key would approve nothing.
+    let mut both = with_approvers();
+    both.keys[0].scopes.insert(Scope::Approve);
+    assert!(matches!(both.check(), Err(KeyListError::OrdersAndApproves(_))));
+    assert!(both.verify_order(signed(&resuming, &[3, 11]), 2, NOW).is_err());
 }
 
 /// A record with one more field in its body, signed as it then stands.

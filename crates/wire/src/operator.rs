@@ -173,9 +173,16 @@ pub struct DraftRequest {
     /// The policy, by digest.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub policy: Digest,
+    /// That it goes on after a halt of the same files. Approvers sign such an order too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
+    /// With `resume`: devices whose words are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub without: Vec<DeviceId>,
 }
 
-/// An order without signature, good for ten minutes.
+/// An order without signature, good for ten minutes, or a day where approvers sign it too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DraftAnswer {
@@ -186,6 +193,8 @@ pub struct DraftAnswer {
     pub devices: u64,
     /// Places that open before any proof.
     pub first_window: u64,
+    /// Approvers who must sign beside the order key.
+    pub approvals: u32,
 }
 
 /// Starts a rollout.
@@ -193,7 +202,7 @@ pub struct DraftAnswer {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
-    /// The draft, signed by an order key.
+    /// The draft, signed by an order key, and by approvers where it resumes.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub order: Unverified<Order>,
 }
@@ -263,6 +272,10 @@ pub struct RolloutView {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goes_on_from: Option<RolloutId>,
+    /// Devices whose words are left out, because it goes on after a halt.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<DeviceId>,
     /// When the order was accepted.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub started_at_ms: WallTime,

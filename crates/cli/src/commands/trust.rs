@@ -53,6 +53,9 @@ pub(crate) struct InitArgs {
     /// How many publisher keys to make, 1 to 16
     #[arg(long, value_name = "N", default_value_t = 1)]
     publishers: u32,
+    /// How many approver keys to make, 1 to 16; two approvers let a halted release go on, and a third must be there
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    approvers: u32,
     /// Cost of one passphrase guess: scrypt with N = 2^LOG_N, 14 to 20; 18 is 256 MiB and about a second
     #[arg(long, value_name = "LOG_N", default_value_t = 18, value_parser = clap::value_parser!(u8).range(14..=20))]
     scrypt_log_n: u8,
@@ -70,6 +73,7 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<Answer> {
         root_keys: args.root_keys,
         root_threshold: args.root_threshold,
         publishers: args.publishers,
+        approvers: args.approvers,
         envelope,
         now: now(),
         passphrase: context.new_passphrase("passphrase for the new offline keys")?,

@@ -58,6 +58,7 @@ impl Fleet {
             root_keys: 1,
             root_threshold: 1,
             publishers: 1,
+            approvers: 1,
             envelope: ENVELOPE.to_owned(),
             now: now(),
             passphrase: SecretString::from(PASSPHRASE),

@@ -69,7 +69,7 @@ impl<'a> Releases<'a> {
         let version: Version = version.parse()?;
         let stage = self.stage(&version, content)?;
         publish(self.fleet.api(), &stage, &|_| {})?;
-        let wanted = Wanted { package: self.package.clone(), version, policy: self.policy.clone() };
+        let wanted = Wanted { package: self.package.clone(), version, policy: self.policy.clone(), resume: None };
         let repository = self.fleet.repository()?;
         let draft = ordering::draft(self.fleet.api(), &repository, self.fleet.digest(), &wanted, now())?;
         ordering::start(self.fleet.api(), draft, self.order.as_ref())

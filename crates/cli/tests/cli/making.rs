@@ -51,6 +51,7 @@ fn everything_that_trust_init_makes_verifies() {
     for scope in [Scope::Order, Scope::Gate, Scope::Enrolment, Scope::Halt] {
         assert_eq!(list.keys_for(scope, now()).count(), 1, "{scope:?}");
     }
+    assert_eq!(list.keys_for(Scope::Approve, now()).count(), 3);
     let about: Value = serde_json::from_slice(&fs::read(home.path("fleet/fleet.json")).unwrap()).unwrap();
     assert_eq!(about["fleet"], fleet.as_str());
 }
@@ -68,7 +69,17 @@ fn the_server_gets_no_key_that_signs_releases_orders_or_tokens() {
         names
     };
     assert_eq!(names("fleet"), ["fleet.json", "offline", "server"]);
-    let offline = ["enrolment.key", "halt.key", "order.key", "publisher-1.key", "root-1.key", "targets.key"];
+    let offline = [
+        "approver-1.key",
+        "approver-2.key",
+        "approver-3.key",
+        "enrolment.key",
+        "halt.key",
+        "order.key",
+        "publisher-1.key",
+        "root-1.key",
+        "targets.key",
+    ];
     assert_eq!(names("fleet/offline"), offline);
     assert_eq!(names("fleet/server"), ["credential", "fleet", "gate.key", "snapshot.key", "timestamp.key"]);
     assert_eq!(names("fleet/server/fleet"), ["1.root.json", "1.targets.json", "envelope.json", "key-list.json"]);

@@ -7,6 +7,7 @@ mod enrolment;
 mod people;
 mod planning;
 mod publishing;
+mod resuming;
 mod rollouts;
 mod stopping;
 mod testimony;

@@ -1,15 +1,15 @@
 //! Policies and orders: what a person signs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName, RolloutId, StratumName, Version};
 use tidegate_domain::policy::Policy;
 use tidegate_domain::policy_check::{self, FleetEstimate};
 use tidegate_domain::release::Manifest;
+use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::planner::{Moment, plan};
-use tidegate_domain::rollout::{Phase, Rollout};
 use tidegate_domain::roster::{Place, merkle, rosters};
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::keys::Scope;
@@ -17,9 +17,10 @@ use tidegate_trust::records::{Order, PolicyRecord, RosterRoot};
 use tidegate_trust::signed::Unverified;
 
 use super::planning::{unproven_elsewhere, unproven_everywhere_max};
+use super::resuming::{approvals_min, resumption};
 use super::{Answer, Refusal, Staged, Why, done, fleet_of, keys_of, not_signed, nothing};
 use crate::decision::Decision;
-use crate::state::{Course, Release, State, identity_of};
+use crate::state::{Course, Release, State};
 
 /// What a draft is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct DraftRequest {
     pub rank_seed: Digest,
     /// How often devices check in that no rollout concerns: a place must be open for longer, or it lapses unheard of.
     pub idle_check_in: Elapsed,
+    /// That it goes on after a halt of the same files, without the words of these devices.
+    pub resume: Option<BTreeSet<DeviceId>>,
 }
 
 /// An order without signature.
@@ -47,6 +50,8 @@ pub struct Draft {
     pub devices: usize,
     /// Places that open before any proof.
     pub first_window: u32,
+    /// Approvers who must sign beside the order key.
+    pub approvals: u32,
 }
 
 /// Makes an order to sign. `eligible` says whether a device was heard of recently enough and runs the package.
@@ -59,7 +64,7 @@ pub fn draft(
     request: DraftRequest,
     eligible: &dyn Fn(&DeviceId, &Policy) -> bool,
 ) -> Result<Draft, Refusal> {
-    let DraftRequest { package, version, policy: policy_digest, rank_seed, idle_check_in } = request;
+    let DraftRequest { package, version, policy: policy_digest, rank_seed, idle_check_in, resume } = request;
     let release = state.release(&package, &version).ok_or_else(|| {
         Refusal::new(
             Why::Unknown,
@@ -70,8 +75,9 @@ pub fn draft(
     let applied = state.policies().get(&policy_digest).ok_or_else(|| {
         Refusal::new(Why::Unknown, "unknown_policy", format!("there is no policy {policy_digest}: apply it first"))
     })?;
-    may_start(state, &package, &version, &applied.policy)?;
     let policy = &applied.policy;
+    may_start(state, &package, policy)?;
+    let resumes = resumption(state, release, policy, resume, now)?;
     if policy.pace.take_within < idle_check_in.times(2) {
         let detail = format!(
             "policy field `pace.take_within` is {}: places would lapse before their devices hear of them, since idle ones check in \
@@ -81,8 +87,10 @@ pub fn draft(
         );
         return Err(Refusal::new(Why::Conflict, "cannot_pass", detail));
     }
-    let absent: Vec<DeviceId> = state.devices().keys().filter(|device| !eligible(device, policy)).cloned().collect();
-    let candidates = state.candidates(policy, |device| eligible(device, policy));
+    let is_out = |device: &DeviceId| resumes.as_ref().is_some_and(|resumes| resumes.without.contains(device));
+    let eligible = |device: &DeviceId| eligible(device, policy) && !is_out(device);
+    let absent: Vec<DeviceId> = state.devices().keys().filter(|device| !eligible(device)).cloned().collect();
+    let candidates = state.candidates(policy, eligible);
     let devices = candidates.len();
     if devices == 0 {
         let detail = "no device is eligible: none is enrolled, selected by the policy, heard of recently and running the package";
@@ -104,10 +112,12 @@ pub fn draft(
         rosters: rosters.iter().map(|(stratum, places)| roster_root(stratum.clone(), places)).collect(),
         issued_at_ms: now,
         expires_at_ms: now.after(policy.pace.order_life),
+        resumes,
         ext: Default::default(),
     };
-    let first_window = first_window(state, &order, release, policy, rosters, now)?;
-    Ok(Draft { order, absent, devices, first_window })
+    let first_window = first_window(state, &order, &absent, now)?;
+    let approvals = order.resumes.as_ref().map_or(0, |_| approvals_min(state));
+    Ok(Draft { order, absent, devices, first_window, approvals })
 }
 
 /// Refuses an order that no release could carry through: nobody in it is evidence, or the policy could not pass one of its
@@ -143,18 +153,10 @@ fn can_pass(
 }
 
 /// What the planner would open first, if the rollout started now.
-fn first_window(
-    state: &State,
-    order: &Order,
-    release: &Release,
-    policy: &Policy,
-    rosters: BTreeMap<StratumName, Vec<Place>>,
-    now: WallTime,
-) -> Result<u32, Refusal> {
+fn first_window(state: &State, order: &Order, absent: &[DeviceId], now: WallTime) -> Result<u32, Refusal> {
     let draft = Unverified::draft(order).map_err(|e| not_signed(&e))?;
-    let identity = identity_of(order, draft.digest(), &release.manifest, now);
-    let is_evidence = |device: &DeviceId| state.enrolled_before(device, release.published_at_ms);
-    let rollout = Rollout::start(identity, policy.clone(), rosters, is_evidence);
+    let started = state.at_its_start(order, draft.digest(), absent, now);
+    let rollout = started.map_err(|e| Refusal::new(Why::Conflict, "cannot_start", e))?;
     let moment = Moment {
         now,
         well_in_tick: &|_, _| false,
@@ -184,16 +186,12 @@ fn next_order_seq(state: &State, package: &PackageName) -> u64 {
     of_package.map(|course| course.order_body.order_seq).max().unwrap_or(0) + 1
 }
 
-fn may_start(state: &State, package: &PackageName, version: &Version, policy: &Policy) -> Result<(), Refusal> {
+fn may_start(state: &State, package: &PackageName, policy: &Policy) -> Result<(), Refusal> {
     let conflict = |kind, detail: String| Err(Refusal::new(Why::Conflict, kind, detail));
     if let Some((_, envelope, _)) = state.envelope()
         && let Err(outside) = envelope.admits(policy)
     {
         return conflict("outside_envelope", outside.to_string());
-    }
-    if let Some(by) = state.release(package, version).and_then(|release| release.halted_by.as_ref()) {
-        let detail = format!("rollout {by} halted these files: publish a release with other content");
-        return conflict("release_halted", detail);
     }
     let open = |course: &&Course| {
         course.order_body.package == *package && matches!(course.rollout.phase(), Phase::Running | Phase::Paused { .. })
@@ -226,7 +224,7 @@ pub(super) fn apply_policy(state: &State, now: WallTime, record: Unverified<Poli
 }
 
 pub(super) fn start(state: &State, now: WallTime, order: Unverified<Order>, draft: Draft) -> Result<Staged, Refusal> {
-    let verified = keys_of(state)?.verify(order, &[Scope::Order], now).map_err(|e| not_signed(&e))?;
+    let verified = keys_of(state)?.verify_order(order, approvals_min(state), now).map_err(|e| not_signed(&e))?;
     let body = verified.body();
     if state.rollout_of_order(&verified.digest()).is_some() {
         return nothing(Answer::Started(body.rollout.clone()));
@@ -239,7 +237,12 @@ pub(super) fn start(state: &State, now: WallTime, order: Unverified<Order>, draf
         .policies()
         .get(&body.policy)
         .ok_or_else(|| Refusal::new(Why::Unknown, "unknown_policy", format!("there is no policy {}", body.policy)))?;
-    may_start(state, &body.package, &body.version, &applied.policy)?;
+    may_start(state, &body.package, &applied.policy)?;
+    let release = state
+        .release(&body.package, &body.version)
+        .ok_or_else(|| Refusal::new(Why::Unknown, "unknown_release", "the release is not there any more"))?;
+    let without = body.resumes.as_ref().map(|resumes| resumes.without.clone());
+    resumption(state, release, &applied.policy, without, now)?;
     if body.order_seq != next_order_seq(state, &body.package) {
         let detail = format!("order_seq {} is not the next one: ask for a new draft", body.order_seq);
         return Err(Refusal::new(Why::Conflict, "order_seq", detail));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, IncidentId, RolloutId};
+use tidegate_domain::ids::{DeviceId, IncidentId, RolloutId, StratumName};
 use tidegate_domain::incident::Incident;
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::accusing::{Accusation, accuse};
@@ -54,18 +54,10 @@ pub struct Course {
 impl State {
     pub(super) fn start(&mut self, order: Unverified<Order>, absent: &[DeviceId], at: WallTime) -> Result<(), String> {
         let body = held(&order)?;
-        let applied = self.policies.get(&body.policy).ok_or("the order's policy is not in the log before it")?;
-        let release =
-            self.release(&body.package, &body.version).ok_or("the order's release is not in the log before it")?;
-        let policy = applied.policy.clone();
-        let identity = identity_of(&body, order.digest(), &release.manifest, at);
-        let absent: BTreeSet<&DeviceId> = absent.iter().collect();
-        let candidates = self.candidates(&policy, |device| !absent.contains(device));
-        let rosters = rosters(&policy, &body.rank_seed, candidates);
-        let published_at = release.published_at_ms;
-        let mut rollout =
-            Rollout::start(identity, policy, rosters, |device| self.enrolled_before(device, published_at));
-        rollout.go_on_from(self.earlier_of_same_files(&release.manifest).map(|course| &course.rollout));
+        let rollout = self.at_its_start(&body, order.digest(), absent, at)?;
+        if body.resumes.is_some() {
+            self.unmark_halted(&body.package, &body.version);
+        }
         self.by_order.insert(order.digest(), body.rollout.clone());
         let mut course = Course {
             rollout,
@@ -85,8 +77,36 @@ impl State {
         Ok(())
     }
 
+    /// The rollout that an order starts, before anything has happened. `absent` are enrolled devices that get no place.
+    pub(crate) fn at_its_start(
+        &self,
+        order: &Order,
+        digest: Digest,
+        absent: &[DeviceId],
+        at: WallTime,
+    ) -> Result<Rollout, String> {
+        let applied = self.policies.get(&order.policy).ok_or("the order's policy is not in the log before it")?;
+        let release =
+            self.release(&order.package, &order.version).ok_or("the order's release is not in the log before it")?;
+        let policy = applied.policy.clone();
+        let identity = identity_of(order, digest, &release.manifest, at);
+        let absent: BTreeSet<&DeviceId> = absent.iter().collect();
+        let candidates = self.candidates(&policy, |device| !absent.contains(device));
+        let rosters = rosters(&policy, &order.rank_seed, candidates);
+        let published_at = release.published_at_ms;
+        let without = order.resumes.iter().flat_map(|resumes| &resumes.without);
+        let without: Vec<(DeviceId, StratumName)> = without
+            .filter_map(|id| Some((id.clone(), policy.stratum_of(&self.devices.get(id)?.enrolment.attributes))))
+            .collect();
+        let mut rollout =
+            Rollout::start(identity, policy, rosters, |device| self.enrolled_before(device, published_at));
+        rollout.quarantine(without);
+        rollout.go_on_from(self.earlier_of_same_files(&release.manifest).map(|course| &course.rollout));
+        Ok(rollout)
+    }
+
     /// The rollouts that brought the same files, in the order of their orders.
-    fn earlier_of_same_files(&self, manifest: &Manifest) -> impl Iterator<Item = &Course> {
+    pub(crate) fn earlier_of_same_files(&self, manifest: &Manifest) -> impl Iterator<Item = &Course> {
         let is_same = |course: &&Course| {
             let of = (&course.order_body.package, &course.order_body.version);
             *of.0 == manifest.package && self.release(of.0, of.1).is_some_and(|known| known.has_files_of(manifest))
@@ -151,7 +171,8 @@ impl State {
             // A band that ends after the halt can still make a device silent.
             let opened = self.incidents.entry(IncidentId::of(id)).or_insert(incident);
             opened.observe(&course.rollout, at);
-            if matches!(course.rollout.phase(), Phase::Halted { .. }) {
+            // Later steps of a halted rollout say nothing new of its files, which may go on by then.
+            if facts.iter().any(|fact| matches!(fact, Fact::Halted { .. })) {
                 let (package, release) = (course.order_body.package.clone(), course.order_body.release);
                 self.mark_halted(&package, &release, id);
             }
@@ -203,7 +224,7 @@ impl Course {
     }
 }
 
-pub(crate) fn identity_of(order: &Order, digest: Digest, manifest: &Manifest, at: WallTime) -> Identity {
+fn identity_of(order: &Order, digest: Digest, manifest: &Manifest, at: WallTime) -> Identity {
     Identity {
         rollout: order.rollout.clone(),
         package: order.package.clone(),

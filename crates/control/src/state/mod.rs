@@ -9,7 +9,6 @@ mod people;
 mod releases;
 
 pub use course::Course;
-pub(crate) use course::identity_of;
 pub use fleet::{Device, Said, TokenUse};
 pub use people::Operator;
 pub use releases::{AppliedPolicy, Release};

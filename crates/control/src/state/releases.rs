@@ -22,7 +22,7 @@ pub struct Release {
     pub manifest: Manifest,
     /// When the server took it.
     pub published_at_ms: WallTime,
-    /// The rollout that halted it, where one did: the same bytes are not ordered again.
+    /// The rollout that halted it, where one did and no order has resumed it: the same bytes are not ordered again.
     pub halted_by: Option<RolloutId>,
 }
 
@@ -70,6 +70,13 @@ impl State {
         for known in releases.iter_mut().filter(|known| known.has_files_of(&halted)) {
             known.halted_by.get_or_insert_with(|| by.clone());
         }
+    }
+
+    /// The files go on after a halt: an order says so that approvers signed.
+    pub(super) fn unmark_halted(&mut self, package: &PackageName, version: &Version) {
+        let Some(manifest) = self.release(package, version).map(|release| release.manifest.clone()) else { return };
+        let same = self.releases.get_mut(package).into_iter().flatten().filter(|known| known.has_files_of(&manifest));
+        same.for_each(|known| known.halted_by = None);
     }
 
     pub(super) fn put_policy(&mut self, record: Unverified<PolicyRecord>, at: WallTime) -> Result<(), String> {

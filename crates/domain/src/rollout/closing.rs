@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entering::Went;
 use super::place::{PlaceState, Stage};
 use super::reason::HaltReason;
 use super::scope::{ScopeName, Tally};
@@ -91,9 +92,10 @@ impl Rollout {
         if self.closed.len() == before {
             return;
         }
-        let touched: Vec<usize> =
+        let scopes: Vec<usize> =
             self.closed_strata.iter().flat_map(|stratum| self.scopes.of_stratum(*stratum).iter().copied()).collect();
-        self.gate.begin_anew(&touched, &self.policy, !self.identity.numbers.is_empty());
+        self.gate.begin_anew(&scopes, &self.policy, !self.identity.numbers.is_empty());
+        self.went.push(Went::Anew { scopes });
     }
 
     /// Places of a ring that will never open, because their stratum is closed: all of them, and those that are no evidence.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::band::BandCounts;
 use super::block::Tick;
 use super::fact::{AddedPlace, Fact, RowCount};
 use super::hearing::Heard;
@@ -187,7 +186,8 @@ impl Rollout {
         }
     }
 
-    /// Adds places behind the others. A device that has a place already, unless it lapsed, gets no second one.
+    /// Adds places behind the others. A device that has a place already, unless it lapsed, gets no second one, and one that is
+    /// quarantined gets none.
     fn addendum_issued(&mut self, number: u32, places: &[AddedPlace]) {
         if number <= self.addenda {
             return;
@@ -199,6 +199,7 @@ impl Rollout {
             let Some(stratum) = self.stratum_index(&place.stratum) else { continue };
             let earlier = self.place_of(&place.device).map(|(at, _, earlier)| (at, earlier.clone()));
             if earlier.as_ref().is_some_and(|(_, earlier)| earlier.stage != Stage::Lapsed)
+                || self.quarantined.contains(&place.device)
                 || !added.insert(&place.device)
             {
                 continue;
@@ -253,52 +254,6 @@ impl Rollout {
             if let Some(row) = self.rows.get_mut(at.row as usize) {
                 row.fresh.spend(at.index);
             }
-        }
-    }
-
-    fn band_entered(&mut self, id: u32, band: u8, deaf: bool, at: WallTime) {
-        let Some(block) = self.blocks.get(id).cloned() else { return };
-        let second = block.first_entered;
-        if band != if second { 2 } else { 1 } {
-            return;
-        }
-        let treated: Vec<Seen> = block.treated.iter().filter_map(|at| self.seen(*at)).collect();
-        let controls: Vec<Seen> = block.controls.iter().filter_map(|at| self.seen(*at)).collect();
-        // What a closed part of the fleet still comes to says nothing of the rest.
-        let counts = !block.of.lab && !self.is_closed(usize::from(block.of.stratum));
-        if counts {
-            let scopes = self.scopes.of_stratum(usize::from(block.of.stratum)).to_vec();
-            let first = self.horizons().first;
-            let mut counts = BandCounts::of(&treated, &controls, second, deaf, first);
-            counts.late = (self.policy.gate.watch_lateness && second && !deaf).then(|| self.lateness_in(&block));
-            self.gate.enter(&scopes, &counts);
-        }
-        if second {
-            if counts {
-                self.gate.enter_clearance(&treated, &controls, deaf);
-            }
-            self.blocks.close(id);
-            self.fix_bounds(at);
-            for at in &block.controls {
-                if let Some(place) = self.place_mut(*at) {
-                    place.stage = Stage::Waiting;
-                }
-            }
-        } else {
-            self.blocks.mark_first_entered(id);
-        }
-        // In a band that nobody could be heard in, nobody is late; the second one is the last word all the same.
-        for at in block.treated.into_iter().filter(|_| second || !deaf) {
-            self.band_is_over(at, second);
-        }
-    }
-
-    /// What a member of a block counts with; nothing for a device that is no evidence.
-    pub(super) fn seen(&self, at: PlaceRef) -> Option<Seen> {
-        match &self.place(at).filter(|(_, place)| place.evidence)?.1.stage {
-            Stage::Taken(taken) => Some(taken.seen),
-            Stage::Control { seen, .. } => Some(*seen),
-            Stage::Waiting | Stage::Open { .. } | Stage::Lapsed => None,
         }
     }
 }

@@ -75,14 +75,20 @@ impl Gate {
 
     /// Goes on where the gate of an earlier order of the same files stood: scopes of the same name keep their processes. Clearance begins anew,
     /// for past success lowers no gate.
-    pub(super) fn go_on_from(&mut self, scopes: &Scopes, policy: &Policy, numbers: bool, earlier: &Rollout) {
+    pub(super) fn go_on_from(
+        &mut self,
+        scopes: &Scopes,
+        policy: &Policy,
+        numbers: bool,
+        (held_scopes, earlier): (&Scopes, &Gate),
+    ) {
         for (scope, processes) in scopes.iter().zip(&mut self.halt) {
-            let held = earlier.scopes.iter().position(|held| held.name == scope.name);
-            if let Some(held) = held.and_then(|index| earlier.gate.halt.get(index)) {
+            let held = held_scopes.iter().position(|held| held.name == scope.name);
+            if let Some(held) = held.and_then(|index| earlier.halt.get(index)) {
                 *processes = held.clone().under(&policy.gate, numbers);
             }
         }
-        self.stretch = self.stretch.max(earlier.gate.stretch);
+        self.stretch = self.stretch.max(earlier.stretch);
         self.weigh();
     }
 
@@ -251,8 +257,9 @@ impl Rollout {
         if waits.is_empty() { Verdict::Pass } else { Verdict::Wait(waits) }
     }
 
-    fn halt_reasons(&self) -> Vec<HaltReason> {
-        let broken = self.broken.iter().map(|device| HaltReason::InvariantBroken { device: device.clone() });
+    pub(super) fn halt_reasons(&self) -> Vec<HaltReason> {
+        let broken =
+            self.broken.first().into_iter().map(|device| HaltReason::InvariantBroken { device: device.clone() });
         let wedged = self.open_scopes().filter_map(|scope| self.wedged(scope));
         let mut reasons: Vec<HaltReason> = broken.chain(wedged).collect();
         if reasons.is_empty() {

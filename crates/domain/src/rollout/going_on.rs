@@ -2,22 +2,32 @@
 //! It begins a rollout; it changes nothing of the earlier ones.
 
 use super::Rollout;
+use super::gate::Gate;
 use super::place::Stage;
+use super::scope::Scopes;
 use crate::ids::{DeviceId, RolloutId};
 
 impl Rollout {
     /// Goes on from earlier rollouts of the same files, the earliest first. To be called before anything has happened.
     ///
     /// The halting processes of each scope begin where the last of them left those of the same name, so that `alpha` is the release's however
-    /// often it is ordered. A device that was control in any of them, or took the release, is control no more.
+    /// often it is ordered. A device that was control in any of them, or took the release, is control no more. What quarantined devices said in
+    /// them is left out.
     pub fn go_on_from<'a>(&mut self, earlier: impl IntoIterator<Item = &'a Rollout>) {
+        let mut held: Vec<(&Scopes, Gate)> = Vec::new();
+        let numbers = !self.identity.numbers.is_empty();
         for rollout in earlier {
             let places = rollout.rows.iter().flat_map(|row| &row.places);
             for place in places.filter(|place| place.was_control || matches!(place.stage, Stage::Taken(_))) {
                 self.is_no_control(&place.device);
             }
-            let numbers = !self.identity.numbers.is_empty();
-            self.gate.go_on_from(&self.scopes, &self.policy, numbers, rollout);
+            let gate = if self.quarantined.is_empty() {
+                rollout.gate.clone()
+            } else {
+                rollout.gate_without(&self.quarantined, &held)
+            };
+            self.gate.go_on_from(&self.scopes, &self.policy, numbers, (&rollout.scopes, &gate));
+            held.push((&rollout.scopes, gate));
             self.learn_from(rollout);
             self.goes_on_from = Some(rollout.identity.rollout.clone());
         }

@@ -59,9 +59,9 @@ impl Rollout {
         let horizons = self.horizons();
         let outside = self.hear_numbers(at, heard);
         if let Observation::Failed { reason: FailureReason::InvariantBroken, .. } = heard.observation
-            && self.broken.is_none()
+            && let Some((_, place)) = self.place(at)
         {
-            self.broken = self.place(at).map(|(_, place)| place.device.clone());
+            self.broken.insert(place.device.clone());
         }
         let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
         let before = Standing::of(taken);
@@ -174,7 +174,7 @@ impl Standing {
             proven: taken.proven,
             failed: taken.failed.is_some(),
             overdue: taken.overdue,
-            troubled: taken.failed.is_some() || taken.overdue || taken.seen.crashed.is_some(),
+            troubled: taken.is_troubled(),
             settled: !taken.pending(),
             well: taken.well,
             back: taken.returned && !taken.needs_hands,

@@ -9,6 +9,7 @@ pub mod block;
 pub mod closing;
 pub(crate) mod controls;
 mod course;
+mod entering;
 pub mod fact;
 pub mod gate;
 pub mod going_on;
@@ -22,6 +23,7 @@ pub mod place;
 pub mod planner;
 mod pool;
 pub(crate) mod processes;
+pub mod quarantine;
 pub mod reason;
 pub mod report;
 pub mod returning;
@@ -41,6 +43,7 @@ use crate::roster::Place;
 use crate::time::WallTime;
 use block::Blocks;
 use closing::Closed;
+use entering::Went;
 use fact::Escalation;
 use gate::Gate;
 pub use identity::Identity;
@@ -159,8 +162,8 @@ pub struct Rollout {
     pub(crate) gate: Gate,
     pub(crate) last_opened_at: Option<WallTime>,
     pub(crate) escalated: Option<Escalation>,
-    /// The first device on which something was done that its owner forbids for good.
-    pub(crate) broken: Option<DeviceId>,
+    /// The devices on which something was done that their owner forbids for good.
+    pub(crate) broken: BTreeSet<DeviceId>,
     /// The parts that were halted alone.
     pub(crate) closed: Vec<Closed>,
     pub(crate) closed_strata: BTreeSet<usize>,
@@ -172,6 +175,10 @@ pub struct Rollout {
     pub(crate) learning: Vec<Learning>,
     /// The last rollout before this one that brought the same files.
     pub(crate) goes_on_from: Option<RolloutId>,
+    /// What the halting processes went through.
+    pub(crate) went: Vec<Went>,
+    /// Devices whose words are left out.
+    pub(crate) quarantined: BTreeSet<DeviceId>,
     #[serde(skip)]
     pub(crate) where_is: HashMap<DeviceId, PlaceRef>,
 }
@@ -211,13 +218,15 @@ impl Rollout {
             gate,
             last_opened_at: None,
             escalated: None,
-            broken: None,
+            broken: BTreeSet::new(),
             closed: Vec::new(),
             closed_strata: BTreeSet::new(),
             approved: BTreeSet::new(),
             measured,
             learning,
             goes_on_from: None,
+            went: Vec::new(),
+            quarantined: BTreeSet::new(),
             where_is: HashMap::new(),
             policy,
             strata,

@@ -83,7 +83,7 @@ fn plan_on(rollout: Held<'_>, moment: &Moment<'_>) -> Plan {
             step.judge();
             step.order_back();
         }
-        Phase::Completed { .. } if step.rollout.broken.is_some() => step.judge(),
+        Phase::Completed { .. } if !step.rollout.broken.is_empty() => step.judge(),
         Phase::Completed { .. } => {
             if step.rollout.holdback_is_over(moment.now) {
                 step.add(Fact::HoldbackEnded);
@@ -269,6 +269,7 @@ impl Step<'_> {
         let rollout = &self.rollout;
         let fits = |joiner: &&AddedPlace| {
             !rollout.where_is.contains_key(&joiner.device)
+                && !rollout.quarantined.contains(&joiner.device)
                 && rollout.stratum_index(&joiner.stratum).is_some_and(|stratum| !rollout.is_closed(stratum))
                 && usize::from(joiner.ring) < rollout.rings.len()
         };

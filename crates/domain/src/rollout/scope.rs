@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::place::Taken;
 use crate::ids::{AttributeName, StratumName};
 use crate::policy::{Policy, Ring, Strata, WindowRule};
 
@@ -86,6 +87,8 @@ pub struct Scope {
     pub main: Tally,
     /// Places, by ring.
     pub places: Vec<u32>,
+    /// Devices whose words are left out: they have no place and take room all the same.
+    pub quarantined: u32,
 }
 
 impl Scope {
@@ -98,9 +101,9 @@ impl Scope {
         if lab { &mut self.lab } else { &mut self.main }
     }
 
-    /// Unproven places in all rings.
+    /// Unproven places in all rings, and those that are quarantined.
     pub fn unproven(&self) -> u32 {
-        self.lab.unproven().saturating_add(self.main.unproven())
+        self.lab.unproven().saturating_add(self.main.unproven()).saturating_add(self.quarantined)
     }
 
     /// How many places may be unproven while a ring of this sort is open: F8, and of all devices never more than the policy's share.
@@ -124,7 +127,7 @@ impl Scope {
     /// How many known hard failures halt at once while a ring of this sort is open whose rings so far hold `held` places of the scope: the
     /// wedge rule (F8). A single failure wedges nothing: in a ring with one place of a stratum it would halt clean rollouts.
     pub(crate) fn wedges_at(&self, window: &WindowRule, lab: bool, held: u32) -> u32 {
-        self.bound(window, lab).min(held).max(2)
+        self.bound(window, lab).saturating_sub(self.quarantined).min(held).max(2)
     }
 
     /// Failed, overdue, and whether they are all that is unproven in a full window.
@@ -132,12 +135,13 @@ impl Scope {
         let (failed, overdue) = (self.lab.failed + self.main.failed, self.lab.overdue + self.main.overdue);
         let unproven = self.unproven();
         let full = unproven >= self.bound(window, lab);
-        (failed, overdue, full && failed + overdue >= unproven)
+        (failed, overdue, full && failed + overdue + self.quarantined >= unproven)
     }
 
     /// Places that took the release and are not proven, in all rings: what the go path counts by itself.
     pub fn taken_unproven(&self) -> u32 {
-        self.lab.taken.saturating_sub(self.lab.proven) + self.main.taken.saturating_sub(self.main.proven)
+        let of = |tally: &Tally| tally.taken.saturating_sub(tally.proven);
+        of(&self.lab) + of(&self.main) + self.quarantined
     }
 }
 
@@ -159,6 +163,7 @@ impl Scopes {
             lab: Tally::default(),
             main: Tally::default(),
             places: vec![0; rings],
+            quarantined: 0,
         };
         let mut scopes = vec![scope(ScopeName::All, policy.window.initial_all)];
         let mut of_stratum = vec![vec![0]; strata.len()];
@@ -220,6 +225,29 @@ impl Scopes {
             if let Some(places) = scope.places.get_mut(ring) {
                 *places = places.saturating_add(count);
             }
+        });
+    }
+
+    /// One more device whose words are left out, in a stratum or in none of them.
+    pub(super) fn quarantine(&mut self, stratum: Option<usize>) {
+        match stratum {
+            Some(stratum) => self.each_of(stratum, |scope| scope.quarantined += 1),
+            None => self.scopes.iter_mut().take(1).for_each(|scope| scope.quarantined += 1),
+        }
+    }
+
+    /// Takes a device that took the release out of what is counted, but not out of the window.
+    pub(super) fn leave_out(&mut self, stratum: usize, lab: bool, taken: &Taken) {
+        let (proven, failed) = (u32::from(taken.proven), u32::from(taken.failed.is_some() && !taken.proven));
+        let overdue = u32::from(taken.overdue);
+        self.each_of(stratum, |scope| {
+            let tally = scope.tally_mut(lab);
+            tally.opened = tally.opened.saturating_sub(1);
+            tally.taken = tally.taken.saturating_sub(1);
+            tally.proven = tally.proven.saturating_sub(proven);
+            tally.failed = tally.failed.saturating_sub(failed);
+            tally.overdue = tally.overdue.saturating_sub(overdue);
+            scope.quarantined += 1;
         });
     }
 

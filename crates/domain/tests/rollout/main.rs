@@ -16,6 +16,7 @@ mod large_fleets;
 mod measuring;
 mod one_id;
 mod parts;
+mod quarantine;
 mod returning;
 mod scenarios;
 mod schedule;

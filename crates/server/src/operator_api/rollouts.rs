@@ -1,5 +1,6 @@
 //! `/rollouts`: drafting, starting, watching, stopping.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -27,28 +28,42 @@ use crate::random;
 
 const REASON_CHARS_MAX: usize = 500;
 
-/// Makes an order to sign. It can be signed for ten minutes.
+/// Makes an order to sign. It can be signed for ten minutes, and for a day where approvers sign it too.
 #[utoipa::path(post, path = "/rollouts/draft", tag = "rollouts", request_body = DraftRequest,
     responses((status = OK, body = DraftAnswer)))]
 pub(crate) async fn draft(
     State(app): State<Arc<App>>,
     _person: Person<Approver>,
-    Json(DraftRequest { package, version, policy }): Json<DraftRequest>,
+    Json(DraftRequest { package, version, policy, resume, without }): Json<DraftRequest>,
 ) -> Result<axum::Json<DraftAnswer>, Refused> {
     let rank_seed = random::seed()?;
+    let resume = resume_without(resume, without)?;
     let made = {
         let state = app.desk.state()?;
         let at = now();
         let eligible = |device: &DeviceId, policy: &Policy| is_eligible(&app, &state, device, &package, policy, at);
         let idle_check_in = app.idle_check_in;
-        let wanted = Wanted { package: package.clone(), version, policy, rank_seed, idle_check_in };
+        let wanted = Wanted { package: package.clone(), version, policy, rank_seed, idle_check_in, resume };
         make_draft(&state, at, wanted, &eligible)?
     };
     let order = Unverified::draft(&made.order).map_err(|e| Refused::internal(e.to_string()))?;
-    let answer =
-        DraftAnswer { order: order.clone(), devices: made.devices as u64, first_window: u64::from(made.first_window) };
+    let answer = DraftAnswer {
+        order: order.clone(),
+        devices: made.devices as u64,
+        first_window: u64::from(made.first_window),
+        approvals: made.approvals,
+    };
     app.keep_draft(order.digest(), made);
     Ok(axum::Json(answer))
+}
+
+/// The devices that a draft leaves out, where it is to resume.
+fn resume_without(resume: bool, without: Vec<DeviceId>) -> Result<Option<BTreeSet<DeviceId>>, Refused> {
+    if !resume && !without.is_empty() {
+        let detail = "field `without` names devices, but field `resume` is false: expected true with it";
+        return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "without", detail));
+    }
+    Ok(resume.then(|| without.into_iter().collect()))
 }
 
 /// A device is eligible that was heard of recently and that runs the package.
@@ -91,7 +106,7 @@ pub(crate) async fn start(
             id
         }
         (None, None) => {
-            let detail = "the order is none that this server drafted in the last ten minutes: ask for a draft, sign it";
+            let detail = "the order is none that this server drafted lately (ten minutes; a day where approvers sign it too): ask for a draft, sign it";
             return Err(Refused::new(StatusCode::CONFLICT, "not_the_draft", detail));
         }
     };
@@ -197,6 +212,7 @@ fn view(course: &Course, at: WallTime) -> RolloutView {
         order: identity.order,
         policy_name: rollout.policy().name.clone(),
         goes_on_from: rollout.goes_on_from().cloned(),
+        quarantined: rollout.quarantined().iter().cloned().collect(),
         started_at_ms: identity.started_at_ms,
         first_take_at_ms: course.first_take_at_ms,
         ended_at_ms,

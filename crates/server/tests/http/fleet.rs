@@ -19,10 +19,12 @@ use tidegate_trust::tuf::{Expiry, Role, RoleName, Signers, TufKey, Unsigned};
 use ureq::http::Method;
 
 pub(crate) const PACKAGE: &str = "sensor-content";
-/// Key numbers: 1, 2 root (both sign), 3 targets, 4, 5 publishers (both), 6 orders, 7 enrolment, 8 the enrolment token's own.
+/// Key numbers: 1, 2 root (both sign), 3 targets, 4, 5 publishers (both), 6 orders, 7 enrolment, 8 the enrolment token's own, 31 to 33
+/// approvers.
 pub(crate) const ORDER_KEY: u8 = 6;
 pub(crate) const ENROLMENT_KEY: u8 = 7;
 pub(crate) const TOKEN_KEY: u8 = 8;
+pub(crate) const APPROVER_KEYS: [u8; 3] = [31, 32, 33];
 
 pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -213,11 +215,12 @@ pub(crate) fn key_list(fleet: Digest, version: u64, gate: PublicKey) -> KeyList 
         not_before_ms: WallTime::from_ms(0),
         not_after_ms: now().after(Elapsed::from_s(86_400)),
     };
-    let keys = vec![
+    let mut keys = vec![
         listed(gate, Scope::Gate),
         listed(public(&key(ORDER_KEY)), Scope::Order),
         listed(public(&key(ENROLMENT_KEY)), Scope::Enrolment),
     ];
+    keys.extend(APPROVER_KEYS.map(|seed| listed(public(&key(seed)), Scope::Approve)));
     KeyList { fleet, version, keys, issued_at_ms: now(), ext: Default::default() }
 }
 

@@ -16,5 +16,6 @@ mod main_job;
 mod manners;
 mod played;
 mod rebuilding;
+mod resuming;
 mod returning;
 mod signed_halt;

@@ -194,6 +194,7 @@ pub(super) fn order(keys: &Keys, state: &State, policy: Digest, seed: u64, now: 
         package: PACKAGE.parse().map_err(NotSet::of)?,
         version: "1.0.0".parse().map_err(NotSet::of)?,
         policy,
+        resume: None,
         rank_seed: Digest::of(format!("rank/{seed}").as_bytes()),
         idle_check_in: Elapsed::from_ms(1),
     };

@@ -1,11 +1,13 @@
 //! What root signs for the whole fleet (key list, envelope), and policies.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::PolicyName;
 use tidegate_domain::time::WallTime;
 
-use super::{Ext, body};
+use super::{Ext, Order, body};
 use crate::keys::{KeyId, ListedKey, PublicKey, Scope};
 use crate::signed::{Body, Fleet, RecordError, Unverified, Verified};
 
@@ -81,6 +83,9 @@ pub enum KeyListError {
     /// One key material stands in it twice, so that one holder would count as two.
     #[error("key list: key {0} stands in it twice")]
     Twice(KeyId),
+    /// Whoever asks would also approve.
+    #[error("key list: key {0} may both order and approve: whoever asks does not approve")]
+    OrdersAndApproves(KeyId),
     /// A key would never be good.
     #[error("key list: key {0} ends before it begins, or has no scope")]
     NeverGood(KeyId),
@@ -95,10 +100,13 @@ impl KeyList {
         if self.keys.len() > KEYS_MAX {
             return Err(KeyListError::TooMany(self.keys.len()));
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for key in &self.keys {
             if !seen.insert(key.public_key) {
                 return Err(KeyListError::Twice(key.public_key.id()));
+            }
+            if key.scopes.contains(&Scope::Order) && key.scopes.contains(&Scope::Approve) {
+                return Err(KeyListError::OrdersAndApproves(key.public_key.id()));
             }
             if key.scopes.is_empty() || key.not_before_ms >= key.not_after_ms {
                 return Err(KeyListError::NeverGood(key.public_key.id()));
@@ -124,5 +132,25 @@ impl KeyList {
     ) -> Result<Verified<T>, RecordError> {
         let keys: Vec<PublicKey> = scopes.iter().flat_map(|scope| self.keys_for(*scope, at)).collect();
         record.verify(self.fleet, keys, 1)
+    }
+
+    /// Believes an order as [`KeyList::verify`] does, and one that goes on after a halt only where `approvals` different approvers signed it
+    /// too. A key that may order approves nothing.
+    ///
+    /// # Errors
+    /// When a signature is missing.
+    pub fn verify_order(
+        &self,
+        order: Unverified<Order>,
+        approvals: u32,
+        at: WallTime,
+    ) -> Result<Verified<Order>, RecordError> {
+        let verified = self.verify(order, &[Scope::Order], at)?;
+        if verified.body().resumes.is_some() {
+            let orders: BTreeSet<PublicKey> = self.keys_for(Scope::Order, at).collect();
+            let approvers = self.keys_for(Scope::Approve, at).filter(|key| !orders.contains(key));
+            verified.record().clone().verify(self.fleet, approvers, approvals.max(1) as usize)?;
+        }
+        Ok(verified)
     }
 }

@@ -1,5 +1,7 @@
 //! The records of a rollout: what a person orders, what the gate key opens, answers, stops and finishes.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName, RingName, RolloutId, StratumName, Version};
@@ -20,7 +22,7 @@ pub struct RosterRoot {
     pub root: Digest,
 }
 
-/// Starts a rollout. Signed by a person's order key. A device refuses one whose `order_seq` is lower than one it has seen.
+/// Starts a rollout. Signed by a person's order key, and where it resumes by approvers too (see [`KeyList::verify_order`](super::KeyList::verify_order)). A device refuses one whose `order_seq` is lower than one it has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
@@ -48,11 +50,24 @@ pub struct Order {
     pub issued_at_ms: WallTime,
     /// No permit opens anything under it after this instant.
     pub expires_at_ms: WallTime,
+    /// That it goes on after a halt of the same files. Such an order wants approvers' signatures beside the order key's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<Resumption>,
     /// Room for later additions.
     #[serde(default, skip_serializing_if = "Ext::is_empty")]
     pub ext: Ext,
 }
 body!(Order, "tidegate/order/v1");
+
+/// How an order goes on after a halt of the same files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumption {
+    /// The last rollout that halted them.
+    pub halted: RolloutId,
+    /// Devices whose words are left out, sorted; at most as many as the policy's `gate.quarantine_max`.
+    pub without: BTreeSet<DeviceId>,
+}
 
 /// What a permit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! `tidegate rollout`: start, watch, pause, resume, approve, halt.
 
 mod halt;
+mod resuming;
 mod start;
 mod watch;
 
@@ -18,7 +19,8 @@ use crate::rollout_view;
 const EXAMPLES: &str = "\
 Starting needs a person's order key; pausing and halting need any operator, and take effect at once. Whoever
 holds a halt key may halt without being logged in.
-Resuming opens again what was paused; what was halted stays halted.
+Resuming opens again what was paused. What was halted stays halted: its release goes on only by a new order that two
+approvers sign too, without the words of a few named devices (`start --resume`, `countersign`, `send`).
 
 Examples:
   tidegate rollout start content 1.0.0 --policy default@sha256:... --key order.key
@@ -27,7 +29,10 @@ Examples:
   tidegate rollout pause content.1 --reason \"looking at site fra\"
   tidegate rollout approve content.1 --ring broad --reason \"the canary was fine\"
   tidegate rollout halt content.1 --reason \"wrong build\"
-  tidegate rollout halt content.1 --reason \"wrong build\" --key halt.key";
+  tidegate rollout halt content.1 --reason \"wrong build\" --key halt.key
+  tidegate rollout start content 1.0.0 --policy default@sha256:... --key order.key --resume --without d1 --out go-on.json
+  tidegate rollout countersign go-on.json --key approver-1.key
+  tidegate rollout send go-on.json";
 
 /// Start, watch and stop rollouts
 #[derive(Debug, Subcommand)]
@@ -36,6 +41,13 @@ pub(crate) enum RolloutCommand {
     /// Check an order against what was asked, sign it, start the rollout
     #[command(after_help = EXAMPLES)]
     Start(start::StartArgs),
+    /// Add an approver's signature to an order that goes on after a halt
+    Countersign(resuming::CountersignArgs),
+    /// Start a rollout by an order that approvers have signed
+    Send {
+        /// The order
+        file: std::path::PathBuf,
+    },
     /// Follow a rollout until it completes (exit code 0) or halts (3)
     Watch(watch::WatchArgs),
     /// Show a rollout
@@ -73,6 +85,8 @@ pub(crate) struct ReasonArgs {
 pub(super) fn run(context: &Context, command: RolloutCommand) -> Result<Answer> {
     match command {
         RolloutCommand::Start(args) => start::run(context, &args),
+        RolloutCommand::Countersign(args) => resuming::countersign(context, &args),
+        RolloutCommand::Send { file } => resuming::send(context, &file),
         RolloutCommand::Watch(args) => watch::run(context, &args),
         RolloutCommand::Status { rollout } => {
             let view = context.client()?.rollout(&rollout)?;

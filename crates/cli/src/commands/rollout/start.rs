@@ -1,11 +1,15 @@
 //! `tidegate rollout start`: shows the order that will be signed, signs and sends it.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use clap::Args;
-use tidegate_domain::ids::{PackageName, Version};
+use tidegate_domain::ids::{DeviceId, PackageName, Version};
+use tidegate_keyring::Signer;
 
 use crate::context::{Context, now};
-use crate::ordering::{CheckedDraft, PolicyReference, Wanted, draft, start};
+use crate::durable_file::{Readers, create};
+use crate::ordering::{CheckedDraft, PolicyReference, Wanted, draft, names, signed, start};
 use crate::output::{Answer, facts, instant};
 use crate::repository::Repository;
 
@@ -21,6 +25,15 @@ pub(crate) struct StartArgs {
     /// The order key: a file, a name in the key folder, or a pkcs11: URI
     #[arg(long, value_name = "KEY")]
     key: String,
+    /// Go on with a release that was halted; approvers sign the order too, so it is written to `--out` instead of being sent
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// With `--resume`: a device whose words are left out; once for each
+    #[arg(long, value_name = "DEVICE", requires = "resume")]
+    without: Vec<DeviceId>,
+    /// With `--resume`: the new file for the order, for approvers to countersign
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    out: Option<PathBuf>,
     /// Sign without asking
     #[arg(long)]
     yes: bool,
@@ -29,13 +42,31 @@ pub(crate) struct StartArgs {
 pub(super) fn run(context: &Context, args: &StartArgs) -> Result<Answer> {
     let (api, fleet, now) = (context.client()?, context.fleet()?, now());
     let repository = Repository::refresh(&api, &fleet, &[&args.package], now)?;
-    let wanted = Wanted { package: args.package.clone(), version: args.version.clone(), policy: args.policy.clone() };
+    let resume = args.resume.then(|| args.without.iter().cloned().collect());
+    let wanted =
+        Wanted { package: args.package.clone(), version: args.version.clone(), policy: args.policy.clone(), resume };
     let checked = draft(&api, &repository, fleet, &wanted, now)?;
     context.confirm(&shown(&checked, &args.policy), "Sign this order?", args.yes)?;
     let key = context.open_key(&args.key)?;
+    if let Some(out) = &args.out {
+        return write(out, checked, key.as_ref());
+    }
     let rollout = start(&api, checked, key.as_ref())?;
     let view = api.rollout(&rollout)?;
     Answer::new(view, format!("started {rollout}\nnext: tidegate rollout watch {rollout}"))
+}
+
+fn write(out: &Path, draft: CheckedDraft, key: &dyn Signer) -> Result<Answer> {
+    let (rollout, approvals) = (draft.order.rollout.clone(), draft.approvals);
+    let request = signed(draft, key)?;
+    create(out, &serde_json::to_vec(&request)?, Readers::Anybody)?;
+    let file = out.display();
+    let text = format!(
+        "signed the order of {rollout}; nothing has started yet\n\
+         next: {approvals} approvers: tidegate rollout countersign {file} --key approver-1.key\n\
+         then, within a day of the draft: tidegate rollout send {file}"
+    );
+    Answer::new(request, text)
 }
 
 fn shown(draft: &CheckedDraft, policy: &PolicyReference) -> String {
@@ -50,5 +81,7 @@ fn shown(draft: &CheckedDraft, policy: &PolicyReference) -> String {
         ("devices", draft.devices.to_string()),
         ("first window", draft.first_window.to_string()),
         ("expires", instant(order.expires_at_ms)),
+        ("goes on after", order.resumes.as_ref().map_or_else(|| "-".to_owned(), |r| r.halted.to_string())),
+        ("without", order.resumes.as_ref().map_or_else(|| "-".to_owned(), |r| names(&r.without))),
     ])
 }
