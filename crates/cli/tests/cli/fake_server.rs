@@ -249,10 +249,18 @@ impl State {
             "rank_seed": Digest::of(b"seed"), "rings": ["all"], "rosters": [], "issued_at_ms": now_ms(),
             "expires_at_ms": now_ms() + 3_600_000
         });
+        let resumes = body["resume"] == json!(true);
+        if resumes {
+            let without = body.get("without").cloned().unwrap_or_else(|| json!([]));
+            order["resumes"] = json!({"halted": format!("{package}.0"), "without": without});
+        }
         if let Some((field, value)) = &self.draft_change {
             order[field] = value.clone();
         }
-        ok(&json!({"order": {"body": order, "signatures": []}, "devices": 12, "first_window": 3}))
+        let approvals = if resumes { 2 } else { 0 };
+        ok(&json!({
+            "order": {"body": order, "signatures": []}, "devices": 12, "first_window": 3, "approvals": approvals
+        }))
     }
 }
 

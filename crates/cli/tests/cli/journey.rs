@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::time::Elapsed;
 use tidegate_trust::keys::Scope;
-use tidegate_trust::records::{Halt, KeyList};
+use tidegate_trust::records::{Halt, KeyList, Order};
 use tidegate_trust::signed::Unverified;
 
 use crate::fake_server::FakeServer;
@@ -147,6 +147,52 @@ fn an_order_is_signed_only_if_it_says_what_was_asked() {
     let line = home.refusal(&start, 1);
     assert!(line.contains("`release`") && line.contains("not signed"), "{line}");
     assert_eq!(server.started().len(), 1);
+}
+
+#[test]
+fn an_order_that_goes_on_after_a_halt_is_countersigned_in_a_file_and_then_sent() {
+    let (home, server, _) = fleet();
+    publish(&home, "1.0.0");
+    home.write("default.toml", POLICY);
+    let policy = format!("default@{}", Digest::of(POLICY.as_bytes()));
+    home.json(&["policy", "apply", "default.toml", "--key", "order"]);
+    server.show_rollout(vec![rollout("running", 0)]);
+    let start = ["rollout", "start", "content", "1.0.0", "--policy", &policy, "--key", "order"];
+    for (more, says) in
+        [(&["--resume"][..], "--out"), (&["--without", "d1"], "--resume"), (&["--out", "o"], "--resume")]
+    {
+        assert!(home.refusal(&[&start[..], more].concat(), 2).contains(says), "{more:?}");
+    }
+    let resume = [&start[..], &["--resume", "--without", "d1", "--out", "go-on.json", "--yes"]].concat();
+    let wrote = home.run(&resume);
+    let says = text(&wrote.stdout);
+    assert!(says.contains("nothing has started yet") && says.contains("2 approvers"), "{says}");
+    assert!(text(&wrote.stderr).contains("without        d1"), "{}", text(&wrote.stderr));
+    assert!(server.started().is_empty());
+    assert!(home.refusal(&resume, 1).contains("not overwritten"));
+    for approver in ["approver-1", "approver-2"] {
+        home.json(&["rollout", "countersign", "go-on.json", "--key", approver, "--yes"]);
+    }
+    assert_eq!(home.json(&["rollout", "send", "go-on.json"])["rollout"], "content.1");
+    let order: Unverified<Order> = serde_json::from_value(server.started()[0]["order"].clone()).unwrap();
+    let list: Unverified<KeyList> =
+        serde_json::from_slice(&fs::read(home.path("fleet/server/fleet/key-list.json")).unwrap()).unwrap();
+    let list = list.danger_unchecked_body().unwrap();
+    let order = list.verify_order(order, 2, list.issued_at_ms.after(Elapsed::from_s(60))).unwrap();
+    assert_eq!(order.body().resumes.as_ref().unwrap().without, ["d1".parse().unwrap()].into());
+
+    // A server that leaves out somebody else than was asked, or nobody, gets no signature.
+    for without in [json!(["d2"]), json!([])] {
+        server.change_drafts("resumes", json!({"halted": "content.0", "without": without}));
+        let again = [&start[..], &["--resume", "--without", "d1", "--out", "other.json"]].concat();
+        assert!(home.refusal(&again, 1).contains("`resumes`"));
+    }
+    home.write("nonsense.json", "{}");
+    for verb in
+        [&["rollout", "send", "nonsense.json"][..], &["rollout", "countersign", "nonsense.json", "--key", "approver-1"]]
+    {
+        assert!(home.refusal(verb, 1).contains("nonsense.json is no order"), "{verb:?}");
+    }
 }
 
 #[test]

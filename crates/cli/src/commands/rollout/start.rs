@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use tidegate_domain::ids::{DeviceId, PackageName, Version};
 use tidegate_keyring::Signer;
@@ -40,6 +40,9 @@ pub(crate) struct StartArgs {
 }
 
 pub(super) fn run(context: &Context, args: &StartArgs) -> Result<Answer> {
+    if let Some(out) = args.out.as_ref().filter(|out| out.exists()) {
+        bail!("{} is there already and is not overwritten", out.display());
+    }
     let (api, fleet, now) = (context.client()?, context.fleet()?, now());
     let repository = Repository::refresh(&api, &fleet, &[&args.package], now)?;
     let resume = args.resume.then(|| args.without.iter().cloned().collect());
