@@ -87,6 +87,10 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
         Fact::Lapsed { step } => tracing::debug!(%rollout, step, "places that nobody took lapsed"),
         // The notice of a call says it.
         Fact::Escalated { .. } => {}
-        Fact::Took { .. } | Fact::Observed { .. } | Fact::BlockOpened { .. } | Fact::BandEntered { .. } => {}
+        Fact::Took { .. }
+        | Fact::Observed { .. }
+        | Fact::TroubledElsewhere { .. }
+        | Fact::BlockOpened { .. }
+        | Fact::BandEntered { .. } => {}
     }
 }

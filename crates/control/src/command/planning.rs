@@ -171,6 +171,7 @@ impl<'a> Signing<'a> {
             | Fact::Lapsed { .. }
             | Fact::BlockOpened { .. }
             | Fact::BandEntered { .. }
+            | Fact::TroubledElsewhere { .. }
             | Fact::HoldbackEnded
             | Fact::ScopeHalted { .. }
             | Fact::RingPassed { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, IncidentId, RolloutId, StratumName};
+use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, RolloutId, StratumName};
 use tidegate_domain::incident::Incident;
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::accusing::{Accusation, accuse};
@@ -118,11 +118,13 @@ impl State {
 
     /// Whom the evidence blames, over the rollouts that are under way or ended so lately that failures may still be theirs.
     pub fn accused(&self, now: WallTime) -> Vec<Accusation> {
-        let is_concerned = |rollout: &&Rollout| match rollout.phase() {
-            Phase::Running | Phase::Paused { .. } => true,
-            Phase::Halted { at_ms, .. } | Phase::Completed { at_ms } => now.since(*at_ms) <= BLAMED_WITHIN,
-        };
-        accuse(self.rollouts.values().map(|course| &course.rollout).filter(is_concerned))
+        accuse(self.rollouts.values().map(|course| &course.rollout).filter(|rollout| is_recent(rollout, now)))
+    }
+
+    /// Whether a rollout of a package may explain its failures: it is under way, or ended a short while ago.
+    pub(super) fn is_concerned_with(&self, package: &PackageName, now: WallTime) -> bool {
+        let of_it = self.rollouts.values().filter(|course| course.order_body.package == *package);
+        of_it.into_iter().any(|course| is_recent(&course.rollout, now))
     }
 
     /// Whether a device was enrolled before an instant. One enrolled after a release was published is no evidence for it.
@@ -221,6 +223,13 @@ impl Course {
             let leaves = row.places.iter().map(|place| leaf(&place.device, stratum, place.ring));
             self.trees.push(Arc::new(Tree::new(leaves)));
         }
+    }
+}
+
+fn is_recent(rollout: &Rollout, now: WallTime) -> bool {
+    match rollout.phase() {
+        Phase::Running | Phase::Paused { .. } => true,
+        Phase::Halted { at_ms, .. } | Phase::Completed { at_ms } => now.since(*at_ms) <= BLAMED_WITHIN,
     }
 }
 

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
+use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Enrolment, EnrolmentToken, GoRequest, Report};
 use tidegate_trust::signed::Unverified;
 
-use super::{State, held};
+use super::{Course, State, held};
 
 /// An enrolled device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,7 @@ impl State {
         let record: Unverified<Report> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
         let report = held(&record)?;
         self.remember(&report, at);
+        self.hear_elsewhere(&report, at);
         for id in self.concerned(&report) {
             let Some(course) = self.rollouts.get_mut(&id) else { continue };
             let Report { device, observation, age_ms, numbers, .. } = report.clone();
@@ -104,6 +106,37 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A failure of a package that no rollout may explain, for it has none under way, is an outcome of what the device took last of the others,
+    /// and of those that it is a control of where it took none.
+    fn hear_elsewhere(&mut self, report: &Report, at: WallTime) {
+        let failed = match report.observation {
+            Observation::Failed { reason, .. } => reason != FailureReason::Reverted,
+            Observation::NeedsHands { .. } => true,
+            _ => false,
+        };
+        if !failed || self.is_concerned_with(&report.package, at) {
+            return;
+        }
+        let took_at = |course: &Course| match course.rollout.place_of(&report.device).map(|(_, _, place)| &place.stage)
+        {
+            Some(Stage::Taken(taken)) if course.rollout.looks_at(taken) => Some(taken.at_ms),
+            _ => None,
+        };
+        let others = || self.rollouts.iter().filter(|(_, course)| course.order_body.package != report.package);
+        let last = others().filter_map(|(id, course)| Some((took_at(course)?, id))).max();
+        let concerned: Vec<RolloutId> = match last {
+            Some((_, id)) => vec![id.clone()],
+            None => {
+                others().filter(|(_, course)| is_control(course, &report.device)).map(|(id, _)| id.clone()).collect()
+            }
+        };
+        for id in concerned {
+            if let Some(course) = self.rollouts.get_mut(&id) {
+                course.rollout.apply(&Fact::TroubledElsewhere { device: report.device.clone() }, at);
+            }
+        }
     }
 
     fn remember(&mut self, report: &Report, at: WallTime) {
@@ -122,12 +155,8 @@ impl State {
     /// The rollouts that a report is evidence in: the one of its order, and those that the device is a control of. A control mostly runs
     /// what an earlier order brought, and says so.
     fn concerned(&self, report: &Report) -> BTreeSet<RolloutId> {
-        let is_control = |course: &&super::Course| {
-            let place = course.rollout.place_of(&report.device);
-            course.rollout.identity().package == report.package
-                && place.is_some_and(|(_, _, place)| matches!(place.stage, Stage::Control { .. }))
-        };
-        let controls = self.rollouts.values().filter(is_control);
+        let of_package = self.rollouts.values().filter(|course| course.order_body.package == report.package);
+        let controls = of_package.filter(|course| is_control(course, &report.device));
         let mut concerned: BTreeSet<_> = controls.map(|course| course.rollout.identity().rollout.clone()).collect();
         concerned.extend(report.order.and_then(|order| self.by_order.get(&order)).cloned());
         concerned
@@ -137,4 +166,8 @@ impl State {
     pub fn device(&self, device: &DeviceId) -> Option<&Device> {
         self.devices.get(device)
     }
+}
+
+fn is_control(course: &Course, device: &DeviceId) -> bool {
+    course.rollout.place_of(device).is_some_and(|(_, _, place)| matches!(place.stage, Stage::Control { .. }))
 }

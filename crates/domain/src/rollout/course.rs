@@ -26,6 +26,11 @@ impl Rollout {
                     self.observed_at(place, &heard, at);
                 }
             }
+            Fact::TroubledElsewhere { device } => {
+                if let Some((place, ..)) = self.place_of(device) {
+                    self.troubled_elsewhere(place, at);
+                }
+            }
             Fact::PermitIssued { step, counts, take_by_ms } => self.permit_issued(*step, counts, *take_by_ms, at),
             Fact::ReturnIssued { step, counts } => self.return_issued(*step, counts),
             Fact::Lapsed { step } => self.lapsed(*step),

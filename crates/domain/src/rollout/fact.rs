@@ -31,6 +31,11 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         numbers: BTreeMap<NumberName, i64>,
     },
+    /// Another package failed on a device, which nothing but this release may explain: it took this release last, or is control.
+    TroubledElsewhere {
+        /// The device.
+        device: DeviceId,
+    },
     /// A permit opened places.
     PermitIssued {
         /// Its step.

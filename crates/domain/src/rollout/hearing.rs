@@ -7,7 +7,7 @@ use super::Rollout;
 use super::block::Horizons;
 use super::course::count_by_stratum;
 use super::place::{PlaceRef, Seen, Stage, Taken};
-use crate::ids::NumberName;
+use crate::ids::{DeviceId, NumberName};
 use crate::observation::{FailureReason, Observation};
 use crate::time::{Elapsed, WallTime};
 
@@ -23,6 +23,20 @@ pub struct Heard<'a> {
 }
 
 impl Rollout {
+    /// Whether this device's signed health reports are wanted now: it is a member of a block that is still open.
+    pub fn wants_health_of(&self, device: &DeviceId) -> bool {
+        match self.place_of(device).map(|(_, _, place)| &place.stage) {
+            Some(Stage::Control { .. }) => true,
+            Some(Stage::Taken(taken)) => taken.failed.is_none() && self.looks_at(taken),
+            Some(Stage::Waiting | Stage::Open { .. } | Stage::Lapsed) | None => false,
+        }
+    }
+
+    /// Whether the block of a device that took the release may still be open.
+    pub fn looks_at(&self, taken: &Taken) -> bool {
+        self.blocks.covers(taken.at_ms, &self.horizons())
+    }
+
     /// What [`Fact::Observed`](super::fact::Fact::Observed) does, for whoever knows the device's place already.
     pub fn observed_at(&mut self, place_ref: PlaceRef, heard: &Heard<'_>, at: WallTime) {
         let Some((_, place)) = self.place(place_ref) else { return };
@@ -95,6 +109,31 @@ impl Rollout {
             | Observation::ContactLostBoth => {}
         }
         self.recount(at, before);
+    }
+
+    /// Counts a failure of another package on a device as one of this release's outcomes, in the band that the device is in now: a report of
+    /// another package says its age since another go. The device stays well with this release itself.
+    pub(super) fn troubled_elsewhere(&mut self, at: PlaceRef, now: WallTime) {
+        let since = match self.place(at).map(|(_, place)| &place.stage) {
+            Some(Stage::Taken(taken)) => taken.at_ms,
+            Some(Stage::Control { block, .. }) => self.blocks.get(*block).map_or(now, |block| block.opened_at_ms),
+            Some(Stage::Waiting | Stage::Open { .. } | Stage::Lapsed) | None => return,
+        };
+        let Some(band) = self.horizons().band_of(now.since(since)) else { return };
+        let fails = |seen: &mut Seen| {
+            if let Some(cell) = seen.hard.get_mut(band) {
+                *cell = true;
+            }
+        };
+        match self.place_mut(at).map(|place| &mut place.stage) {
+            Some(Stage::Control { seen, .. }) => fails(seen),
+            Some(Stage::Taken(taken)) => {
+                let before = Standing::of(taken);
+                fails(&mut taken.seen);
+                self.recount(at, before);
+            }
+            Some(Stage::Waiting | Stage::Open { .. } | Stage::Lapsed) | None => {}
+        }
     }
 
     /// Carries a change of one taken place into every tally.

@@ -370,15 +370,6 @@ impl Rollout {
         self.rows.iter().flat_map(Row::taken)
     }
 
-    /// Whether this device's signed health reports are wanted now: it is a member of a block that is still open.
-    pub fn wants_health_of(&self, device: &DeviceId) -> bool {
-        match self.place_of(device).map(|(_, _, place)| &place.stage) {
-            Some(Stage::Control { .. }) => true,
-            Some(Stage::Taken(taken)) => taken.failed.is_none() && self.blocks.covers(taken.at_ms, &self.horizons()),
-            Some(Stage::Waiting | Stage::Open { .. } | Stage::Lapsed) | None => false,
-        }
-    }
-
     pub(crate) fn is_lab(&self, ring: u8) -> bool {
         self.policy.rings.get(usize::from(ring)).is_some_and(|ring| ring.lab)
     }

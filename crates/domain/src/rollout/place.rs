@@ -59,7 +59,7 @@ pub struct Taken {
 /// What was seen of a member of a block in each of the two age bands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Seen {
-    /// A hard failure, dated by age.
+    /// A hard failure, dated by age; of the release, or of another package while it is looked at.
     pub hard: [bool; 2],
     /// A healthy report, dated by age.
     pub healthy: [bool; 2],

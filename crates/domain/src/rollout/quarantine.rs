@@ -100,8 +100,8 @@ impl Rollout {
 }
 
 impl Taken {
-    /// Failed, silent past a deadline, or crashed at least once.
+    /// Failed, silent past a deadline, or crashed at least once; or another package failed on it.
     pub fn is_troubled(&self) -> bool {
-        self.failed.is_some() || self.overdue || self.seen.crashed.is_some()
+        self.failed.is_some() || self.overdue || self.seen.crashed.is_some() || self.seen.hard != [false; 2]
     }
 }

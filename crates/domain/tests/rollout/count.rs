@@ -128,7 +128,9 @@ fn count_place(place: &PlaceState, tally: &mut Tally, ring: &mut RingTally) {
             ring.proven_late += proven * late;
             ring.failed += u32::from(taken.failed.is_some());
             ring.silent += u32::from(taken.overdue);
-            let troubled = taken.failed.is_some() || taken.overdue || taken.seen.crashed_at().is_some();
+            let elsewhere = taken.seen.hard != [false; 2];
+            let crashed = taken.seen.crashed_at().is_some();
+            let troubled = taken.failed.is_some() || taken.overdue || crashed || elsewhere;
             ring.troubled += u32::from(troubled);
             tally.harmed += u32::from(taken.failed.is_some() || taken.overdue);
             tally.well += u32::from(taken.well);

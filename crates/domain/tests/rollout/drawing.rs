@@ -26,6 +26,7 @@ fn facts() -> Vec<Fact> {
             age_ms: 0,
             numbers: BTreeMap::new(),
         },
+        Fact::TroubledElsewhere { device: "device-00".parse().unwrap() },
         Fact::PermitIssued { step: 1, counts: Vec::new(), take_by_ms: NOW },
         Fact::ReturnIssued { step: 1, counts: Vec::new() },
         Fact::Lapsed { step: 1 },
@@ -49,6 +50,7 @@ fn word(fact: &Fact) -> &'static str {
     match fact {
         Fact::Took { .. } => "took",
         Fact::Observed { .. } => "observed",
+        Fact::TroubledElsewhere { .. } => "troubled_elsewhere",
         Fact::PermitIssued { .. } => "permit_issued",
         Fact::ReturnIssued { .. } => "return_issued",
         Fact::Lapsed { .. } => "lapsed",

@@ -45,6 +45,8 @@ pub(crate) struct Nature {
     pub(crate) off: (f64, f64),
     /// Which way is bad, where the release declares that number without a bound: off is high, and everybody else says between 100 and 149.
     pub(crate) worse: Option<Worse>,
+    /// On how many of those that take it another package fails because of it, and on how many it does so anyway.
+    pub(crate) elsewhere: (f64, f64),
     /// How long those that take it keep to themselves that they are well, once they have said so first.
     pub(crate) lateness: Option<Elapsed>,
 }
@@ -62,6 +64,7 @@ impl Nature {
             off: (0.0, 0.0),
             worse: None,
             lateness: None,
+            elsewhere: (0.0, 0.0),
         }
     }
 
@@ -84,6 +87,7 @@ enum Saying {
     Healthy,
     Proven,
     Stumbled,
+    FailedElsewhere,
 }
 
 struct Device {
@@ -94,6 +98,7 @@ struct Device {
     mute_as_control: bool,
     fails_as_control: bool,
     stumbles_as_control: bool,
+    fails_elsewhere_as_control: bool,
     off: bool,
     silent: bool,
     lab: bool,
@@ -172,6 +177,7 @@ impl Fleet {
                 mute_as_control: dice.chance(nature.base_silence),
                 fails_as_control: dice.chance(nature.base_failures),
                 stumbles_as_control: nature.stumbling.1 > 0.0 && dice.chance(nature.stumbling.1),
+                fails_elsewhere_as_control: nature.elsewhere.1 > 0.0 && dice.chance(nature.elsewhere.1),
                 off: nature.off.1 > 0.0 && dice.chance(nature.off.1),
                 silent: dice.chance(nature.base_silence),
                 lab: candidate.ring.is_some() && candidate.ring == lab,
@@ -241,6 +247,7 @@ impl Fleet {
                 mute_as_control: false,
                 fails_as_control: false,
                 stumbles_as_control: false,
+                fails_elsewhere_as_control: false,
                 off: false,
                 silent: false,
                 lab: false,
@@ -355,6 +362,9 @@ impl Fleet {
                 if std::mem::take(&mut self.devices[index].stumbles_as_control) {
                     self.says(index, &Saying::Stumbled);
                 }
+                if std::mem::take(&mut self.devices[index].fails_elsewhere_as_control) {
+                    self.says(index, &Saying::FailedElsewhere);
+                }
                 let fails = std::mem::take(&mut self.devices[index].fails_as_control);
                 self.says(index, if fails { &Saying::Failed } else { &Saying::Healthy });
             }
@@ -404,6 +414,10 @@ impl Fleet {
         if because + anyway > 0.0 && (self.dice.chance(because) || self.dice.chance(anyway)) {
             self.at(active - self.downtime_ms / 20, index, Event::Says(Saying::Stumbled));
         }
+        let (because, anyway) = self.nature.elsewhere;
+        if because + anyway > 0.0 && (self.dice.chance(because) || self.dice.chance(anyway)) {
+            self.at(active, index, Event::Says(Saying::FailedElsewhere));
+        }
         self.devices[index].off |= self.nature.off.0 > 0.0 && self.dice.chance(self.nature.off.0);
         self.devices[index].healthy_until_ms = Some((active, u64::MAX));
         self.at(active, index, Event::Says(Saying::Healthy));
@@ -418,6 +432,10 @@ impl Fleet {
             Saying::Failed => Observation::Failed { reason, attempt: 3 },
             Saying::Returned => Observation::Returned { reason },
             Saying::Stumbled => Observation::Crashed,
+            Saying::FailedElsewhere => {
+                let device = self.devices[index].id.clone();
+                return self.apply(Fact::TroubledElsewhere { device });
+            }
         };
         let device = self.devices[index].id.clone();
         let age_ms = self.devices[index].took_ms.map_or(0, |took| self.now_ms - took);

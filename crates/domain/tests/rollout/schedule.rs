@@ -312,9 +312,11 @@ impl Schedule {
         }
         let fact = self.dice.pick(&self.old_facts).clone();
         match &fact {
-            Fact::Observed { .. } | Fact::Paused { .. } | Fact::Resumed { .. } | Fact::Escalated { .. } => {
-                self.apply(fact)
-            }
+            Fact::Observed { .. }
+            | Fact::TroubledElsewhere { .. }
+            | Fact::Paused { .. }
+            | Fact::Resumed { .. }
+            | Fact::Escalated { .. } => self.apply(fact),
             // These two name things that may be there anew: a device's new place, another take in the same tick.
             Fact::Took { device }
                 if self
@@ -413,6 +415,9 @@ impl Schedule {
                 ])
                 .clone()
         };
+        if self.dice.chance(0.03) {
+            self.apply(Fact::TroubledElsewhere { device: device.clone() })?;
+        }
         let age = self.took_at.get(&device).map_or(Elapsed::ZERO, |at| self.now.since(*at));
         let age_ms = if self.dice.chance(0.1) { self.dice.below(100_000) } else { age.as_ms() };
         let times = if self.dice.chance(0.1) { 2 } else { 1 };

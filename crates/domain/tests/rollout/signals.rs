@@ -86,6 +86,22 @@ fn numbers_that_are_as_common_without_the_release_halt_nothing_by_a_bound_that_i
     }
 }
 
+/// Devices stay well with the release itself, and something else on them fails.
+#[test]
+fn a_release_under_which_other_packages_fail_halts_and_one_under_which_they_fail_anyway_does_not() {
+    for seed in 0..10 {
+        let mut harmful = fleet(Nature { elsewhere: (0.3, 0.02), ..Nature::good() }, seed);
+        harmful.run_until_over(Elapsed::from_s(300));
+        assert_eq!(signal(&harmful), Some(Signal::Hard), "seed {seed}\n{}", harmful.story());
+        assert_eq!(harmful.harmed(), 0, "seed {seed}: with the release itself all are well");
+        let exposed = harmful.rollout.taken().count();
+        assert!(exposed < 200, "seed {seed}: {exposed} exposed");
+        let mut sound = fleet(Nature { elsewhere: (0.0, 0.02), ..Nature::good() }, 1_000 + seed);
+        sound.run_until_over(Elapsed::from_s(600));
+        assert!(matches!(sound.rollout.phase(), Phase::Completed { .. }), "seed {seed}\n{}", sound.story());
+    }
+}
+
 /// All are healthy by the end of both bands, and those with the release are so later in the second.
 #[test]
 fn devices_that_are_healthy_again_later_than_control_halt_where_the_policy_watches_that_and_only_there() {

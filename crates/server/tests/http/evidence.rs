@@ -5,11 +5,14 @@ use tidegate_control::decision::Decision;
 use tidegate_control::history::HistoryReader;
 use tidegate_control::state::State;
 use tidegate_domain::digest::Digest;
+use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
+use tidegate_trust::records::Report;
+use tidegate_trust::signed::Unverified;
 use ureq::http::Method;
 
-use crate::fleet::{Api, Fleet, PACKAGE, Reply, Running, http_agent, request, until};
+use crate::fleet::{Api, Fleet, OTHER, PACKAGE, Reply, Running, http_agent, request, signed, until};
 use crate::played::{FAST_POLICY, Player, twelve};
 
 fn draft(api: &Api, version: &str, policy: &Digest) -> Reply {
@@ -200,4 +203,47 @@ fn a_control_that_runs_what_an_earlier_order_brought_is_heard() {
         let (healthy, all) = heard_of_controls(&fleet, &rollout);
         assert!(all > 0 && healthy * 2 > all, "{rollout}: {healthy} of {all} bands of controls were heard of");
     }
+}
+
+/// What the server makes of a device's place in the first rollout: whether a failure was seen on it, and whether the release failed there.
+fn seen_on(running: &Running, player: &Player) -> (bool, bool) {
+    let state = running.server.as_ref().unwrap().app().desk.state().unwrap();
+    let course = &state.rollouts()[&"sensor-content.1".parse().unwrap()];
+    match &course.rollout.place_of(&player.id.parse().unwrap()).unwrap().2.stage {
+        Stage::Taken(taken) => (taken.seen.hard != [false; 2], taken.failed.is_some()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Says that the second package failed.
+fn fails_elsewhere(player: &mut Player) {
+    let observation = Observation::Failed { reason: FailureReason::ProbeFailed, attempt: 3 };
+    player.last_seq += 1;
+    let said = player.signed_report(player.last_seq, None, observation, 0).danger_unchecked_body().unwrap();
+    let report = Unverified::draft(&Report { package: OTHER.parse().unwrap(), ..said }).unwrap();
+    player.outbox.push(signed(report, &player.key));
+    player.play().unwrap();
+}
+
+#[test]
+fn another_package_that_fails_speaks_against_what_the_device_took_last_unless_it_has_a_rollout_of_its_own() {
+    let (mut fleet, running, api, policy, mut players) = ready();
+    players.iter_mut().for_each(|player| player.runs_both = true);
+    fleet.publish(&api, "1.0.0", "good");
+    fleet.start_rollout(&api, "1.0.0", &policy);
+    let lab: Vec<usize> = until("the lab has taken it", || {
+        players.iter_mut().filter(|player| player.active.is_none()).for_each(|player| drop(player.play().unwrap()));
+        let took = players.iter().enumerate().filter(|(_, player)| player.active.is_some());
+        let took: Vec<usize> = took.map(|(at, _)| at).collect();
+        (took.len() == 2).then_some(took)
+    });
+    fails_elsewhere(&mut players[lab[0]]);
+    assert_eq!(seen_on(&running, &players[lab[0]]), (true, false), "the release itself is well there");
+
+    (fleet.package, fleet.role) = (OTHER, None);
+    fleet.publish(&api, "7.0", "also good");
+    fleet.start_rollout(&api, "7.0", &policy);
+    fails_elsewhere(&mut players[lab[1]]);
+    assert_eq!(seen_on(&running, &players[lab[1]]), (false, false), "a rollout of its own may explain it");
+    running.stop();
 }

@@ -19,6 +19,8 @@ use tidegate_trust::tuf::{Expiry, Role, RoleName, Signers, TufKey, Unsigned};
 use ureq::http::Method;
 
 pub(crate) const PACKAGE: &str = "sensor-content";
+/// A second package of the same devices.
+pub(crate) const OTHER: &str = "browser";
 /// Key numbers: 1, 2 root (both sign), 3 targets, 4, 5 publishers (both), 6 orders, 7 enrolment, 8 the enrolment token's own, 31 to 33
 /// approvers.
 pub(crate) const ORDER_KEY: u8 = 6;
@@ -71,6 +73,8 @@ pub(crate) struct Fleet {
     pub(crate) folder: TempDir,
     pub(crate) fleet: Digest,
     pub(crate) role: Option<PackageRole>,
+    /// The package that is published and ordered.
+    pub(crate) package: &'static str,
     /// The numbers that each manifest declares.
     pub(crate) declares: Vec<Value>,
 }
@@ -99,7 +103,9 @@ impl Fleet {
         let root = RootRole::first(in_a_year(), signers(&[1, 2]), signers(&[3]), single(snapshot), single(timestamp));
         let root = tuf(root, &[1, 2]);
         let mut targets = TargetsRole::first(in_a_year());
-        targets.delegate(RoleName::parse(PACKAGE).unwrap(), signers(&[4, 5])).unwrap();
+        for package in [PACKAGE, OTHER] {
+            targets.delegate(RoleName::parse(package).unwrap(), signers(&[4, 5])).unwrap();
+        }
         let fleet = Digest::of(&root);
         let list = key_list(fleet, 1, PublicKey::from_bytes(gate).unwrap());
         let files = [
@@ -111,7 +117,7 @@ impl Fleet {
         for (name, bytes) in files {
             std::fs::write(signed_dir.join(name), bytes).unwrap();
         }
-        Fleet { folder, fleet, role: None, declares: Vec::new() }
+        Fleet { folder, fleet, role: None, package: PACKAGE, declares: Vec::new() }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -134,7 +140,7 @@ impl Fleet {
     /// Uploads content and manifest and publishes them as a release.
     pub(crate) fn publish(&mut self, api: &Api, version: &str, content: &str) -> Digest {
         let (role, release) = self.stage(api, version, content);
-        let reply = api.call(Method::PUT, &format!("/metadata/packages/{PACKAGE}"), &tuf(role.clone(), &[4, 5]));
+        let reply = api.call(Method::PUT, &format!("/metadata/packages/{}", self.package), &tuf(role.clone(), &[4, 5]));
         assert_eq!(reply.status, 204, "{reply:?}");
         self.role = Some(role);
         release
@@ -144,7 +150,7 @@ impl Fleet {
     pub(crate) fn stage(&self, api: &Api, version: &str, content: &str) -> (PackageRole, Digest) {
         let artifact = Digest::of(content.as_bytes());
         let manifest = json!({
-            "package": PACKAGE, "version": version, "downtime": "1s", "activation": {"kind": "supervise"}, "numbers": self.declares,
+            "package": self.package, "version": version, "downtime": "1s", "activation": {"kind": "supervise"}, "numbers": self.declares,
             "files": [{"path": "content.json", "sha256": artifact.to_string(), "size": content.len()}],
         });
         let manifest = manifest.to_string().into_bytes();
@@ -158,7 +164,7 @@ impl Fleet {
             None => PackageRole::first(in_a_year()),
         };
         let info = TargetInfo { length: manifest.len() as u64, sha256: *release.as_bytes() };
-        role.add_release(&RoleName::parse(PACKAGE).unwrap(), version, info).unwrap();
+        role.add_release(&RoleName::parse(self.package).unwrap(), version, info).unwrap();
         (role, release)
     }
 
@@ -183,7 +189,8 @@ impl Fleet {
 
     /// A draft, signed.
     pub(crate) fn order(&self, api: &Api, version: &str, policy: &Digest) -> Unverified<Order> {
-        let reply = api.post("/rollouts/draft", &json!({"package": PACKAGE, "version": version, "policy": policy}));
+        let reply =
+            api.post("/rollouts/draft", &json!({"package": self.package, "version": version, "policy": policy}));
         assert_eq!(reply.status, 200, "{reply:?}");
         signed(serde_json::from_value(reply.json()["order"].clone()).unwrap(), &key(ORDER_KEY))
     }

@@ -14,7 +14,7 @@ use tidegate_trust::signed::Unverified;
 use tidegate_wire::device::{CheckInAnswer, Offer, ReportsAnswer};
 use ureq::http::Method;
 
-use crate::fleet::{Fleet, PACKAGE, Reply, TOKEN_KEY, http_agent, key, public, request, signed};
+use crate::fleet::{Fleet, OTHER, PACKAGE, Reply, TOKEN_KEY, http_agent, key, public, request, signed};
 
 /// What a device does with a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) struct Player {
     pub(crate) takes: Vec<Digest>,
     pub(crate) enrolment: Value,
     pub(crate) prove_for: Duration,
+    /// Whether it runs the second package too.
+    pub(crate) runs_both: bool,
     /// What its payload says in numbers, in thousandths.
     pub(crate) numbers: BTreeMap<NumberName, i64>,
     fleet: Digest,
@@ -80,6 +82,7 @@ impl Player {
             takes: Vec::new(),
             enrolment: json!({"token": token, "enrolment": record}),
             prove_for: Duration::from_millis(300),
+            runs_both: false,
             numbers: BTreeMap::new(),
             fleet: fleet.fleet,
             base: String::new(),
@@ -113,7 +116,9 @@ impl Player {
 
     /// What the device says when it checks in.
     pub(crate) fn presence(&self) -> Value {
-        json!({"packages": [{"package": PACKAGE, "state": "idle", "healthy": true}]})
+        let one = |package: &str| json!({"package": package, "state": "idle", "healthy": true});
+        let packages: Vec<Value> = if self.runs_both { vec![one(PACKAGE), one(OTHER)] } else { vec![one(PACKAGE)] };
+        json!({"packages": packages})
     }
 
     /// One check-in with all that follows from it. None where the server did not answer.
