@@ -17,7 +17,7 @@ use crate::rivals::{Rival, Rule, Setting};
 use crate::run::{Pace, Progress, run};
 use crate::scenario::Scenario;
 
-/// Rivals are tuned on fleets of at most this many devices.
+/// Rules are tuned on fleets of at most this many devices, unless somebody says otherwise.
 pub const TUNING_DEVICES: u32 = 10_000;
 /// How often devices check in under rivals' rules: as often as under the default policy.
 const RIVALS_CHECK_IN: Elapsed = Elapsed::from_s(60);
@@ -28,7 +28,12 @@ pub enum Entrant {
     /// A policy of ours.
     Policy(Box<Policy>),
     /// Somebody else's rule, with the best of its settings.
-    Rule(Rule),
+    Rule {
+        /// The rule.
+        rule: Rule,
+        /// Its settings are tried on a fleet of at most so many devices.
+        tuned_on: u32,
+    },
 }
 
 /// How one of them fared.
@@ -46,11 +51,13 @@ pub struct Fared {
     pub tried: Vec<Tried>,
 }
 
-/// One setting of a rule, tried on a fleet of at most [`TUNING_DEVICES`].
+/// One setting of a rule, tried on the scenario's fleet or on a smaller one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tried {
     /// The setting.
     pub setting: Setting,
+    /// Devices of the fleet that it was tried on.
+    pub devices: u32,
     /// Devices harmed by the scenario's release.
     pub harmed: u32,
     /// Seconds until a sound release has reached the fleet; none where it does not within the horizon.
@@ -62,7 +69,7 @@ impl Entrant {
     pub fn name(&self) -> String {
         match self {
             Entrant::Policy(policy) => policy.name.to_string(),
-            Entrant::Rule(rule) => rule.word().to_owned(),
+            Entrant::Rule { rule, .. } => rule.word().to_owned(),
         }
     }
 }
@@ -139,8 +146,8 @@ impl Ready {
                 let fitted = fit(policy, scenario, &Population::new(scenario, policy.pace.check_in, seed));
                 Ready { what: Some(Way::Policy(Box::new(fitted.policy))), notes: fitted.changes, tried: Vec::new() }
             }
-            Entrant::Rule(rule) => {
-                let tried = tune(scenario, *rule, seed);
+            Entrant::Rule { rule, tuned_on } => {
+                let tried = tune(scenario, *rule, *tuned_on, seed);
                 let best = best(&tried).map(|tried| tried.setting.clone());
                 let notes = best.iter().map(Setting::words).collect();
                 Ready { what: best.map(Way::Setting), notes, tried }
@@ -211,15 +218,15 @@ fn with_setting(scenario: &Scenario, setting: &Setting, seed: u64, progress: Pro
 }
 
 /// Tries every setting of a rule on a smaller fleet: on the scenario's release and on a sound one.
-fn tune(scenario: &Scenario, rule: Rule, seed: u64) -> Vec<Tried> {
-    let devices = scenario.devices.min(TUNING_DEVICES);
+fn tune(scenario: &Scenario, rule: Rule, tuned_on: u32, seed: u64) -> Vec<Tried> {
+    let devices = scenario.devices.min(tuned_on);
     let Ok(scenario) = scenario.with_devices(devices) else { return Vec::new() };
     let sound = scenario.with_sound_release();
     let silent: Progress<'_> = &|_| {};
     let try_it = |setting: Setting| {
         let harmed = with_setting(&scenario, &setting, seed, silent).harmed;
         let fleet_done_s = with_setting(&sound, &setting, seed, silent).fleet_done_s();
-        Tried { setting, harmed, fleet_done_s }
+        Tried { setting, devices, harmed, fleet_done_s }
     };
     rule.settings().into_iter().map(try_it).collect()
 }
@@ -245,7 +252,7 @@ pub fn better_than_first(scenario: &Scenario, fared: &[Fared]) -> Vec<Better> {
     let is_better = |harmed: u32, seconds: f64| harmed < first.outcome.harmed && seconds <= ours_s;
     let mut better = Vec::new();
     for one in others.iter().filter(|one| !one.tried.is_empty()) {
-        let all = one.tried.iter().filter(|_| scenario.devices <= TUNING_DEVICES);
+        let all = one.tried.iter().filter(|tried| tried.devices == scenario.devices);
         let all = all.filter_map(|tried| Some((tried.harmed, tried.fleet_done_s?, tried.setting.words())));
         let shown = one.sound.fleet_done_s().map(|seconds| (one.outcome.harmed, seconds, one.notes.join("; ")));
         let best =

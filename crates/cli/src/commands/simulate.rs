@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidegate_domain::policy::{POLICY_BYTES_MAX, Policy};
 use tidegate_sim::catalogue;
-use tidegate_sim::compare::{Entrant, Fared, better_than_first, compare, in_parallel, trace};
+use tidegate_sim::compare::{Entrant, Fared, TUNING_DEVICES, better_than_first, compare, in_parallel, trace};
 use tidegate_sim::many::{Quantiles, many};
 use tidegate_sim::report::{lasting, page};
 use tidegate_sim::rivals::Rule;
@@ -51,6 +51,9 @@ pub(crate) struct SimulateArgs {
     /// Repeat with so many seeds from --seed on, and show median and 95 %; without the sound release
     #[arg(long, value_name = "N", conflicts_with_all = ["suite", "report"], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     runs: Option<u32>,
+    /// Try the settings of others' rules on a fleet of at most so many devices
+    #[arg(long, value_name = "N", default_value_t = TUNING_DEVICES, value_parser = clap::value_parser!(u32).range(2..=i64::from(DEVICES_MAX)))]
+    tune_devices: u32,
     /// How many threads; the answer does not depend on it [default: as many as there are cores, one for huge fleets]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -91,7 +94,7 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Answer> {
         let policies = args.policies.iter().map(|name| own_policy(name)).collect::<Result<_>>()?;
         return replay::run(&Replay { file, rollout: args.rollout.as_deref(), policies, seed: args.seed });
     }
-    let entrants = entrants(&args.policies)?;
+    let entrants = entrants(&args.policies, args.tune_devices)?;
     let scenarios = scenarios(args)?;
     let most = scenarios.iter().map(|scenario| scenario.devices).max().unwrap_or(0);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -248,18 +251,18 @@ fn simulate(scenarios: &[Scenario], entrants: &[Entrant], seed: u64, threads: us
     compared
 }
 
-fn entrants(names: &[String]) -> Result<Vec<Entrant>> {
+fn entrants(names: &[String], tuned_on: u32) -> Result<Vec<Entrant>> {
     if names.is_empty() {
         let mut all: Vec<String> = catalogue::POLICIES.iter().map(|(name, _)| (*name).to_owned()).collect();
         all.extend(Rule::ALL.map(|rule| rule.word().to_owned()));
-        return all.iter().map(|name| entrant(name)).collect();
+        return all.iter().map(|name| entrant(name, tuned_on)).collect();
     }
-    names.iter().map(|name| entrant(name)).collect()
+    names.iter().map(|name| entrant(name, tuned_on)).collect()
 }
 
-fn entrant(name: &str) -> Result<Entrant> {
+fn entrant(name: &str, tuned_on: u32) -> Result<Entrant> {
     if let Some(rule) = Rule::ALL.into_iter().find(|rule| rule.word() == name) {
-        return Ok(Entrant::Rule(rule));
+        return Ok(Entrant::Rule { rule, tuned_on });
     }
     Ok(Entrant::Policy(Box::new(own_policy(name)?)))
 }

@@ -113,6 +113,8 @@ pub(crate) struct Fleet {
     pub(crate) now_ms: u64,
     pub(crate) calls: u32,
     pub(crate) log: Vec<(u64, Fact)>,
+    /// Everything that happened.
+    pub(crate) all: Vec<(WallTime, Fact)>,
     pub(crate) joiners: Vec<AddedPlace>,
     nature: Nature,
     dice: Dice,
@@ -164,6 +166,18 @@ impl Fleet {
         nature: Nature,
         seed: u64,
     ) -> Fleet {
+        Fleet::with_evidence(policy, candidates, (downtime, step), nature, seed, |_| true)
+    }
+
+    /// The same, where not everybody is evidence.
+    pub(crate) fn with_evidence(
+        policy: &Policy,
+        candidates: Vec<Candidate>,
+        (downtime, step): (Elapsed, Elapsed),
+        nature: Nature,
+        seed: u64,
+        is_evidence: impl Fn(&DeviceId) -> bool,
+    ) -> Fleet {
         let mut dice = Dice::new(seed);
         let check_in_ms = policy.pace.check_in.as_ms();
         let mut devices = Vec::new();
@@ -196,12 +210,13 @@ impl Fleet {
             identity.numbers = vec![latency];
         }
         let rosters = rosters(policy, &Digest::of(&seed.to_be_bytes()), candidates);
-        let rollout = Rollout::start(identity, policy.clone(), rosters, |_| true);
+        let rollout = Rollout::start(identity, policy.clone(), rosters, is_evidence);
         let mut fleet = Fleet {
             rollout,
             now_ms: START_MS,
             calls: 0,
             log: Vec::new(),
+            all: Vec::new(),
             joiners: Vec::new(),
             nature,
             dice,
@@ -318,6 +333,7 @@ impl Fleet {
 
     pub(crate) fn apply(&mut self, fact: Fact) {
         self.rollout.apply(&fact, self.now());
+        self.all.push((self.now(), fact.clone()));
         if !matches!(fact, Fact::Observed { .. } | Fact::Took { .. }) {
             self.log.push((self.now_ms - START_MS, fact));
         }

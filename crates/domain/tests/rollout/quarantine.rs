@@ -71,6 +71,40 @@ fn without_nobody_the_evidence_is_what_it_was() {
     assert!(halted >= 6, "{halted} of 12 halted");
 }
 
+/// Whoever is left out leaves what there would be had nobody ever counted what it said.
+#[test]
+fn without_somebody_the_evidence_is_what_it_would_have_been() {
+    let mut unwatched = watchful("");
+    // Lateness is entered again as it was.
+    unwatched.gate.watch_lateness = false;
+    let mut compared = 0;
+    for seed in 0..6 {
+        let nature = Nature { base_failures: 0.03, base_silence: 0.03, stumbling: (0.1, 0.05), ..Nature::good() };
+        let of = |is_evidence: &dyn Fn(&DeviceId) -> bool, seed: u64| {
+            let candidates = (0..900).map(|i| candidate(format!("d{i}"), &[("os", STRATA[i % 3])], None)).collect();
+            let times = (Elapsed::from_s(1), Elapsed::from_ms(250));
+            Fleet::with_evidence(&unwatched, candidates, times, nature.clone(), seed, is_evidence)
+        };
+        let mut first = of(&|_| true, seed);
+        first.run_for(Elapsed::from_s(25));
+        let never_control = |place: &tidegate_domain::rollout::place::PlaceState| !place.was_control;
+        let taken = first.rollout.taken().map(|(device, _)| device.clone());
+        let named =
+            taken.filter(|device| first.rollout.place_of(device).is_some_and(|(_, _, place)| never_control(place)));
+        for device in named.take(8).collect::<Vec<_>>() {
+            let mut deaf = of(&|other| *other != device, seed);
+            first.all.iter().for_each(|(at, fact)| deaf.rollout.apply(fact, *at));
+            let mut second = of(&|_| true, 1_000 + seed);
+            second.rollout.quarantine([(device.clone(), "linux".parse().unwrap())]);
+            second.rollout.go_on_from([&first.rollout]);
+            let (without, expected) = (second.report().ln_evidence, deaf.report().ln_evidence);
+            assert!((without - expected).abs() < 1e-9, "seed {seed}, {device}: {without}, {expected}");
+            compared += u32::from((expected - first.report().ln_evidence).abs() > 1e-9);
+        }
+    }
+    assert!(compared >= 20, "{compared} made a difference");
+}
+
 #[test]
 fn a_release_that_is_bad_stays_halted_whoever_is_named() {
     let policy = watchful("");
@@ -155,8 +189,10 @@ fn whoever_is_left_out_takes_room_and_cannot_fill_a_window_with_failures() {
         fleet.step();
         let by_row: Vec<u32> = fleet.rollout.rows().iter().map(|row| row.opened).collect();
         fleet.run_until_over(Elapsed::from_s(60));
-        (by_row, is_halted(&fleet))
+        let Phase::Halted { reasons, .. } = fleet.rollout.phase() else { panic!("{}", fleet.story()) };
+        (by_row, reasons.iter().all(|reason| matches!(reason, HaltReason::Wedged { .. })))
     };
     assert_eq!(opened(&[]), (vec![3, 3, 3], true));
-    assert_eq!(opened(&["linux", "linux", "mac"]), (vec![1, 2, 3], true), "and a bad release halts all the same");
+    assert_eq!(opened(&["linux", "mac", "windows"]), (vec![2, 2, 2], true), "the places that are left wedge it");
+    assert_eq!(opened(&["linux", "linux", "mac"]).0, [1, 2, 3], "and a bad release halts all the same");
 }

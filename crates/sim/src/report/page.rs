@@ -150,9 +150,10 @@ fn frontier(fared: &[Fared]) -> String {
         }
     }
     let svg = chart("Devices harmed against the time to the whole fleet", &TO_ALL, &HARMED, &marks);
+    let tried_on = fared.iter().flat_map(|one| &one.tried).map(|tried| tried.devices).max().unwrap_or(0);
     let caption = format!(
-        "Lower and further left is better. Large dots: as in the table. Small dots: every other setting of the rules, on {} devices at most.",
-        count(f64::from(crate::compare::TUNING_DEVICES))
+        "Lower and further left is better. Large dots: as in the table. Small dots: every other setting of the rules, on {} devices.",
+        count(f64::from(tried_on))
     );
     figure("Harm against speed", &caption, &svg, fared)
 }

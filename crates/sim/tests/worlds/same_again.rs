@@ -1,6 +1,6 @@
 //! The same seed gives the same answer, byte for byte, whatever the number of threads.
 
-use tidegate_sim::compare::{Entrant, compare, trace};
+use tidegate_sim::compare::{Entrant, TUNING_DEVICES, compare, trace};
 use tidegate_sim::many::many;
 use tidegate_sim::rivals::Rule;
 
@@ -21,8 +21,12 @@ fn weather() -> tidegate_sim::scenario::Scenario {
 
 #[test]
 fn the_answer_does_not_depend_on_the_number_of_threads() {
-    let entrants =
-        [ours("default"), ours("expedited"), Entrant::Rule(Rule::PercentGroups), Entrant::Rule(Rule::TimedWaves)];
+    let entrants = [
+        ours("default"),
+        ours("expedited"),
+        Entrant::Rule { rule: Rule::PercentGroups, tuned_on: TUNING_DEVICES },
+        Entrant::Rule { rule: Rule::TimedWaves, tuned_on: TUNING_DEVICES },
+    ];
     let one = compare(&weather(), &entrants, 7, 1, &|_| {});
     for threads in [2, 5] {
         assert_eq!(compare(&weather(), &entrants, 7, threads, &|_| {}), one);

@@ -2,7 +2,7 @@
 
 use tidegate_domain::policy::Policy;
 use tidegate_sim::catalogue;
-use tidegate_sim::compare::{Entrant, Fared, compare};
+use tidegate_sim::compare::{Entrant, Fared, TUNING_DEVICES, compare};
 use tidegate_sim::rivals::Rule;
 use tidegate_sim::scenario::Scenario;
 
@@ -40,5 +40,5 @@ pub(crate) fn fared(scenario: &Scenario, entrant: Entrant, seed: u64) -> Fared {
 }
 
 pub(crate) fn everyone_at_once(scenario: &Scenario, seed: u64) -> Fared {
-    fared(scenario, Entrant::Rule(Rule::EveryoneAtOnce), seed)
+    fared(scenario, Entrant::Rule { rule: Rule::EveryoneAtOnce, tuned_on: TUNING_DEVICES }, seed)
 }
