@@ -268,8 +268,7 @@ impl Step<'_> {
         }
         let rollout = &self.rollout;
         let fits = |joiner: &&AddedPlace| {
-            !rollout.where_is.contains_key(&joiner.device)
-                && !rollout.quarantined.contains(&joiner.device)
+            rollout.may_join(&joiner.device)
                 && rollout.stratum_index(&joiner.stratum).is_some_and(|stratum| !rollout.is_closed(stratum))
                 && usize::from(joiner.ring) < rollout.rings.len()
         };

@@ -46,6 +46,11 @@ impl Rollout {
         &self.quarantined
     }
 
+    /// Whether a device may get its first place: it has none, and is not left out.
+    pub(super) fn may_join(&self, device: &DeviceId) -> bool {
+        !self.where_is.contains_key(device) && !self.quarantined.contains(device)
+    }
+
     /// Leaves devices out of a rollout that has not begun, each with its stratum: they take room in every window that holds them.
     pub fn quarantine(&mut self, devices: impl IntoIterator<Item = (DeviceId, StratumName)>) {
         for (device, stratum) in devices {
