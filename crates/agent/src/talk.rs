@@ -261,7 +261,8 @@ impl Talker {
         match verdict::judge_manifest(&opened, manifest, offers) {
             Ok(accepted) => {
                 let noted = trust.note(|seen| {
-                    seen.note_order(&accepted.package, accepted.order_seq, accepted.trial.order);
+                    let Trial { order, release, .. } = accepted.trial;
+                    seen.note_order(&accepted.package, accepted.order_seq, (order, release));
                 });
                 match noted {
                     Ok(()) => Ok(Weighed::Accepted(Box::new(accepted))),

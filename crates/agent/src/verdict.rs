@@ -61,6 +61,9 @@ pub struct SeenOrder {
     pub order_seq: u64,
     /// The order.
     pub order: Digest,
+    /// Its release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Digest>,
 }
 
 /// What root signed last, as this device holds it.
@@ -124,8 +127,14 @@ pub struct Accepted {
 
 impl Seen {
     /// Notes an accepted order.
-    pub fn note_order(&mut self, package: &PackageName, order_seq: u64, order: Digest) {
-        self.orders.insert(package.clone(), SeenOrder { order_seq, order });
+    pub fn note_order(&mut self, package: &PackageName, order_seq: u64, (order, release): (Digest, Digest)) {
+        self.orders.insert(package.clone(), SeenOrder { order_seq, order, release: Some(release) });
+    }
+
+    /// Whether the last order of a package that was accepted brought this release and was halted.
+    fn halts_release(&self, order: &Order) -> bool {
+        let seen = self.orders.get(&order.package);
+        seen.is_some_and(|seen| seen.release == Some(order.release) && self.halts.contains(&seen.order))
     }
 
     /// Notes a halt. Says whether it is new.
@@ -194,8 +203,12 @@ fn older(what: &str, held: u64, offered: u64, same: bool) -> Result<(), Refusal>
 pub fn judge_offer(offer: Offer, kind: PermitKind, held: &Held<'_>, now: WallTime) -> Result<Opened, Refusal> {
     let keys = held.root_signed.key_list.body();
     // 3. Order.
-    let approvals = held.root_signed.envelope.approvals_min;
-    let order = keys.verify_order(offer.order, approvals, now).map_err(|e| refuse(RefusalReason::Signature, e))?;
+    // The way back needs nobody's approval.
+    let order = match kind {
+        PermitKind::Open => keys.verify_order(offer.order, held.root_signed.envelope.approvals_min, now),
+        PermitKind::Revert => keys.verify(offer.order, &[Scope::Order], now),
+    };
+    let order = order.map_err(|e| refuse(RefusalReason::Signature, e))?;
     check_order(&order, kind, held, now)?;
     // 4. Policy.
     let policy = verify(keys, offer.policy, Scope::Order, now)?;
@@ -203,6 +216,10 @@ pub fn judge_offer(offer: Offer, kind: PermitKind, held: &Held<'_>, now: WallTim
     // 5. Halts. A halted order may still be returned from.
     if kind == PermitKind::Open && held.seen.halts.contains(&order.digest()) {
         return Err(refuse(RefusalReason::Halted, "a halt of this order is held"));
+    }
+    if kind == PermitKind::Open && order.body().resumes.is_none() && held.seen.halts_release(order.body()) {
+        let detail = "a halt of this release is held, and the order does not say that it goes on after one";
+        return Err(refuse(RefusalReason::Halted, detail));
     }
     // 6. Permit.
     let permit = verify(keys, offer.permit, Scope::Gate, now)?;

@@ -98,12 +98,12 @@ fn a_wrong_proof_or_a_foreign_place_is_refused() {
 #[test]
 fn an_order_with_a_lower_number_is_refused_and_so_is_another_with_the_same() {
     let mut bench = Bench::new();
-    bench.seen.note_order(&PACKAGE.parse().unwrap(), 7, bench.parts().order_digest());
+    bench.seen.note_order(&PACKAGE.parse().unwrap(), 7, (bench.parts().order_digest(), bench.release.digest));
     assert_eq!(bench.reason(|p| (p.order.order_seq = 6, p.bind()).1), RefusalReason::OldOrder);
     assert_eq!(bench.reason(|p| (p.order.rank_seed = Digest::of(b"y"), p.bind()).1), RefusalReason::OldOrder);
     let mut same = Bench::new();
     let parts = same.parts();
-    same.seen.note_order(&PACKAGE.parse().unwrap(), 7, parts.order_digest());
+    same.seen.note_order(&PACKAGE.parse().unwrap(), 7, (parts.order_digest(), same.release.digest));
     assert!(same.judge(parts.offer(&same.fleet)).is_ok(), "the very same order may be offered again");
 }
 
@@ -173,6 +173,18 @@ fn an_order_that_goes_on_after_a_halt_counts_with_the_approvals_that_the_envelop
     for too_few in [&[][..], &[21], &[21, 21], &[21, 20]] {
         assert_eq!(judge(too_few), Err(RefusalReason::Signature), "{too_few:?}");
     }
+}
+
+#[test]
+fn a_release_whose_order_was_halted_is_taken_under_no_order_that_does_not_say_so() {
+    let mut bench = Bench::new();
+    let halted = Digest::of(b"the order that was halted");
+    bench.seen.note_order(&PACKAGE.parse().unwrap(), 6, (halted, bench.release.digest));
+    assert!(bench.judge(bench.parts().offer(&bench.fleet)).is_ok(), "nothing was halted");
+    bench.seen.note_halt(halted);
+    assert_eq!(bench.judge(bench.parts().offer(&bench.fleet)).map(drop), Err(RefusalReason::Halted));
+    bench.seen.note_order(&PACKAGE.parse().unwrap(), 6, (halted, Digest::of(b"another release")));
+    assert!(bench.judge(bench.parts().offer(&bench.fleet)).is_ok(), "other content was halted");
 }
 
 #[test]

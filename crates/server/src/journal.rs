@@ -90,6 +90,7 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
         Fact::Took { .. }
         | Fact::Observed { .. }
         | Fact::TroubledElsewhere { .. }
+        | Fact::BrokenBefore { .. }
         | Fact::BlockOpened { .. }
         | Fact::BandEntered { .. } => {}
     }

@@ -172,6 +172,7 @@ impl<'a> Signing<'a> {
             | Fact::BlockOpened { .. }
             | Fact::BandEntered { .. }
             | Fact::TroubledElsewhere { .. }
+            | Fact::BrokenBefore { .. }
             | Fact::HoldbackEnded
             | Fact::ScopeHalted { .. }
             | Fact::RingPassed { .. }

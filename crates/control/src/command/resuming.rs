@@ -54,6 +54,13 @@ pub(super) fn resumption(
     }
     enough_approvers(state, now)?;
     let earlier: Vec<&Rollout> = state.earlier_of_same_files(&release.manifest).map(|course| &course.rollout).collect();
+    if let Some(rollout) = earlier.iter().find(|rollout| rollout.is_being_heard()) {
+        let detail = format!(
+            "devices that took the release in rollout {} are still being heard: resume when that is over, within a proof time and a few check-ins",
+            rollout.identity().rollout
+        );
+        return conflict("still_heard", detail);
+    }
     if let Some(device) = without.iter().find(|device| !earlier.iter().any(|rollout| rollout.is_in_trouble(device))) {
         let detail = format!(
             "device {device} is in no trouble with these files: name devices that failed, crashed or fell silent"

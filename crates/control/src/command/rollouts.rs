@@ -7,10 +7,10 @@ use tidegate_domain::ids::{DeviceId, PackageName, RolloutId, StratumName, Versio
 use tidegate_domain::policy::Policy;
 use tidegate_domain::policy_check::{self, FleetEstimate};
 use tidegate_domain::release::Manifest;
-use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::planner::{Moment, plan};
-use tidegate_domain::roster::{Place, merkle, rosters};
+use tidegate_domain::rollout::{Phase, Rollout};
+use tidegate_domain::roster::{Place, leaf, merkle, rosters};
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::keys::Scope;
 use tidegate_trust::records::{Order, PolicyRecord, RosterRoot};
@@ -157,6 +157,13 @@ fn first_window(state: &State, order: &Order, absent: &[DeviceId], now: WallTime
     let draft = Unverified::draft(order).map_err(|e| not_signed(&e))?;
     let started = state.at_its_start(order, draft.digest(), absent, now);
     let rollout = started.map_err(|e| Refusal::new(Why::Conflict, "cannot_start", e))?;
+    if let Some(scope) = rollout.without_room() {
+        let detail = format!(
+            "{scope}: the devices that are left out fill its first window, so that nobody there could prove anything: leave out fewer, or \
+             order under a policy with a wider one"
+        );
+        return Err(Refusal::new(Why::Conflict, "cannot_pass", detail));
+    }
     let moment = Moment {
         now,
         well_in_tick: &|_, _| false,
@@ -179,6 +186,18 @@ pub(super) fn roster_root<'a>(
 ) -> RosterRoot {
     let leaves: Vec<Digest> = places.into_iter().map(Place::leaf).collect();
     RosterRoot { stratum, size: u32::try_from(leaves.len()).unwrap_or(u32::MAX), root: merkle::root(&leaves) }
+}
+
+/// Whether the places of a rollout at its start are those that its order commits to.
+fn has_rosters_of(rollout: &Rollout, order: &Order) -> bool {
+    let root = |row: &tidegate_domain::rollout::Row| {
+        let stratum = rollout.stratum(row.stratum)?;
+        let place = |place: &tidegate_domain::rollout::place::PlaceState| leaf(&place.device, stratum, place.ring);
+        let leaves: Vec<Digest> = row.places.iter().map(place).collect();
+        Some((stratum.clone(), merkle::root(&leaves)))
+    };
+    let roots: Option<Vec<_>> = rollout.rows().iter().map(root).collect();
+    roots.is_some_and(|roots| roots.into_iter().eq(order.rosters.iter().map(|held| (held.stratum.clone(), held.root))))
 }
 
 fn next_order_seq(state: &State, package: &PackageName) -> u64 {
@@ -247,7 +266,18 @@ pub(super) fn start(state: &State, now: WallTime, order: Unverified<Order>, draf
         let detail = format!("order_seq {} is not the next one: ask for a new draft", body.order_seq);
         return Err(Refusal::new(Why::Conflict, "order_seq", detail));
     }
+    // Whoever has enrolled since joins behind the others, if at all.
+    let known: BTreeSet<&DeviceId> = draft.absent.iter().collect();
+    let enrolled_since = state.devices().iter().filter(|(_, device)| device.enrolled_at_ms > body.issued_at_ms);
+    let new: Vec<DeviceId> = enrolled_since.map(|(id, _)| id).filter(|id| !known.contains(id)).cloned().collect();
+    let absent: Vec<DeviceId> = draft.absent.iter().cloned().chain(new).collect();
+    let begun = state.at_its_start(body, verified.digest(), &absent, now);
+    let begun = begun.map_err(|e| Refusal::new(Why::Conflict, "cannot_start", e))?;
+    if !has_rosters_of(&begun, body) {
+        let detail = "the fleet has changed since the draft was made, so that its rosters are not the fleet's: ask for a new draft";
+        return Err(Refusal::new(Why::Conflict, "not_the_draft", detail));
+    }
     let id = body.rollout.clone();
     let (_, order) = verified.into_parts();
-    done(now, vec![Decision::Started { order, absent: draft.absent }], Answer::Started(id))
+    done(now, vec![Decision::Started { order, absent }], Answer::Started(id))
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
 use tidegate_domain::observation::{FailureReason, Observation};
+use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::time::WallTime;
@@ -97,6 +98,7 @@ impl State {
         let report = held(&record)?;
         self.remember(&report, at);
         self.hear_elsewhere(&report, at);
+        self.hear_broken(&report, at);
         for id in self.concerned(&report) {
             let Some(course) = self.rollouts.get_mut(&id) else { continue };
             let Report { device, observation, age_ms, numbers, .. } = report.clone();
@@ -116,7 +118,7 @@ impl State {
             Observation::NeedsHands { .. } => true,
             _ => false,
         };
-        if !failed || self.is_concerned_with(&report.package, at) {
+        if !failed || self.is_concerned_with(&report.package, at) || self.is_unproven(report) {
             return;
         }
         let took_at = |course: &Course| match course.rollout.place_of(&report.device).map(|(_, _, place)| &place.stage)
@@ -137,6 +139,35 @@ impl State {
                 course.rollout.apply(&Fact::TroubledElsewhere { device: report.device.clone() }, at);
             }
         }
+    }
+
+    /// A broken invariant speaks against the files: also where another order brings them by now.
+    fn hear_broken(&mut self, report: &Report, at: WallTime) {
+        let broken = matches!(report.observation, Observation::Failed { reason: FailureReason::InvariantBroken, .. });
+        let under = report.order.filter(|_| broken).and_then(|order| self.rollout_of_order(&order));
+        let took = |course: &&Course| {
+            let place = course.rollout.place_of(&report.device);
+            place.is_some_and(|(_, _, place)| matches!(place.stage, Stage::Taken(_)))
+        };
+        let Some(under) = under.filter(took) else { return };
+        let manifest = self.release(&under.order_body.package, &under.order_body.version).map(|known| &known.manifest);
+        let later = |course: &&Course| course.order_body.order_seq > under.order_body.order_seq;
+        let same = manifest.into_iter().flat_map(|manifest| self.earlier_of_same_files(manifest)).filter(later);
+        let ids: Vec<RolloutId> = same.map(|course| course.order_body.rollout.clone()).collect();
+        for id in ids {
+            if let Some(course) = self.rollouts.get_mut(&id) {
+                course.rollout.apply(&Fact::BrokenBefore { device: report.device.clone() }, at);
+            }
+        }
+    }
+
+    /// Whether the package runs a release there that no rollout has brought to its end: it may fail by itself.
+    fn is_unproven(&self, report: &Report) -> bool {
+        let of_release = |course: &&Course| {
+            course.order_body.package == report.package && Some(course.order_body.release) == report.current
+        };
+        let mut brought = self.rollouts.values().filter(of_release);
+        brought.any(|course| !matches!(course.rollout.phase(), Phase::Completed { .. }))
     }
 
     fn remember(&mut self, report: &Report, at: WallTime) {

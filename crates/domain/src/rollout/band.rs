@@ -26,7 +26,8 @@ impl BandCounts {
     pub(crate) fn of(treated: &[Seen], controls: &[Seen], second: bool, deaf: bool, first: Elapsed) -> BandCounts {
         let band = usize::from(second);
         let in_band = |cells: &[bool; 2]| cells.get(band).copied().unwrap_or(false);
-        let hard = block_counts(treated, controls, |s| !second || !s.hard[0], |s| in_band(&s.hard));
+        let failed = |s: &Seen| in_band(&s.hard) || in_band(&s.elsewhere);
+        let hard = block_counts(treated, controls, |s| !second || !(s.hard[0] || s.elsewhere[0]), failed);
         let silent = block_counts(treated, controls, |s| !second || s.healthy[0], |s| !in_band(&s.healthy));
         let outside = block_counts(treated, controls, |s| in_band(&s.healthy), |s| in_band(&s.outside));
         let crashes = crashes(treated, controls, second, first);

@@ -77,6 +77,17 @@ impl Rollout {
         (0..self.strata.len()).filter(|stratum| self.scopes.of_stratum(*stratum).contains(&index)).collect()
     }
 
+    /// What was closed under an earlier order of the same files stays so. The evidence of the rest began anew then.
+    pub(super) fn stay_closed(&mut self, earlier: &Rollout) {
+        for closed in &earlier.closed {
+            let strata = self.strata_of(&closed.scope);
+            if !strata.is_empty() && !self.closed.iter().any(|held| held.scope == closed.scope) {
+                self.closed.push(closed.clone());
+                self.closed_strata.extend(strata);
+            }
+        }
+    }
+
     /// Closes scopes for good.
     pub(super) fn close(&mut self, scopes: &[ScopeName], reasons: &[HaltReason], at: WallTime) {
         let before = self.closed.len();

@@ -31,6 +31,7 @@ impl Rollout {
                     self.troubled_elsewhere(place, at);
                 }
             }
+            Fact::BrokenBefore { device } => self.broken_before(device),
             Fact::PermitIssued { step, counts, take_by_ms } => self.permit_issued(*step, counts, *take_by_ms, at),
             Fact::ReturnIssued { step, counts } => self.return_issued(*step, counts),
             Fact::Lapsed { step } => self.lapsed(*step),

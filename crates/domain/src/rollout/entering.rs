@@ -69,12 +69,20 @@ fn healthy(second: bool) -> Seen {
 
 /// What a band counts of what was seen: see [`BandCounts::of`].
 fn counted(seen: Seen, second: bool, first: Elapsed) -> Seen {
-    let Seen { hard, healthy, outside, crashed, .. } = seen;
+    let Seen { hard, elsewhere, healthy, outside, crashed, .. } = seen;
     if second {
-        return Seen { hard, healthy, outside: [false, outside[1]], crashed, back_in: None };
+        return Seen { hard, elsewhere, healthy, outside: [false, outside[1]], crashed, back_in: None };
     }
     let crashed = crashed.filter(|_| seen.crashed_at().is_some_and(|age| age <= first));
-    Seen { hard: [hard[0], false], healthy: [healthy[0], false], outside: [outside[0], false], crashed, back_in: None }
+    let elsewhere = [elsewhere[0], false];
+    Seen {
+        hard: [hard[0], false],
+        elsewhere,
+        healthy: [healthy[0], false],
+        outside: [outside[0], false],
+        crashed,
+        back_in: None,
+    }
 }
 
 impl Rollout {

@@ -36,6 +36,11 @@ pub enum Fact {
         /// The device.
         device: DeviceId,
     },
+    /// Under an earlier order of the same files something was done on a device that its owner forbids for good, and that is heard of now.
+    BrokenBefore {
+        /// The device.
+        device: DeviceId,
+    },
     /// A permit opened places.
     PermitIssued {
         /// Its step.

@@ -138,7 +138,7 @@ impl Gate {
     /// A whole block enters clearance when its second band does: failed in either band, silent at its end.
     /// Silence is left out where nobody could be heard.
     pub(super) fn enter_clearance(&mut self, treated: &[Seen], controls: &[Seen], deaf: bool) {
-        let hard = |seen: &Seen| seen.hard[0] || seen.hard[1];
+        let hard = |seen: &Seen| seen.hard != [false; 2] || seen.elsewhere != [false; 2];
         let silent = |seen: &Seen| !seen.healthy[1];
         let silence = if deaf { None } else { block_counts(treated, controls, |_| true, silent) };
         let counts = [block_counts(treated, controls, |_| true, hard), silence];

@@ -1,6 +1,8 @@
 //! A release that is ordered again goes on where it stood (F7): what spoke against it still does, and nobody serves as control twice.
 //! It begins a rollout; it changes nothing of the earlier ones.
 
+use std::collections::BTreeSet;
+
 use super::Rollout;
 use super::gate::Gate;
 use super::place::Stage;
@@ -16,20 +18,31 @@ impl Rollout {
     pub fn go_on_from<'a>(&mut self, earlier: impl IntoIterator<Item = &'a Rollout>) {
         let mut held: Vec<(&Scopes, Gate)> = Vec::new();
         let numbers = !self.identity.numbers.is_empty();
+        let earlier: Vec<&Rollout> = earlier.into_iter().collect();
+        // Who is left out once stays so, unless others are named now.
+        let out: BTreeSet<DeviceId> = if self.quarantined.is_empty() {
+            earlier.iter().flat_map(|rollout| &rollout.quarantined).cloned().collect()
+        } else {
+            self.quarantined.clone()
+        };
         for rollout in earlier {
             let places = rollout.rows.iter().flat_map(|row| &row.places);
             for place in places.filter(|place| place.was_control || matches!(place.stage, Stage::Taken(_))) {
                 self.is_no_control(&place.device);
             }
-            let gate = if self.quarantined.is_empty() {
-                rollout.gate.clone()
-            } else {
-                rollout.gate_without(&self.quarantined, &held)
-            };
+            let gate = rollout.gate_without(&out, &held);
             self.gate.go_on_from(&self.scopes, &self.policy, numbers, (&rollout.scopes, &gate));
             held.push((&rollout.scopes, gate));
             self.learn_from(rollout);
+            self.stay_closed(rollout);
             self.goes_on_from = Some(rollout.identity.rollout.clone());
+        }
+    }
+
+    /// What no release may do was done by these files, whichever order brought them; unless the device's words are left out.
+    pub(super) fn broken_before(&mut self, device: &DeviceId) {
+        if !self.quarantined.contains(device) {
+            self.broken.insert(device.clone());
         }
     }
 

@@ -66,7 +66,7 @@ impl Rollout {
             return false;
         }
         self.measure(at, heard);
-        self.is_outside(at, heard.numbers)
+        self.is_outside(at, heard)
     }
 
     fn observed_taken(&mut self, at: PlaceRef, heard: &Heard<'_>) {
@@ -121,17 +121,13 @@ impl Rollout {
         };
         let Some(band) = self.horizons().band_of(now.since(since)) else { return };
         let fails = |seen: &mut Seen| {
-            if let Some(cell) = seen.hard.get_mut(band) {
+            if let Some(cell) = seen.elsewhere.get_mut(band) {
                 *cell = true;
             }
         };
         match self.place_mut(at).map(|place| &mut place.stage) {
             Some(Stage::Control { seen, .. }) => fails(seen),
-            Some(Stage::Taken(taken)) => {
-                let before = Standing::of(taken);
-                fails(&mut taken.seen);
-                self.recount(at, before);
-            }
+            Some(Stage::Taken(taken)) => fails(&mut taken.seen),
             Some(Stage::Waiting | Stage::Open { .. } | Stage::Lapsed) | None => {}
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Rollout;
+use super::hearing::Heard;
 use super::place::{PlaceRef, Stage};
 use crate::evidence::Quantile99;
 use crate::ids::NumberName;
@@ -19,6 +20,8 @@ use crate::time::WallTime;
 const VALUES_MIN: usize = 30;
 /// More are not kept.
 const VALUES_MAX: usize = 10_000;
+/// So many of the worst are not believed, or a tenth where there are fewer than fifty: one broken device must not lift the bound out of reach.
+const UNBELIEVED_MAX: usize = 5;
 
 /// A bound that is learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +70,7 @@ impl Learning {
     fn fix(&mut self, tick: u64) {
         if let Bound::Gathering { values } = &self.stands
             && values.len() >= VALUES_MIN
-            && let Ok(bound) = Quantile99::of(values.iter().copied())
+            && let Ok(bound) = Quantile99::of(believed(values))
         {
             self.stands = Bound::Fixed { bound, in_tick: tick };
         }
@@ -82,6 +85,13 @@ impl Learning {
             Bound::Fixed { .. } | Bound::Gathering { .. } => false,
         }
     }
+}
+
+fn believed(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.truncate(values.len() - UNBELIEVED_MAX.min(values.len() / 10));
+    sorted
 }
 
 impl Rollout {
@@ -106,6 +116,10 @@ impl Rollout {
             let same = |held: &&Learning| held.name == learning.name && held.worse == learning.worse;
             if let Some(held) = earlier.learning.iter().find(same) {
                 *learning = held.clone();
+                // All blocks of this rollout come later, whatever its ticks are.
+                if let Bound::Fixed { in_tick, .. } = &mut learning.stands {
+                    *in_tick = 0;
+                }
             }
         }
     }
@@ -122,12 +136,17 @@ impl Rollout {
 
     /// Whether what a member of a block says in numbers with a healthy word lies outside, or lacks a number: nobody is left out for want of
     /// data, on either side.
-    pub(super) fn is_outside(&self, at: PlaceRef, numbers: &BTreeMap<NumberName, i64>) -> bool {
+    pub(super) fn is_outside(&self, at: PlaceRef, heard: &Heard<'_>) -> bool {
+        let numbers = heard.numbers;
         let said = |name: &NumberName| numbers.get(name).copied();
         let bounded = self.identity.numbers.iter().filter(|number| number.worse.is_none());
         let mut declared = bounded.map(|number| said(&number.name).is_none_or(|milli| number.is_left_by(milli)));
         if declared.any(|outside| outside) {
             return true;
+        }
+        // What is learnt is how devices are in band 2, when their start is over.
+        if self.horizons().band_of(heard.age) != Some(1) {
+            return false;
         }
         let tick = match self.place(at).map(|(_, place)| &place.stage) {
             Some(Stage::Taken(taken)) => self.horizons().tick(taken.at_ms),
@@ -156,12 +175,22 @@ mod tests {
         learning.learn(30_000);
         learning.fix(7);
         assert!(!learning.is_left_by(Some(i64::MAX), 7), "members of this tick went into it");
-        assert!(!learning.is_left_by(Some(30_000), 8) && learning.is_left_by(Some(30_001), 8));
+        // Of 1 to 30 the three greatest are not believed.
+        assert!(!learning.is_left_by(Some(27_000), 8) && learning.is_left_by(Some(27_001), 8));
         assert!(learning.is_left_by(None, 8), "nobody is left out for want of data");
         let fixed = learning.clone();
         (0..1_000).for_each(|_| learning.learn(900_000));
         learning.fix(9);
         assert_eq!(learning, fixed, "once and for all");
+    }
+
+    #[test]
+    fn a_few_devices_that_say_anything_do_not_lift_the_bound_out_of_reach() {
+        let mut learning = learning(Worse::Above);
+        (0..40).for_each(|value| learning.learn(100_000 + value));
+        (0..4).for_each(|_| learning.learn(i64::MAX));
+        learning.fix(1);
+        assert!(learning.is_left_by(Some(101_000), 2));
     }
 
     #[test]
@@ -171,7 +200,7 @@ mod tests {
         let Bound::Gathering { values } = &learning.stands else { panic!("not fixed yet") };
         assert_eq!(values.len(), VALUES_MAX);
         learning.fix(1);
-        // One in a hundred of 0 to 9,999 is less than 100.
-        assert!(learning.is_left_by(Some(99_999), 2) && !learning.is_left_by(Some(100_000), 2));
+        // Of 0 to 9,999 one in a hundred is less than 104, without the five least.
+        assert!(learning.is_left_by(Some(103_000), 2) && !learning.is_left_by(Some(105_000), 2));
     }
 }

@@ -59,8 +59,11 @@ pub struct Taken {
 /// What was seen of a member of a block in each of the two age bands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Seen {
-    /// A hard failure, dated by age; of the release, or of another package while it is looked at.
+    /// A hard failure, dated by age.
     pub hard: [bool; 2],
+    /// A failure of another package that nothing but the release may explain.
+    #[serde(default)]
+    pub elsewhere: [bool; 2],
     /// A healthy report, dated by age.
     pub healthy: [bool; 2],
     /// Whether the last healthy report of the band said a number that lies outside its bounds.

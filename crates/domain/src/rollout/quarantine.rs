@@ -46,6 +46,21 @@ impl Rollout {
         &self.quarantined
     }
 
+    /// Whether something may still be heard of the devices that took the release: a block is open.
+    pub fn is_being_heard(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+
+    /// The first scope with places in which those that are left out leave no room for any.
+    pub fn without_room(&self) -> Option<&super::scope::ScopeName> {
+        let lab = self.is_lab(self.ring);
+        let is_full = |scope: &&super::scope::Scope| {
+            let places: u32 = scope.places.iter().sum();
+            scope.quarantined > 0 && places > 0 && scope.quarantined >= scope.bound(&self.policy.window, lab)
+        };
+        self.open_scopes().find(is_full).map(|scope| &scope.name)
+    }
+
     /// Whether a device may get its first place: it has none, and is not left out.
     pub(super) fn may_join(&self, device: &DeviceId) -> bool {
         !self.where_is.contains_key(device) && !self.quarantined.contains(device)
@@ -55,7 +70,7 @@ impl Rollout {
     pub fn quarantine(&mut self, devices: impl IntoIterator<Item = (DeviceId, StratumName)>) {
         for (device, stratum) in devices {
             if self.quarantined.insert(device) {
-                self.scopes.quarantine(self.stratum_index(&stratum));
+                self.scopes.quarantine(self.stratum_index(&stratum), &self.policy.strata, &stratum);
             }
         }
     }
@@ -88,7 +103,7 @@ impl Rollout {
             let Stage::Taken(taken) = &place.stage else { continue };
             let (stratum, ring, taken) = (usize::from(row.stratum), place.ring, taken.clone());
             let lab = self.is_lab(ring);
-            self.scopes.leave_out(stratum, lab, &taken);
+            self.scopes.leave_out((stratum, ring), lab, &taken);
             if let Some(tally) = self.rings.get_mut(usize::from(ring)) {
                 tally.taken = tally.taken.saturating_sub(1);
                 tally.troubled = tally.troubled.saturating_sub(u32::from(taken.is_troubled()));
@@ -99,14 +114,16 @@ impl Rollout {
     /// Whether a device can be named: it took the release here, and said that something is wrong, or nothing.
     pub fn is_in_trouble(&self, device: &DeviceId) -> bool {
         let stage = self.place_of(device).map(|(_, _, place)| &place.stage);
-        matches!(stage, Some(Stage::Taken(taken)) if taken.is_troubled() || taken.seen.outside != [false; 2])
-            || self.broken.contains(device)
+        let speaks = |taken: &Taken| {
+            taken.is_troubled() || taken.seen.outside != [false; 2] || taken.seen.elsewhere != [false; 2]
+        };
+        matches!(stage, Some(Stage::Taken(taken)) if speaks(taken)) || self.broken.contains(device)
     }
 }
 
 impl Taken {
-    /// Failed, silent past a deadline, or crashed at least once; or another package failed on it.
+    /// Failed, silent past a deadline, or crashed at least once.
     pub fn is_troubled(&self) -> bool {
-        self.failed.is_some() || self.overdue || self.seen.crashed.is_some() || self.seen.hard != [false; 2]
+        self.failed.is_some() || self.overdue || self.seen.crashed.is_some()
     }
 }

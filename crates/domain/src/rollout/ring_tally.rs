@@ -23,6 +23,6 @@ pub struct RingTally {
     pub failed: u32,
     /// Past a deadline without a healthy report, and not failed.
     pub silent: u32,
-    /// Failed, silent, or crashed at least once; or another package failed on it.
+    /// Failed, silent, or crashed at least once.
     pub troubled: u32,
 }

@@ -228,16 +228,27 @@ impl Scopes {
         });
     }
 
-    /// One more device whose words are left out, in a stratum or in none of them.
-    pub(super) fn quarantine(&mut self, stratum: Option<usize>) {
-        match stratum {
-            Some(stratum) => self.each_of(stratum, |scope| scope.quarantined += 1),
-            None => self.scopes.iter_mut().take(1).for_each(|scope| scope.quarantined += 1),
+    /// One more device whose words are left out. Where nobody else is of its stratum, it counts in the scopes of its values.
+    pub(super) fn quarantine(&mut self, index: Option<usize>, strata: &Strata, stratum: &StratumName) {
+        if let Some(index) = index {
+            return self.each_of(index, |scope| scope.quarantined += 1);
+        }
+        let values: Vec<&str> = strata.values_of(stratum).into_iter().flatten().map(|value| value.as_str()).collect();
+        for scope in &mut self.scopes {
+            let holds = match &scope.name {
+                ScopeName::All => true,
+                ScopeName::Stratum { .. } => false,
+                ScopeName::Value { attribute, value } => {
+                    let position = strata.by.iter().position(|known| known == attribute);
+                    position.is_some_and(|at| *value == *values.get(at).copied().unwrap_or(Strata::OTHER))
+                }
+            };
+            scope.quarantined += u32::from(holds);
         }
     }
 
     /// Takes a device that took the release out of what is counted, but not out of the window.
-    pub(super) fn leave_out(&mut self, stratum: usize, lab: bool, taken: &Taken) {
+    pub(super) fn leave_out(&mut self, (stratum, ring): (usize, u8), lab: bool, taken: &Taken) {
         let (proven, failed) = (u32::from(taken.proven), u32::from(taken.failed.is_some() && !taken.proven));
         let overdue = u32::from(taken.overdue);
         self.each_of(stratum, |scope| {
@@ -248,6 +259,9 @@ impl Scopes {
             tally.failed = tally.failed.saturating_sub(failed);
             tally.overdue = tally.overdue.saturating_sub(overdue);
             scope.quarantined += 1;
+            if let Some(places) = scope.places.get_mut(usize::from(ring)) {
+                *places = places.saturating_sub(1);
+            }
         });
     }
 

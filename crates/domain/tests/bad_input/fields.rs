@@ -20,13 +20,14 @@ const SHARES: [&str; 13] = [
     "rings.clear_hard",
     "rings.clear_silent",
 ];
-const COUNTS: [&str; 6] = [
+const COUNTS: [&str; 7] = [
     "window.initial_all",
     "window.initial_value",
     "window.initial_stratum",
     "window.growth",
     "prove.restarts",
     "gate.proven_min_per_stratum",
+    "gate.quarantine_max",
 ];
 const TIMES: [&str; 7] = [
     "prove.for",
@@ -103,7 +104,7 @@ fn every_number_of_an_envelope_refuses_what_is_none_and_names_its_field() {
     let mut found = Vec::new();
     let envelope = Envelope::parse("name = \"danger\"").unwrap();
     numbers(&serde_json::to_value(&envelope).unwrap(), "", &mut found);
-    assert_eq!(found.len(), 13, "{found:?}");
+    assert_eq!(found.len(), 15, "{found:?}");
     for field in found {
         for value in ["nan", "inf", "-inf", "-1", "1e400", "true", "\"-4s\""] {
             let text = format!("name = \"danger\"\n{field} = {value}\n");

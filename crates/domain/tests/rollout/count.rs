@@ -128,9 +128,8 @@ fn count_place(place: &PlaceState, tally: &mut Tally, ring: &mut RingTally) {
             ring.proven_late += proven * late;
             ring.failed += u32::from(taken.failed.is_some());
             ring.silent += u32::from(taken.overdue);
-            let elsewhere = taken.seen.hard != [false; 2];
             let crashed = taken.seen.crashed_at().is_some();
-            let troubled = taken.failed.is_some() || taken.overdue || crashed || elsewhere;
+            let troubled = taken.failed.is_some() || taken.overdue || crashed;
             ring.troubled += u32::from(troubled);
             tally.harmed += u32::from(taken.failed.is_some() || taken.overdue);
             tally.well += u32::from(taken.well);

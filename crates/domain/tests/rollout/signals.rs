@@ -62,7 +62,7 @@ fn a_number_without_a_bound_is_held_against_what_control_says() {
         high.run_until_over(Elapsed::from_s(300));
         assert_eq!(signal(&high), Some(Signal::Number), "seed {seed}\n{}", high.story());
         let exposed = high.rollout.taken().count();
-        assert!(exposed < 300, "seed {seed}: {exposed} exposed");
+        assert!(exposed < 500, "seed {seed}: {exposed} exposed");
         let learnt = high.report().numbers[0].learnt.unwrap();
         assert!(learnt.worse == Worse::Above && (140.0..=149.0).contains(&learnt.bound), "seed {seed}: {learnt:?}");
 

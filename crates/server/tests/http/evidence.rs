@@ -210,7 +210,7 @@ fn seen_on(running: &Running, player: &Player) -> (bool, bool) {
     let state = running.server.as_ref().unwrap().app().desk.state().unwrap();
     let course = &state.rollouts()[&"sensor-content.1".parse().unwrap()];
     match &course.rollout.place_of(&player.id.parse().unwrap()).unwrap().2.stage {
-        Stage::Taken(taken) => (taken.seen.hard != [false; 2], taken.failed.is_some()),
+        Stage::Taken(taken) => (taken.seen.elsewhere != [false; 2], taken.failed.is_some()),
         other => panic!("{other:?}"),
     }
 }
