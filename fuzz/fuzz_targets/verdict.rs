@@ -92,7 +92,7 @@ impl Bench {
             ext: BTreeMap::new(),
         };
         let mut seen = Seen::default();
-        seen.orders.insert(PACKAGE.parse().unwrap(), SeenOrder { order_seq: 7, order: Digest::of(b"order 7") });
+        seen.orders.insert(PACKAGE.parse().unwrap(), SeenOrder { order_seq: 7, order: Digest::of(b"order 7"), release: None });
         Bench { fleet, parts, root_signed, enrolment, seen }
     }
 

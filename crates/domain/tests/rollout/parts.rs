@@ -209,3 +209,16 @@ fn who_is_well_in_a_closed_part_is_ordered_back_after_the_rest_is_completed_too(
     let ordered = fleet.rollout.rows().iter().filter(|row| row.returning > 0).count();
     assert_eq!(ordered, 1, "its own roster alone\n{}", fleet.story());
 }
+
+#[test]
+fn what_was_closed_stays_closed_when_the_same_files_are_ordered_again() {
+    let bricks = || Nature { crash: vec![(BRICK, 1.0)], ..Nature::good() };
+    let mut first = fleet("halt = \"scope\"", bricks(), 1);
+    first.run_until_over(Elapsed::from_s(900));
+    assert_eq!(closed(&first), [format!("stratum {BRICK}")]);
+    let mut second = fleet("halt = \"scope\"", bricks(), 2);
+    second.rollout.go_on_from([&first.rollout]);
+    second.run_until_over(Elapsed::from_s(900));
+    assert!(matches!(second.rollout.phase(), Phase::Completed { .. }), "{}", second.story());
+    assert_eq!(second.harmed(), 0, "nobody of the closed part takes it again");
+}

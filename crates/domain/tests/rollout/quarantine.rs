@@ -196,3 +196,31 @@ fn whoever_is_left_out_takes_room_and_cannot_fill_a_window_with_failures() {
     assert_eq!(opened(&["linux", "mac", "windows"]), (vec![2, 2, 2], true), "the places that are left wedge it");
     assert_eq!(opened(&["linux", "linux", "mac"]).0, [1, 2, 3], "and a bad release halts all the same");
 }
+
+#[test]
+fn whoever_fills_a_first_window_alone_is_found_before_anybody_signs() {
+    let policy = watchful("");
+    let without = |left_out: &[&str]| {
+        let mut fleet = ordered(&policy, 900, Nature::good(), 1);
+        let named = left_out.iter().enumerate();
+        let named = named.map(|(i, os)| (format!("out{i}").parse().unwrap(), os.parse().unwrap()));
+        fleet.rollout.quarantine(named.collect::<Vec<_>>());
+        fleet.rollout.without_room().map(ToString::to_string)
+    };
+    assert_eq!(without(&["linux", "linux", "mac"]), None);
+    assert_eq!(without(&["mac", "mac", "mac"]), Some("stratum mac".to_owned()));
+}
+
+/// A device that is left out takes room for its values also where nobody else is of its stratum.
+#[test]
+fn room_is_taken_in_every_scope_that_would_have_held_the_device() {
+    let two = "[strata]\nby = [\"os\", \"site\"]\nlisted = [[\"linux\", \"ams\"], [\"linux\", \"fra\"], [\"mac\", \"ams\"]]\n";
+    let (policy, _) = plain(two);
+    let candidates = (0..60).map(|i| candidate(format!("d{i}"), &[("os", "linux"), ("site", "fra")], None)).collect();
+    let mut fleet = Fleet::new(&policy, candidates, Elapsed::from_s(1), Elapsed::from_ms(250), Nature::good(), 1);
+    fleet.rollout.quarantine([("out".parse().unwrap(), "linux/ams".parse().unwrap())]);
+    let rooms: BTreeMap<String, u32> =
+        fleet.rollout.scopes().iter().map(|scope| (scope.name.to_string(), scope.quarantined)).collect();
+    let expected = [("all devices", 1), ("os = linux", 1), ("site = fra", 0), ("stratum linux/fra", 0)];
+    assert_eq!(rooms, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}
