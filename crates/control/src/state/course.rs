@@ -123,8 +123,8 @@ impl State {
 
     /// Whether a rollout of a package may explain its failures: it is under way, or ended a short while ago.
     pub(super) fn is_concerned_with(&self, package: &PackageName, now: WallTime) -> bool {
-        let of_it = self.rollouts.values().filter(|course| course.order_body.package == *package);
-        of_it.into_iter().any(|course| is_recent(&course.rollout, now))
+        let mut of_it = self.rollouts.values().filter(|course| course.order_body.package == *package);
+        of_it.any(|course| is_recent(&course.rollout, now))
     }
 
     /// Whether a device was enrolled before an instant. One enrolled after a release was published is no evidence for it.
