@@ -2,6 +2,9 @@
 //!
 //! Nothing is drawn in an order, so neither the order of events nor the number of threads can change what is drawn.
 
+/// How many streams there are, and one more: they are numbered from 1.
+const STREAMS: usize = 14;
+
 /// What is drawn. Two streams never share a draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -33,34 +36,40 @@ pub(crate) enum Stream {
     Route,
 }
 
-/// The seed of a run.
+/// The seed of a run: a key for each stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seed(u64);
+pub(crate) struct Seed([u64; STREAMS]);
 
 impl Seed {
     pub(crate) const fn new(seed: u64) -> Seed {
-        Seed(seed)
+        let mut keys = [0; STREAMS];
+        let mut stream = 0;
+        while stream < STREAMS {
+            keys[stream] = mix(seed ^ (stream as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            stream += 1;
+        }
+        Seed(keys)
     }
 
     /// 64 even bits.
-    pub(crate) fn bits(self, stream: Stream, device: u32, number: u64) -> u64 {
-        let key = mix(self.0 ^ (stream as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    pub(crate) fn bits(&self, stream: Stream, device: u32, number: u64) -> u64 {
+        let key = self.0[stream as usize];
         mix(mix(key.wrapping_add(u64::from(device))).wrapping_add(number.wrapping_mul(0xd6e8_feb8_6659_fd93)))
     }
 
     /// Uniform in [0, 1).
-    pub(crate) fn share(self, stream: Stream, device: u32, number: u64) -> f64 {
+    pub(crate) fn share(&self, stream: Stream, device: u32, number: u64) -> f64 {
         (self.bits(stream, device, number) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Uniform among `from..=to`.
-    pub(crate) fn between(self, stream: Stream, device: u32, number: u64, (from, to): (u64, u64)) -> u64 {
+    pub(crate) fn between(&self, stream: Stream, device: u32, number: u64, (from, to): (u64, u64)) -> u64 {
         from + self.bits(stream, device, number) % (to.saturating_sub(from) + 1)
     }
 }
 
 /// The finishing steps of splitmix64: every input bit reaches every output bit.
-fn mix(mut z: u64) -> u64 {
+const fn mix(mut z: u64) -> u64 {
     z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

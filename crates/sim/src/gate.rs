@@ -123,21 +123,34 @@ impl<'a> Gated<'a> {
 
     /// Where a device's place is. Those of the order's rosters are where their numbers say, unless they lapsed.
     fn place_of(&self, device: u32) -> Option<(PlaceRef, &Stage)> {
+        let first = self.place_of_roster(device).filter(|(_, stage)| !matches!(stage, Stage::Lapsed));
+        first.or_else(|| {
+            let (at, _, place) = self.rollout.place_of(&device_id(device)?)?;
+            Some((at, &place.stage))
+        })
+    }
+
+    fn place_of_roster(&self, device: u32) -> Option<(PlaceRef, &Stage)> {
         let stratum = self.population.stratum_of(device);
         let index = device - self.population.strata.get(stratum)?.first;
-        if index < *self.settled.get(stratum)? {
-            let at = PlaceRef { row: stratum as u32, index };
-            let (_, place) = self.rollout.place(at)?;
-            if !matches!(place.stage, Stage::Lapsed) {
-                return Some((at, &place.stage));
-            }
+        if index >= *self.settled.get(stratum)? {
+            return None;
         }
-        let (at, _, place) = self.rollout.place_of(&device_id(device)?)?;
+        let at = PlaceRef { row: stratum as u32, index };
+        let (_, place) = self.rollout.place(at)?;
         Some((at, &place.stage))
     }
 }
 
 impl Spread for Gated<'_> {
+    fn look_ahead(&self, devices: &[u32]) {
+        let open = devices
+            .iter()
+            .filter_map(|device| self.place_of_roster(*device))
+            .filter(|(_, stage)| matches!(stage, Stage::Open { .. }));
+        std::hint::black_box(open.count());
+    }
+
     fn stand(&self, device: u32, now_ms: u64) -> Stand {
         let stand = |(at, stage)| reading::stand(&self.rollout, at, stage, self.lasting_ms, now_ms);
         self.place_of(device).map_or(Stand::Shut, stand)

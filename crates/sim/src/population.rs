@@ -10,6 +10,8 @@ use tidegate_domain::time::Elapsed;
 use crate::chance::{Seed, Stream};
 use crate::scenario::{Downtime, Scenario};
 
+/// Devices are looked up in blocks of so many, by a power of two.
+const BLOCK_BITS: u32 = 10;
 /// How long a device that is away stays away.
 const AWAY_MS: u64 = 30 * 60_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -35,6 +37,8 @@ pub(crate) struct Population {
     pub(crate) seed: Seed,
     pub(crate) strata: Vec<Stratum>,
     pub(crate) devices: u32,
+    /// By block of devices: the stratum of its first one.
+    strata_of_blocks: Vec<u16>,
     scenario: Scenario,
     check_in_ms: u64,
 }
@@ -44,12 +48,19 @@ impl Population {
     pub(crate) fn new(scenario: &Scenario, check_in: Elapsed, seed: u64) -> Population {
         let strata = strata(scenario);
         let check_in_ms = check_in.as_ms().max(1);
-        Population { seed: Seed::new(seed), strata, devices: scenario.devices, scenario: scenario.clone(), check_in_ms }
+        let of = |device: u32| strata.partition_point(|stratum| stratum.first <= device).saturating_sub(1) as u16;
+        let strata_of_blocks = (0..=scenario.devices >> BLOCK_BITS).map(|block| of(block << BLOCK_BITS)).collect();
+        let (seed, devices, scenario) = (Seed::new(seed), scenario.devices, scenario.clone());
+        Population { seed, strata, devices, strata_of_blocks, scenario, check_in_ms }
     }
 
     /// The index of a device's stratum.
     pub(crate) fn stratum_of(&self, device: u32) -> usize {
-        self.strata.partition_point(|stratum| stratum.first <= device).saturating_sub(1)
+        let mut stratum = self.strata_of_blocks.get((device >> BLOCK_BITS) as usize).copied().unwrap_or(0) as usize;
+        while self.strata.get(stratum + 1).is_some_and(|next| next.first <= device) {
+            stratum += 1;
+        }
+        stratum
     }
 
     /// Whether a device stands in the lab.

@@ -85,6 +85,8 @@ pub(crate) struct Settled {
 
 /// A policy or a rival's rule at work. Devices are numbers; time is milliseconds since the start.
 pub(crate) trait Spread {
+    /// Reads from memory what it keeps of devices that will be asked about next. Changes nothing.
+    fn look_ahead(&self, _devices: &[u32]) {}
     /// Where a device stands.
     fn stand(&self, device: u32, now_ms: u64) -> Stand;
     /// A device asks to go.

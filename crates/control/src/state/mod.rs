@@ -28,7 +28,7 @@ use crate::contract::{Entry, Seq, Snapshot, Table};
 use crate::decision::{Decision, REPORT, TAKE};
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 6;
+pub const SNAPSHOT_FORMAT: u32 = 7;
 
 /// Everything that the server knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -25,6 +25,8 @@ pub struct HaltProcess {
     tolerate: Share,
     /// ln of the product of the blocks' e-values, one a guess of [`G24`], in its order.
     ln_points: [f64; GRID_POINTS],
+    /// What they come to: asked far more often than a block enters.
+    ln_e: f64,
 }
 
 impl HaltProcess {
@@ -32,7 +34,8 @@ impl HaltProcess {
     /// (an update by itself fails a little).
     #[must_use]
     pub fn new(tolerate: Share) -> Self {
-        Self { tolerate, ln_points: [0.0; GRID_POINTS] }
+        let ln_points = [0.0; GRID_POINTS];
+        Self { tolerate, ln_points, ln_e: ln_mean(&G24, &ln_points) }
     }
 
     /// The same process under another margin from now on: each block counts under the margin that it entered with, and what the product of
@@ -44,7 +47,8 @@ impl HaltProcess {
 
     /// Enters one closed block. The caller keeps the order of opening and enters each block once.
     pub fn enter(&mut self, block: BlockCounts) {
-        self.edges(block.exposure()).add(block, &mut self.ln_points);
+        let edges = self.edges(block.exposure());
+        self.add(&edges, block);
     }
 
     /// What blocks of `sizes` need to enter this process, or any other of the same `tolerate`: see [`Edges`].
@@ -57,16 +61,21 @@ impl HaltProcess {
     /// those of another `tolerate` or of other sizes, they are found anew: the wrong edges cost time, never truth.
     pub fn enter_at(&mut self, edges: &Edges, block: BlockCounts) {
         if edges.are_for(Null::AtMost, self.tolerate, block.exposure()) {
-            edges.add(block, &mut self.ln_points);
+            self.add(edges, block);
         } else {
             self.enter(block);
         }
     }
 
+    fn add(&mut self, edges: &Edges, block: BlockCounts) {
+        edges.add(block, &mut self.ln_points);
+        self.ln_e = ln_mean(&G24, &self.ln_points);
+    }
+
     /// ln of the e-value so far: the evidence that the treated fail more than is tolerated. 0 before any block.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
-        ln_mean(&G24, &self.ln_points)
+        self.ln_e
     }
 }
 

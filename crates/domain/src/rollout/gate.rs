@@ -132,7 +132,7 @@ impl Gate {
                 process.enter_block(block);
             }
         }
-        self.weigh();
+        self.weigh_again(scopes);
     }
 
     /// A whole block enters clearance when its second band does: failed in either band, silent at its end.
@@ -155,9 +155,21 @@ impl Gate {
     }
 
     fn weigh(&mut self) {
-        let average =
-            |processes: &Processes| ln_weighted_sum(processes.each().map(|(_, _, share, ln_e)| (share, ln_e)));
         self.by_scope = self.halt.iter().map(average).collect();
+        self.weigh_together();
+    }
+
+    /// After blocks entered these scopes and no other.
+    fn weigh_again(&mut self, scopes: &[usize]) {
+        for index in scopes {
+            if let (Some(processes), Some(of_scope)) = (self.halt.get(*index), self.by_scope.get_mut(*index)) {
+                *of_scope = average(processes);
+            }
+        }
+        self.weigh_together();
+    }
+
+    fn weigh_together(&mut self) {
         let mut terms = Vec::with_capacity(self.halt.len() * 7);
         for (index, (hard, processes)) in self.weights.iter().zip(&self.halt).enumerate() {
             let of_scope = hard * f64::from(PROCESSES_PER_SCOPE);
@@ -165,9 +177,9 @@ impl Gate {
                 processes.each().map(|(signal, band, share, ln_e)| (of_scope * share, ln_e, index, signal, band)),
             );
         }
-        let leading =
-            terms.iter().filter(|term| term.0 > 0.0).max_by(|a, b| (a.0.ln() + a.1).total_cmp(&(b.0.ln() + b.1)));
-        let (scope, signal, band) = leading.map_or((0, Signal::Hard, 1), |term| (term.2, term.3, term.4));
+        let heavy = terms.iter().filter(|term| term.0 > 0.0).map(|term| (term.0.ln() + term.1, term));
+        let leading = heavy.max_by(|a, b| a.0.total_cmp(&b.0));
+        let (scope, signal, band) = leading.map_or((0, Signal::Hard, 1), |(_, term)| (term.2, term.3, term.4));
         let ln_e = ln_weighted_sum(terms.iter().map(|term| (term.0, term.1)));
         self.against = Against { ln_e, scope, signal, band };
     }
@@ -205,6 +217,11 @@ impl Gate {
     pub fn clearance(&self, ring: u8) -> Option<[f64; 2]> {
         *self.cleared.get(usize::from(ring))?
     }
+}
+
+/// ln of the average of a scope's e-values.
+fn average(processes: &Processes) -> f64 {
+    ln_weighted_sum(processes.each().map(|(_, _, share, ln_e)| (share, ln_e)))
 }
 
 fn weight_of(scope: &Scope, scopes: &Scopes, weights: &Weights) -> f64 {

@@ -22,9 +22,11 @@ impl Run<'_> {
     pub(super) fn misfortune_at(&self, device: u32) -> Option<u64> {
         let within = self.horizons.map_or(UNHORIZONED, |horizons| horizons.second);
         let cell = self.cells.get(device as usize)?;
-        let unlucky = self.standing(device).on_release && cell.marks & mark::UNLUCKY == 0;
+        if cell.marks & mark::UNLUCKY != 0 || !self.standing(device).on_release {
+            return None;
+        }
         let took = self.took_ms(device);
-        self.fate.misfortune_ms(device, 0, took, within).filter(|_| unlucky).map(|after| took + after)
+        self.fate.misfortune_ms(device, 0, took, within).map(|after| took + after)
     }
 
     pub(super) fn strike(&mut self, device: u32) {

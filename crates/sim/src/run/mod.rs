@@ -6,6 +6,7 @@ mod falling;
 mod living;
 mod speaking;
 
+use std::cell::Cell as Memo;
 use std::collections::{BTreeMap, HashMap};
 
 use tidegate_domain::device::Trial;
@@ -22,6 +23,8 @@ use crate::scenario::{Harm, Scenario};
 use crate::spread::{Presence, Spread, Stand, Told};
 
 const NEVER: u32 = u32::MAX;
+/// How many devices are read from memory before they wake.
+const LOOKED_AHEAD: usize = 128;
 /// How long a device takes to start the payload again.
 const RESTART_MS: u64 = 2_000;
 /// How long a fallback takes to come up.
@@ -100,6 +103,8 @@ struct Run<'a> {
     cells: Vec<Cell>,
     outbox: BTreeMap<u32, Vec<(Observation, Elapsed)>>,
     control_fails: HashMap<u32, u64>,
+    /// The device and the slot that were asked about last, and whether it was in contact then.
+    contact: Memo<(u32, u64, bool)>,
     slot_ms: u64,
     steps_every: u64,
     slot: u64,
@@ -125,6 +130,7 @@ impl<'a> Run<'a> {
             cells: vec![cell; population.devices as usize],
             outbox: BTreeMap::new(),
             control_fails: HashMap::new(),
+            contact: Memo::new((NEVER, 0, false)),
             slot_ms,
             steps_every: (pace.check_in.as_ms() / 6 / slot_ms).max(1),
             slot: 0,
@@ -148,8 +154,9 @@ impl<'a> Run<'a> {
         while self.slot <= slots {
             let waking = self.calendar.turn();
             quiet = if waking.is_empty() { quiet + 1 } else { 0 };
-            for device in waking {
-                self.wakes(device);
+            for some in waking.chunks(LOOKED_AHEAD) {
+                self.look_ahead(some);
+                some.iter().for_each(|device| self.wakes(*device));
             }
             if self.slot.is_multiple_of(self.steps_every) && !self.spread.is_over() {
                 self.step();
@@ -226,6 +233,14 @@ impl<'a> Run<'a> {
     fn note(&mut self, ln_evidence: Option<f64>) {
         let (exposed, harmed, updated) = (self.outcome.exposed, self.outcome.harmed, self.updated);
         self.outcome.course.note(Point { at_ms: self.now_ms(), exposed, harmed, updated, ln_evidence });
+    }
+
+    /// Reads what is kept of devices that are about to wake, all at once: one after the other each would wait for memory by itself.
+    fn look_ahead(&self, devices: &[u32]) {
+        let wakes =
+            devices.iter().filter_map(|device| self.cells.get(*device as usize)).map(|cell| u64::from(cell.wake));
+        std::hint::black_box(wakes.sum::<u64>());
+        self.spread.look_ahead(devices);
     }
 
     fn has(&self, device: u32, mark: u8) -> bool {

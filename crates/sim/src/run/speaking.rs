@@ -13,7 +13,19 @@ impl Run<'_> {
         let cut = struck && self.fate.harm() == Harm::CutOff;
         let now_ms = self.now_ms();
         let mute = self.has(device, mark::LOST) || self.boots_until_ms(device).is_some_and(|at| now_ms < at);
-        !cut && !mute && self.population.is_in_contact(device, now_ms)
+        !cut && !mute && self.is_in_contact(device)
+    }
+
+    /// Whether what a device says now arrives; it is asked several times in a row.
+    fn is_in_contact(&self, device: u32) -> bool {
+        match self.contact.get() {
+            (asked, slot, met) if asked == device && slot == self.slot => met,
+            _ => {
+                let met = self.population.is_in_contact(device, self.now_ms());
+                self.contact.set((device, self.slot, met));
+                met
+            }
+        }
     }
 
     pub(super) fn says(&mut self, device: u32, observation: Observation) {

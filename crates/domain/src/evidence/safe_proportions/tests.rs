@@ -31,6 +31,7 @@ impl Remembering {
             fresh.ln_points
         });
         process.ln_points.iter_mut().zip(points).for_each(|(sum, point)| *sum += *point);
+        process.ln_e = ln_mean(&G24, &process.ln_points);
     }
 
     /// Treated devices until `ln_limit` is reached, in blocks of `treated` and `control`; None after `treated_max`.
