@@ -16,6 +16,7 @@ use tidegate_trust::records::{
 use tidegate_trust::signed::Unverified;
 
 use crate::contract::{NewEntry, Table};
+use crate::state::Hold;
 
 /// What an operator may do; each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -95,6 +96,31 @@ pub enum Decision {
         /// SHA-256 of the device's bearer token.
         bearer: Digest,
     },
+    /// A device was taken out of the fleet.
+    Retired {
+        /// Which.
+        device: DeviceId,
+        /// Who said so.
+        by: OperatorName,
+        /// Why, in their words.
+        reason: String,
+    },
+    /// Devices are held back for a while.
+    Held {
+        /// The hold's number, from 1.
+        number: u32,
+        /// Who, when and why.
+        hold: Box<Hold>,
+    },
+    /// A hold ended before its time.
+    HoldLifted {
+        /// Its number.
+        number: u32,
+        /// Who said so.
+        by: OperatorName,
+        /// Why, in their words.
+        reason: String,
+    },
     /// A rollout started.
     Started {
         /// The order.
@@ -153,6 +179,9 @@ impl Decision {
             Decision::Operator { .. } => "operator",
             Decision::OperatorRemoved { .. } => "operator_removed",
             Decision::Enrolled { .. } => "enrolled",
+            Decision::Retired { .. } => "retired",
+            Decision::Held { .. } => "held",
+            Decision::HoldLifted { .. } => "hold_lifted",
             Decision::Started { .. } => "started",
             Decision::Step { .. } => "step",
         }
@@ -168,6 +197,8 @@ impl Decision {
             Decision::LoginIssued { .. } => "login".to_owned(),
             Decision::Operator { operator, .. } | Decision::OperatorRemoved { operator } => operator.to_string(),
             Decision::Enrolled { enrolment, .. } => enrolment.digest().to_string(),
+            Decision::Retired { device, .. } => device.to_string(),
+            Decision::Held { number, .. } | Decision::HoldLifted { number, .. } => format!("hold-{number}"),
             Decision::Started { order, .. } => order.digest().to_string(),
             Decision::Step { rollout, .. } => rollout.to_string(),
         }

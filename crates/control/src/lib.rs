@@ -3,6 +3,7 @@
 //! [`command`] holds every rule of acceptance, [`state`] is the fold of everything recorded, [`conduct`] the machine that keeps the
 //! lease, plans and writes, [`contract`] what it asks of a store. Nothing here reads a clock or a file, draws at random, or waits.
 
+pub mod account;
 pub mod command;
 pub mod conduct;
 pub mod conformance;

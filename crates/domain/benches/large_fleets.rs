@@ -98,6 +98,7 @@ fn step(rollout: &Rollout, now: WallTime) -> usize {
         present: &|_| true,
         joiners: Vec::new(),
         unproven_elsewhere: 0,
+        shut: &|_| false,
         serving_since: WallTime::default(),
         unproven_everywhere_max: u32::MAX,
     };

@@ -3,6 +3,7 @@
 //! `==`, `!=`, `in [..]`, `&&`, `||`, `!`, parentheses, `true`. An attribute that a device lacks equals nothing.
 //! Errors point at the column. Nothing here looks anything up: a selector and attributes in, a bool out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -49,6 +50,11 @@ impl Selector {
         self.expression.matches(attributes)
     }
 
+    /// Whether all devices with these values are meant, or none, whatever else is theirs; none where that hangs on something else.
+    pub fn certainly(&self, known: &BTreeMap<&AttributeName, &AttributeValue>) -> Option<bool> {
+        self.expression.certainly(known)
+    }
+
     /// The text that it was parsed from.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -69,6 +75,26 @@ impl Expression {
             Expression::Not(inner) => !inner.matches(attributes),
             Expression::And(left, right) => left.matches(attributes) && right.matches(attributes),
             Expression::Or(left, right) => left.matches(attributes) || right.matches(attributes),
+        }
+    }
+}
+
+impl Expression {
+    fn certainly(&self, known: &BTreeMap<&AttributeName, &AttributeValue>) -> Option<bool> {
+        match self {
+            Expression::True => Some(true),
+            Expression::Among(name, values) => known.get(name).map(|value| values.contains(value)),
+            Expression::Not(inner) => inner.certainly(known).map(|meant| !meant),
+            Expression::And(left, right) => match (left.certainly(known), right.certainly(known)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (Some(true), Some(true)) => Some(true),
+                _ => None,
+            },
+            Expression::Or(left, right) => match (left.certainly(known), right.certainly(known)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            },
         }
     }
 }
@@ -246,11 +272,30 @@ impl fmt::Display for Selector {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     fn device(pairs: &[(&str, &str)]) -> Attributes {
         let map: BTreeMap<_, _> = pairs.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
         map.try_into().unwrap()
+    }
+
+    #[test]
+    fn what_hangs_on_an_attribute_that_is_not_known_is_not_certain() {
+        let (site, ams): (AttributeName, AttributeValue) = ("site".parse().unwrap(), "ams".parse().unwrap());
+        let known = BTreeMap::from([(&site, &ams)]);
+        for (text, expected) in [
+            ("true", Some(true)),
+            ("site == \"ams\"", Some(true)),
+            ("site != \"ams\"", Some(false)),
+            ("os == \"linux\"", None),
+            ("!(os == \"linux\")", None),
+            ("site == \"ams\" && os == \"linux\"", None),
+            ("site == \"fra\" && os == \"linux\"", Some(false)),
+            ("site == \"ams\" || os == \"linux\"", Some(true)),
+            ("site == \"fra\" || os == \"linux\"", None),
+            ("site == \"fra\" || site in [\"lhr\"]", Some(false)),
+        ] {
+            assert_eq!(text.parse::<Selector>().unwrap().certainly(&known), expected, "{text}");
+        }
     }
 
     #[test]

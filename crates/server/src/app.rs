@@ -10,6 +10,7 @@ use tidegate_control::command::{Command, Draft, PersonsHalt};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::{Elapsed, WallTime};
+use tidegate_store::SqliteStore;
 use tidegate_wire::device::TrustBundle;
 
 use crate::clock::now;
@@ -42,6 +43,8 @@ pub struct App {
     pub keys: Arc<ServerKeys>,
     /// The name of the store's history.
     pub store_epoch: String,
+    /// The log, to be read only.
+    pub log: SqliteStore,
     /// Counters.
     pub metrics: Metrics,
     /// How often idle devices check in.
@@ -63,6 +66,7 @@ pub(crate) struct Parts {
     pub(crate) artifacts: Arc<dyn ObjectStore>,
     pub(crate) keys: Arc<ServerKeys>,
     pub(crate) store_epoch: String,
+    pub(crate) log: SqliteStore,
     pub(crate) idle_check_in: Elapsed,
     pub(crate) artifact_bytes_max: u64,
     pub(crate) request_timeout: Elapsed,
@@ -79,6 +83,7 @@ impl App {
             artifacts: parts.artifacts,
             keys: parts.keys,
             store_epoch: parts.store_epoch,
+            log: parts.log,
             metrics: Metrics::default(),
             idle_check_in: parts.idle_check_in,
             artifact_bytes_max: parts.artifact_bytes_max,

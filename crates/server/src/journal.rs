@@ -44,6 +44,11 @@ fn tell_decision(decision: &Decision) {
         Decision::Envelope { record } => tracing::info!(envelope = %record.digest(), "an envelope is in force"),
         Decision::Operator { operator, role, .. } => tracing::info!(%operator, ?role, "an operator got a token"),
         Decision::OperatorRemoved { operator } => tracing::info!(%operator, "an operator was removed"),
+        Decision::Retired { device, by, reason } => tracing::info!(%device, %by, reason, "a device left the fleet"),
+        Decision::Held { number, hold } => {
+            tracing::info!(hold = number, devices = hold.meant(), by = %hold.by, reason = hold.reason, "devices are held");
+        }
+        Decision::HoldLifted { number, by, reason } => tracing::info!(hold = number, %by, reason, "a hold was lifted"),
         Decision::Started { order, absent } => {
             let rollout = order.danger_unchecked_body().map(|order| order.rollout.to_string()).unwrap_or_default();
             tracing::info!(rollout, order = %order.digest(), absent = absent.len(), "a rollout started");

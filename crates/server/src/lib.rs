@@ -26,6 +26,7 @@ mod scrape;
 mod serve;
 mod start;
 mod unstalled;
+mod weekly;
 
 pub use export::export;
 pub use keys::ServerKeys;

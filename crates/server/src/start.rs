@@ -200,6 +200,7 @@ async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::Joi
         artifacts: Arc::new(artifacts),
         keys,
         store_epoch: epoch.to_string(),
+        log: SqliteStore::open_read_only(&settings.data.join(DATABASE)).await?,
         idle_check_in: settings.idle_check_in,
         artifact_bytes_max: settings.artifact_bytes_max,
         request_timeout: settings.request_timeout,

@@ -198,6 +198,7 @@ impl Spread for Gated<'_> {
                 number_of(device).is_some_and(|device| presence.is_well_during(device, from_ms))
             },
             present: &|device| number_of(device).is_some_and(|device| presence.is_present(device)),
+            shut: &|_| false,
             serving_since: wall(self.serving_since_ms),
             joiners: due.into_iter().filter_map(place).collect(),
             unproven_elsewhere: 0,

@@ -122,6 +122,11 @@ impl RecordError {
 }
 
 impl<T: Body> Unverified<T> {
+    /// The keys that are said to have signed it. Nobody has looked whether they did.
+    pub fn claimed_signers(&self) -> impl Iterator<Item = &KeyId> {
+        self.signatures.iter().map(|signature| &signature.key)
+    }
+
     /// Makes a record without signatures from a body.
     ///
     /// # Errors

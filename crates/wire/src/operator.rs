@@ -1,5 +1,7 @@
 //! Messages of the operator API (`/api/v1`): what people's tools say to the server, and the views that they get.
 
+mod account;
+mod holding;
 mod rollout_words;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Halt, Order, PolicyRecord};
 use tidegate_trust::signed::Unverified;
 
+pub use account::{AccountLine, AccountPart};
+pub use holding::{HoldRequest, HoldView, RetirementView, WeeklyWindows};
 pub use rollout_words::{AccusationView, ApprovalRequest, ReasonRequest};
 
 /// What an operator may do. Each role may do what the ones before it may.
@@ -317,6 +321,12 @@ pub struct DeviceView {
     /// When it last checked in with this server process; none: not since the server started.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub seen_at_ms: Option<WallTime>,
+    /// Once it was taken out of the fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<RetirementView>,
+    /// The numbers of the holds that keep it back now, from releases of any package.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<u32>,
     /// What runs on it, as it last said.
     pub packages: Vec<DevicePackageView>,
 }

@@ -4,7 +4,9 @@ mod blame;
 mod completions;
 mod device;
 mod fleet;
+mod hold;
 mod incident;
+mod log;
 mod login;
 mod operator;
 mod package;
@@ -75,9 +77,15 @@ enum Command {
     /// Devices as the server sees them
     #[command(subcommand)]
     Fleet(fleet::FleetCommand),
+    /// Devices that take nothing for a while: a paused site, a freeze, a pinned device, maintenance windows
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
     /// What went wrong, and who is well again
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// Who did what, when, to what
+    #[command(after_help = log::EXAMPLES)]
+    Log(log::LogArgs),
     /// Which rollout explains a rise in failures, and in whom
     #[command(after_help = blame::EXAMPLES)]
     Blame,
@@ -142,7 +150,9 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Policy(command) => policy::run(&context, command),
         Command::Rollout(command) => rollout::run(&context, command),
         Command::Fleet(command) => fleet::run(&context, command),
+        Command::Hold(command) => hold::run(&context, command),
         Command::Incident(command) => incident::run(&context, command),
+        Command::Log(args) => log::run(&context, &args),
         Command::Blame => blame::run(&context),
         Command::Operator(command) => operator::run(&context, command),
         Command::Up(args) => crate::up::run(&args, &context.settings.up, context.json),

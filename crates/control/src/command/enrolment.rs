@@ -23,13 +23,20 @@ pub(super) fn enrol(state: &State, now: WallTime, request: EnrolmentPair, bearer
     allowed(token.body(), enrolment.body(), token.digest(), now)?;
     let device = &enrolment.body().device;
     match state.device(device) {
-        Some(known) if known.enrolment.public_key != enrolment.body().public_key => {
-            let detail =
-                format!("device id {device} belongs to another key: choose another id or remove the old device");
+        Some(known) if known.retired.is_some() && known.enrolment.public_key == enrolment.body().public_key => {
+            let detail = format!(
+                "device {device} was taken out of the fleet with this key: remove its data folder, so that it makes a new one"
+            );
+            return Err(Refusal::new(Why::Conflict, "device_retired", detail));
+        }
+        Some(known) if known.retired.is_none() && known.enrolment.public_key != enrolment.body().public_key => {
+            let detail = format!(
+                "device id {device} belongs to another key: choose another id, or take the old device out first (tidegate fleet retire {device})"
+            );
             return Err(Refusal::new(Why::Conflict, "device_id_taken", detail));
         }
-        Some(_) => {}
-        None => {
+        Some(known) if known.retired.is_none() => {}
+        Some(_) | None => {
             let used = state.tokens.get(&token.digest()).map_or(0, |used| used.devices);
             if used >= token.body().devices_max {
                 let detail = format!("token {} has enrolled {used} devices, all that it may", token.body().token);

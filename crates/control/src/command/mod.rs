@@ -4,14 +4,17 @@
 
 mod approving;
 mod enrolment;
+mod holding;
 mod people;
 mod planning;
 mod publishing;
 mod resuming;
+mod retiring;
 mod rollouts;
 mod stopping;
 mod testimony;
 
+pub use holding::{HELD_DEVICES_MAX, HOLDS_MAX, WINDOWS_MAX};
 pub use planning::{Planned, foresee, plan_step};
 pub use publishing::{Delegation, SNAPSHOT_LIFE, TIMESTAMP_LIFE, delegations, unpublished};
 pub use rollouts::{Draft, DraftRequest, draft};
@@ -26,7 +29,7 @@ use tidegate_trust::signed::Unverified;
 
 use crate::contract::NewEntry;
 use crate::decision::{Decision, OperatorRole};
-use crate::state::State;
+use crate::state::{Hold, State};
 
 /// Something that somebody asks of the server.
 #[derive(Debug, Clone)]
@@ -122,6 +125,26 @@ pub enum Command {
         /// Who says so, and why.
         halt: PersonsHalt,
     },
+    /// Holds devices back for a while.
+    Hold(Box<Hold>),
+    /// Ends a hold before its time.
+    LiftHold {
+        /// Its number.
+        number: u32,
+        /// Who.
+        by: OperatorName,
+        /// In their words.
+        reason: String,
+    },
+    /// Takes a device out of the fleet.
+    Retire {
+        /// The device.
+        device: DeviceId,
+        /// Who.
+        by: OperatorName,
+        /// In their words.
+        reason: String,
+    },
     /// A device joins. `bearer` is the hash of the token that it will be given.
     Enrol {
         /// What it sent.
@@ -167,6 +190,8 @@ pub enum Answer {
     LoggedIn(OperatorName, OperatorRole),
     /// This rollout started.
     Started(RolloutId),
+    /// Devices are held under this number.
+    Held(u32),
     /// The device may take the release, for this rollout.
     Go(RolloutId),
     /// Every report up to this number is kept.
@@ -267,6 +292,9 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         Command::Resume { rollout, by, reason } => stopping::resume(state, now, &rollout, by, &reason),
         Command::Approve { rollout, ring, by, reason } => approving::approve(state, now, &rollout, &ring, by, &reason),
         Command::Halt { rollout, halt } => stopping::halt(state, keys, now, &rollout, halt),
+        Command::Hold(hold) => holding::hold(state, now, *hold),
+        Command::LiftHold { number, by, reason } => holding::lift(state, now, number, by, &reason),
+        Command::Retire { device, by, reason } => retiring::retire(state, now, &device, by, &reason),
         Command::Enrol { request, bearer } => enrolment::enrol(state, now, *request, bearer),
         Command::Take { device, request } => testimony::take(state, now, &device, request),
         Command::Hear { device, reports } => testimony::hear(state, now, &device, &reports),

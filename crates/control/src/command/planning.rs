@@ -76,11 +76,17 @@ pub fn foresee(
         let from = WallTime::from_ms(tick.saturating_mul(check_in.as_ms()));
         presence.well_during(device, package, from, from.after(check_in))
     };
-    let recent = |device: &DeviceId| presence.heard_since(device, earlier(now, check_in.times(2)));
+    let recent = |device: &DeviceId| {
+        presence.heard_since(device, earlier(now, check_in.times(2)))
+            && state.has_part(device, course)
+            && state.held(device, package, now).is_none()
+    };
+    let shut = |stratum: &StratumName| state.holds_stratum(rollout.policy(), stratum, package, now);
     let moment = Moment {
         now,
         well_in_tick: &well_in_tick,
         present: &recent,
+        shut: &shut,
         serving_since,
         joiners: joiners(state, course, &recent),
         unproven_elsewhere: unproven_elsewhere(state, id),

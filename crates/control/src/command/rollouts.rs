@@ -168,6 +168,7 @@ fn first_window(state: &State, order: &Order, absent: &[DeviceId], now: WallTime
         now,
         well_in_tick: &|_, _| false,
         present: &|_| false,
+        shut: &|_| false,
         serving_since: now,
         joiners: Vec::new(),
         unproven_elsewhere: unproven_elsewhere(state, &order.rollout),

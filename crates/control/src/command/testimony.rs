@@ -29,12 +29,22 @@ pub(super) fn take(
     };
     let rollout = &course.rollout;
     let id = rollout.identity().rollout.clone();
+    if !state.has_part(device, course) {
+        let detail =
+            format!("device {device} was enrolled anew after rollout {id} had started: it takes the next order");
+        return Err(Refusal::new(Why::NotAllowed, "enrolled_anew", detail));
+    }
     let granted = rollout.may_take(device, now).map_err(|refusal| {
         let why = if matches!(refusal, GoRefusal::NoPlace(_)) { Why::NotAllowed } else { Why::Conflict };
         Refusal::new(why, refusal.kind(), &refusal)
     })?;
     if granted == Take::Again {
         return nothing(Answer::Go(id));
+    }
+    if let Some((number, hold)) = state.held(device, &course.order_body.package, now) {
+        let until = hold.lets_go_at(now).map_or_else(String::new, |at| format!(", until {} ms", at.as_ms()));
+        let detail = format!("hold {number} keeps device {device} from it{until}: {} ({})", hold.reason, hold.by);
+        return Err(Refusal::new(Why::Conflict, "held", detail));
     }
     let step = match rollout.place_of(device).map(|(_, _, place)| &place.stage) {
         Some(Stage::Open { step }) => *step,
@@ -55,6 +65,8 @@ pub(super) fn hear(
     reports: &[Unverified<Report>],
 ) -> Result<Staged, Refusal> {
     let known = known(state, device)?;
+    // Another device that had the id before may have used the same numbers.
+    let named = known.anew_at_ms.map_or_else(|| device.to_string(), |at| format!("{device}@{}", at.as_ms()));
     let mut last = known.last_report_seq;
     let mut entries = Vec::new();
     for report in reports {
@@ -70,7 +82,7 @@ pub(super) fn hear(
         }
         if body.seq > last {
             last = body.seq;
-            let unique = format!("{device}/{}", body.seq);
+            let unique = format!("{named}/{}", body.seq);
             entries.push(entry(REPORT, device, &unique, now, report.record())?);
         }
     }
@@ -80,6 +92,7 @@ pub(super) fn hear(
 fn known<'a>(state: &'a State, device: &DeviceId) -> Result<&'a Device, Refusal> {
     state
         .device(device)
+        .filter(|known| known.retired.is_none())
         .ok_or_else(|| Refusal::new(Why::NotAllowed, "unknown_device", format!("device {device} is not enrolled")))
 }
 

@@ -141,6 +141,7 @@ impl State {
         let selected = self
             .devices
             .iter()
+            .filter(|(_, device)| device.retired.is_none())
             .filter(|(id, device)| policy.select.matches(&device.enrolment.attributes) && present(id));
         let candidate = |(id, device): (&DeviceId, &super::Device)| Candidate {
             device: id.clone(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
+use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId};
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
@@ -30,6 +30,21 @@ pub struct Device {
     pub heard_at_ms: WallTime,
     /// What it last said of each package.
     pub said: BTreeMap<PackageName, Said>,
+    /// Once it was taken out of the fleet.
+    pub retired: Option<Retirement>,
+    /// When its id was given to another key than before. It has no part in rollouts that started earlier.
+    pub anew_at_ms: Option<WallTime>,
+}
+
+/// How a device left the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retirement {
+    /// When.
+    pub at_ms: WallTime,
+    /// Who said so.
+    pub by: OperatorName,
+    /// Why, in their words.
+    pub reason: String,
 }
 
 /// What a device last said of a package.
@@ -61,7 +76,9 @@ impl State {
         at: WallTime,
     ) -> Result<(), String> {
         let enrolment = held(enrolment)?;
-        if let Some(known) = self.devices.get_mut(&enrolment.device) {
+        let known = self.devices.get_mut(&enrolment.device);
+        let had_another = known.is_some();
+        if let Some(known) = known.filter(|known| known.retired.is_none()) {
             known.bearer = bearer;
             return Ok(());
         }
@@ -74,9 +91,17 @@ impl State {
             last_report_seq: 0,
             heard_at_ms: at,
             said: BTreeMap::new(),
+            retired: None,
+            anew_at_ms: had_another.then_some(at),
         };
         self.devices.insert(device, new);
         Ok(())
+    }
+
+    pub(super) fn retire(&mut self, device: &DeviceId, by: OperatorName, reason: String, at: WallTime) {
+        if let Some(known) = self.devices.get_mut(device) {
+            known.retired = Some(Retirement { at_ms: at, by, reason });
+        }
     }
 
     pub(super) fn take(&mut self, body: &[u8], at: WallTime) -> Result<(), String> {
@@ -126,7 +151,11 @@ impl State {
             Some(Stage::Taken(taken)) if course.rollout.looks_at(taken) => Some(taken.at_ms),
             _ => None,
         };
-        let others = || self.rollouts.iter().filter(|(_, course)| course.order_body.package != report.package);
+        let others = || {
+            self.rollouts.iter().filter(|(_, course)| {
+                course.order_body.package != report.package && self.has_part(&report.device, course)
+            })
+        };
         let last = others().filter_map(|(id, course)| Some((took_at(course)?, id))).max();
         let concerned: Vec<RolloutId> = match last {
             Some((_, id)) => vec![id.clone()],
@@ -186,11 +215,24 @@ impl State {
     /// The rollouts that a report is evidence in: the one of its order, and those that the device is a control of. A control mostly runs
     /// what an earlier order brought, and says so.
     fn concerned(&self, report: &Report) -> BTreeSet<RolloutId> {
-        let of_package = self.rollouts.values().filter(|course| course.order_body.package == report.package);
+        let of_package = self
+            .rollouts
+            .values()
+            .filter(|course| course.order_body.package == report.package && self.has_part(&report.device, course));
         let controls = of_package.filter(|course| is_control(course, &report.device));
         let mut concerned: BTreeSet<_> = controls.map(|course| course.rollout.identity().rollout.clone()).collect();
-        concerned.extend(report.order.and_then(|order| self.by_order.get(&order)).cloned());
+        let ordered = report.order.and_then(|order| self.rollout_of_order(&order));
+        let ordered = ordered.filter(|course| self.has_part(&report.device, course));
+        concerned.extend(ordered.map(|course| course.rollout.identity().rollout.clone()));
         concerned
+    }
+
+    /// Whether a device may have a part in a rollout: not where its id belonged to another one when that started.
+    pub fn has_part(&self, device: &DeviceId, course: &Course) -> bool {
+        let known = self.devices.get(device);
+        let anew = known.and_then(|known| known.anew_at_ms);
+        known.is_some_and(|known| known.retired.is_none())
+            && anew.is_none_or(|at| at <= course.rollout.identity().started_at_ms)
     }
 
     /// A device by id.

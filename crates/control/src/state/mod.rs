@@ -5,11 +5,13 @@
 
 mod course;
 mod fleet;
+mod holds;
 mod people;
 mod releases;
 
 pub use course::Course;
-pub use fleet::{Device, Said, TokenUse};
+pub use fleet::{Device, Retirement, Said, TokenUse};
+pub use holds::{Hold, Windows};
 pub use people::Operator;
 pub use releases::{AppliedPolicy, Release};
 
@@ -47,6 +49,8 @@ pub struct State {
     pub(crate) rollouts: BTreeMap<RolloutId, Course>,
     pub(crate) by_order: BTreeMap<Digest, RolloutId>,
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
+    pub(crate) holds: BTreeMap<u32, Hold>,
+    pub(crate) holds_made: u32,
 }
 
 /// An entry that cannot be folded: the store holds what this version did not write.
@@ -122,6 +126,11 @@ impl State {
                 self.operators.remove(&operator);
             }
             Decision::Enrolled { token, enrolment, bearer } => self.enrol(&token, &enrolment, bearer, at)?,
+            Decision::Retired { device, by, reason } => self.retire(&device, by, reason, at),
+            Decision::Held { number, hold } => self.hold(number, *hold, at),
+            Decision::HoldLifted { number, .. } => {
+                self.holds.remove(&number);
+            }
             Decision::Started { order, absent } => self.start(order, &absent, at)?,
             Decision::Step { rollout, facts, records, .. } => self.step(&rollout, &facts, records, at),
         }

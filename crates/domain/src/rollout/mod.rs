@@ -19,6 +19,7 @@ mod identity;
 mod lateness;
 mod learning;
 pub mod measuring;
+mod opening;
 pub mod place;
 pub mod planner;
 mod pool;

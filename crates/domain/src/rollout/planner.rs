@@ -3,16 +3,16 @@
 //! The plan's facts are to be recorded and then applied; its effects say what must be done before that and after it.
 //! Every step asks in the same order: what has lapsed, which blocks open, which bands enter, what the gate says, what may open.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::block::Tick;
-use super::fact::{AddedPlace, Escalation, Fact, RowCount};
+use super::fact::{AddedPlace, Escalation, Fact};
+use super::opening::Opening;
 use super::place::PlaceRef;
 use super::reason::{HaltReason, Verdict};
 use super::report::StepReport;
 use super::{Phase, Rollout};
-use crate::ids::DeviceId;
-use crate::policy::Strata;
+use crate::ids::{DeviceId, StratumName};
 use crate::time::WallTime;
 
 /// What the planner may know besides the rollout.
@@ -23,6 +23,8 @@ pub struct Moment<'a> {
     pub well_in_tick: &'a dyn Fn(&DeviceId, u64) -> bool,
     /// Whether a device was heard of just now, so that a new place for it makes sense.
     pub present: &'a dyn Fn(&DeviceId) -> bool,
+    /// Strata of which nothing opens now, because people hold them.
+    pub shut: &'a dyn Fn(&StratumName) -> bool,
     /// Since when the server answers devices and takes steps without a gap.
     pub serving_since: WallTime,
     /// Devices without a place that the policy may reach.
@@ -222,7 +224,10 @@ impl Step<'_> {
     }
 
     fn escalate(&mut self) {
-        let why: Option<Escalation> = self.rollout.escalation(self.moment.now);
+        // While people hold a part of the fleet, that nothing opens is what they wanted.
+        let held = || self.rollout.strata.iter().any(|stratum| (self.moment.shut)(stratum));
+        let why: Option<Escalation> =
+            self.rollout.escalation(self.moment.now).filter(|why| *why != Escalation::Stalled || !held());
         if let Some(why) = why.filter(|why| self.rollout.escalated != Some(*why)) {
             self.effects.push(Effect::CallOperator { why });
             self.add(Fact::Escalated { why });
@@ -280,121 +285,5 @@ impl Step<'_> {
             let number = self.rollout.addenda + 1;
             self.add_signed(Fact::AddendumIssued { number, places });
         }
-    }
-}
-
-/// Finds how far every row can be opened: breadth first, one place a row in turn, within the window of every scope.
-struct Opening<'a> {
-    rollout: &'a Rollout,
-    opened: Vec<u32>,
-    added: Vec<u32>,
-    added_elsewhere_max: u32,
-    cut: Vec<u32>,
-}
-
-impl<'a> Opening<'a> {
-    fn new(rollout: &'a Rollout, moment: &Moment<'_>) -> Opening<'a> {
-        let unproven = rollout.scopes.all().map_or(0, super::scope::Scope::unproven);
-        let everywhere = moment.unproven_elsewhere.saturating_add(unproven);
-        Opening {
-            rollout,
-            opened: rollout.rows.iter().map(|row| row.opened).collect(),
-            added: vec![0; rollout.scopes.iter().count()],
-            added_elsewhere_max: moment.unproven_everywhere_max.saturating_sub(everywhere),
-            cut: (0..rollout.strata.len()).map(|stratum| rollout.openable_with_control(stratum)).collect(),
-        }
-    }
-
-    fn widest(mut self) -> Vec<RowCount> {
-        // `other`, the stratum of everything that the policy does not list, opens when the others have nothing left to open.
-        let is_other =
-            |row: &super::Row| self.rollout.stratum(row.stratum).is_some_and(|s| s.as_str() == Strata::OTHER);
-        let others: BTreeSet<usize> =
-            (0..self.rollout.rows.len()).filter(|i| self.rollout.rows.get(*i).is_some_and(is_other)).collect();
-        let listed: Vec<usize> = (0..self.rollout.rows.len()).filter(|i| !others.contains(i)).collect();
-        self.open_in_turn(&listed);
-        if !listed.iter().any(|row| self.is_left(*row)) {
-            self.open_in_turn(&others.into_iter().collect::<Vec<_>>());
-        }
-        self.counts()
-    }
-
-    fn open_in_turn(&mut self, rows: &[usize]) {
-        loop {
-            let before: u32 = self.opened.iter().sum();
-            for row in rows {
-                self.open_one(*row);
-            }
-            if self.opened.iter().sum::<u32>() == before {
-                return;
-            }
-        }
-    }
-
-    fn open_one(&mut self, row: usize) {
-        let Some((stratum, ring)) = self.next_in_ring(row) else { return };
-        let lab = self.rollout.is_lab(ring);
-        let scopes = self.rollout.scopes.of_stratum(stratum);
-        let room = self.added.first().is_none_or(|all| *all < self.added_elsewhere_max)
-            && (lab || self.cut.get(stratum).is_none_or(|cut| *cut > 0))
-            && scopes.iter().all(|index| self.has_room(*index, lab));
-        if !room {
-            return;
-        }
-        for index in scopes {
-            if let Some(added) = self.added.get_mut(*index) {
-                *added += 1;
-            }
-        }
-        if let Some(cut) = self.cut.get_mut(stratum).filter(|_| !lab) {
-            *cut -= 1;
-        }
-        if let Some(opened) = self.opened.get_mut(row) {
-            *opened += 1;
-        }
-    }
-
-    /// Whether a roster of the order still has shut places in the open rings. A control that its block holds back is one.
-    /// Addenda are not asked: somebody always joins or returns.
-    fn is_left(&self, row_index: usize) -> bool {
-        let Some((row, opened)) = self.rollout.rows.get(row_index).zip(self.opened.get(row_index)) else {
-            return false;
-        };
-        if self.rollout.is_closed(usize::from(row.stratum)) {
-            return false;
-        }
-        let end = row.places.len().saturating_sub(row.held_back as usize);
-        let next = row.places.get(..end).and_then(|places| places.get(*opened as usize));
-        row.addendum == 0 && next.is_some_and(|place| place.ring <= self.rollout.ring)
-    }
-
-    /// Stratum and ring of the next place of a row, if it is in an open ring, not kept back and not promised as control.
-    fn next_in_ring(&self, row_index: usize) -> Option<(usize, u8)> {
-        let row = self.rollout.rows.get(row_index)?;
-        let next = *self.opened.get(row_index)?;
-        let end = super::number(row.places.len()).saturating_sub(row.held_back);
-        let place = row.places.get(next as usize).filter(|_| next < end)?;
-        let closed = self.rollout.is_closed(usize::from(row.stratum));
-        let open = !closed && place.ring <= self.rollout.ring && place.is_waiting();
-        open.then_some((usize::from(row.stratum), place.ring))
-    }
-
-    fn has_room(&self, index: usize, lab: bool) -> bool {
-        let (Some(scope), Some(added)) = (self.rollout.scopes.get(index), self.added.get(index)) else { return false };
-        scope.unproven().saturating_add(*added) < scope.bound(&self.rollout.policy.window, lab)
-    }
-
-    fn counts(&self) -> Vec<RowCount> {
-        let changed = self.rollout.rows.iter().zip(&self.opened).any(|(row, opened)| row.opened < *opened);
-        if !changed {
-            return Vec::new();
-        }
-        let mut counts: BTreeMap<RowCount, ()> = BTreeMap::new();
-        for (row, opened) in self.rollout.rows.iter().zip(&self.opened).filter(|(_, opened)| **opened > 0) {
-            if let Some(stratum) = self.rollout.stratum(row.stratum) {
-                counts.insert(RowCount { stratum: stratum.clone(), addendum: row.addendum, count: *opened }, ());
-            }
-        }
-        counts.into_keys().collect()
     }
 }

@@ -321,6 +321,7 @@ impl Fleet {
             present: &|id| index.get(id).is_some_and(|i| devices[*i].last_seen_ms + contact_ms >= now_ms),
             joiners: std::mem::take(&mut self.joiners),
             unproven_elsewhere: 0,
+            shut: &|_| false,
             serving_since: WallTime::default(),
             unproven_everywhere_max: 1_000_000,
         };

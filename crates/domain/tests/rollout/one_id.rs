@@ -32,6 +32,7 @@ fn planned(rollout: &Rollout, joiners: Vec<AddedPlace>) -> (u32, usize) {
         now: WallTime::from_ms(1),
         well_in_tick: &|_, _| true,
         present: &|_| true,
+        shut: &|_| false,
         serving_since: WallTime::default(),
         joiners,
         unproven_elsewhere: 0,

@@ -244,6 +244,7 @@ impl Schedule {
             present: &|device| !absent.contains(device),
             joiners,
             unproven_elsewhere: self.dice.below(3) as u32,
+            shut: &|_| false,
             serving_since: WallTime::default(),
             unproven_everywhere_max: *self.dice.pick(&[3, 1_000, 1_000, 1_000]),
         };

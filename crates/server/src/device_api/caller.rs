@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidegate_domain::digest::Digest;
@@ -36,7 +36,12 @@ impl FromRequestParts<Arc<App>> for Caller {
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Refused::unauthorised("header `authorization`: expected `Bearer TOKEN`"))?;
         let key = AnswerKey::of_token(token);
-        let known = app.desk.state()?.device(&device).map(|known| known.bearer);
+        let known = app.desk.state()?.device(&device).map(|known| (known.bearer, known.retired.is_some()));
+        if known.is_some_and(|(_, retired)| retired) {
+            let detail = format!("device {device} was taken out of the fleet");
+            return Err(Refused::new(StatusCode::FORBIDDEN, "device_retired", detail));
+        }
+        let known = known.map(|(bearer, _)| bearer);
         if !known.is_some_and(|bearer| same(&bearer, &Digest::from_bytes(*key.as_bytes()))) {
             return Err(Refused::unauthorised(format!(
                 "device {device}: unknown, or its token is not this one: enrol again"

@@ -47,13 +47,21 @@ fn answer(app: &App, state: &Known, device: &DeviceId, said: &CheckIn, at: WallT
         key_list_version: state.key_list().map_or(0, |(_, list)| list.version),
         envelope_version: state.envelope().map_or(0, |(_, _, version)| *version),
     };
-    for course in state.rollouts().values() {
-        add_course(app, device, said, course, at, &mut answer);
+    for course in state.rollouts().values().filter(|course| state.has_part(device, course)) {
+        add_course(app, state, device, said, course, at, &mut answer);
     }
     answer
 }
 
-fn add_course(app: &App, device: &DeviceId, said: &CheckIn, course: &Course, at: WallTime, answer: &mut CheckInAnswer) {
+fn add_course(
+    app: &App,
+    state: &Known,
+    device: &DeviceId,
+    said: &CheckIn,
+    course: &Course,
+    at: WallTime,
+    answer: &mut CheckInAnswer,
+) {
     let rollout = &course.rollout;
     let Some((_, _, place)) = rollout.place_of(device) else { return };
     let package = &course.order_body.package;
@@ -83,6 +91,7 @@ fn add_course(app: &App, device: &DeviceId, said: &CheckIn, course: &Course, at:
     if let Stage::Open { step } = place.stage
         && matches!(rollout.phase(), Phase::Running | Phase::Completed { .. })
         && !halted
+        && state.held(device, package, at).is_none()
         && rollout.permits().iter().any(|permit| permit.step == step && at <= permit.take_by_ms)
         && let Some(permit) = course.permit(step)
     {

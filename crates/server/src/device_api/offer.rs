@@ -27,7 +27,8 @@ pub(crate) async fn offer(
         let state = app.desk.state()?;
         let course = state.rollouts().get(&id).ok_or_else(unknown)?;
         let policy = state.policies().get(&course.order_body.policy).ok_or_else(unknown)?;
-        offered(course, policy, &caller.device).ok_or_else(unknown)?
+        let part = Some(course).filter(|course| state.has_part(&caller.device, course));
+        part.and_then(|course| offered(course, policy, &caller.device)).ok_or_else(unknown)?
     };
     caller.answer(&offer)
 }

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use tidegate_control::state::{Device, Said};
+use tidegate_control::command::Command;
+use tidegate_control::state::{Device, Said, State as Known};
 use tidegate_domain::ids::{DeviceId, PackageName};
 use tidegate_domain::selector::Selector;
 use tidegate_wire::device::PackageStatus;
-use tidegate_wire::operator::{DevicePackageView, DeviceView};
+use tidegate_wire::operator::{DevicePackageView, DeviceView, ReasonRequest, RetirementView};
 use utoipa::IntoParams;
 
 use super::page::Page;
-use super::person::{Person, Viewer};
+use super::person::{Approver, Person, Viewer};
+use super::rollouts::reason;
 use crate::app::App;
 use crate::asked::{Asked, Named};
+use crate::body::Json;
+use crate::clock::now;
 use crate::problem::Refused;
 
 /// Which devices are wanted.
@@ -47,7 +51,7 @@ pub(crate) async fn list(
     let state = app.desk.state()?;
     let meant = state.devices().iter().filter(|(_, device)| select.matches(&device.enrolment.attributes));
     let all = meant.map(|(id, device)| (id.to_string(), (id, device)));
-    Page::new(limit, after).answer(all, |(id, device)| view(&app, id, device))
+    Page::new(limit, after).answer(all, |(id, device)| view(&app, &state, id, device))
 }
 
 /// A device.
@@ -60,10 +64,28 @@ pub(crate) async fn one(
 ) -> Result<axum::Json<DeviceView>, Refused> {
     let state = app.desk.state()?;
     let device = state.device(&id).ok_or_else(|| Refused::unknown("device", &id))?;
-    Ok(axum::Json(view(&app, &id, device)))
+    Ok(axum::Json(view(&app, &state, &id, device)))
 }
 
-fn view(app: &App, id: &DeviceId, device: &Device) -> DeviceView {
+/// Takes a device out of the fleet: its token is good for nothing from then on, no rollout counts on it any more, and its id is free for a
+/// new key.
+#[utoipa::path(post, path = "/devices/{device}/retire", tag = "devices", params(("device" = String, Path)),
+    request_body = ReasonRequest, responses((status = OK, body = DeviceView)))]
+pub(crate) async fn retire(
+    State(app): State<Arc<App>>,
+    person: Person<Approver>,
+    Named(id): Named<DeviceId>,
+    Json(request): Json<ReasonRequest>,
+) -> Result<axum::Json<DeviceView>, Refused> {
+    let reason = reason(request)?;
+    app.desk.ask(Command::Retire { device: id.clone(), by: person.name, reason }).await?;
+    let state = app.desk.state()?;
+    let device = state.device(&id).ok_or_else(|| Refused::unknown("device", &id))?;
+    Ok(axum::Json(view(&app, &state, &id, device)))
+}
+
+fn view(app: &App, state: &Known, id: &DeviceId, device: &Device) -> DeviceView {
+    let (at, attributes, holds) = (now(), &device.enrolment.attributes, state.holds().iter());
     let seen = app.presence.seen(id);
     let checked_in = seen.as_ref().map(|seen| seen.packages.as_slice()).unwrap_or_default();
     let mut packages: Vec<DevicePackageView> =
@@ -76,6 +98,15 @@ fn view(app: &App, id: &DeviceId, device: &Device) -> DeviceView {
         attributes: device.enrolment.attributes.clone(),
         enrolled_at_ms: device.enrolled_at_ms,
         seen_at_ms: seen.as_ref().map(|seen| seen.at),
+        retired: device.retired.as_ref().map(|retired| RetirementView {
+            at_ms: retired.at_ms,
+            by: retired.by.clone(),
+            reason: retired.reason.clone(),
+        }),
+        held_by: holds
+            .filter(|(_, hold)| hold.is_in_force(at) && hold.means(id, attributes))
+            .map(|(n, _)| *n)
+            .collect(),
         packages,
     }
 }

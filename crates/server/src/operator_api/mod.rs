@@ -1,9 +1,11 @@
 //! The operator API: one file a resource. Rules of acceptance stand in `control`, not here; here is who may ask, and how views are made.
 
+mod account;
 mod artifacts;
 mod blame;
 mod devices;
 mod halts;
+mod holds;
 mod incidents;
 mod login;
 mod metadata;
@@ -54,6 +56,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(halts::signed))
         .routes(routes!(devices::list))
         .routes(routes!(devices::one))
+        .routes(routes!(devices::retire))
+        .routes(routes!(holds::list, holds::hold))
+        .routes(routes!(holds::lift))
+        .routes(routes!(account::log))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::one))
 }

@@ -123,7 +123,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Refused> {
     let state = app.desk.state()?;
     let at = now();
-    page.answer(state.rollouts().iter().map(|(id, course)| (id.to_string(), course)), |course| view(course, at))
+    page.answer(state.rollouts().iter().map(|(id, course)| (id.to_string(), course)), |course| view(&state, course, at))
 }
 
 /// A rollout: rings, windows, verdict with its reasons.
@@ -192,10 +192,10 @@ pub(super) fn reason(request: ReasonRequest) -> Result<String, Refused> {
 
 fn found(app: &App, id: &RolloutId) -> Result<RolloutView, Refused> {
     let state = app.desk.state()?;
-    state.rollouts().get(id).map(|course| view(course, now())).ok_or_else(|| Refused::unknown("rollout", id))
+    state.rollouts().get(id).map(|course| view(&state, course, now())).ok_or_else(|| Refused::unknown("rollout", id))
 }
 
-fn view(course: &Course, at: WallTime) -> RolloutView {
+fn view(state: &Known, course: &Course, at: WallTime) -> RolloutView {
     let rollout = &course.rollout;
     let identity = rollout.identity();
     let report = StepReport::of(rollout, at);
@@ -219,7 +219,17 @@ fn view(course: &Course, at: WallTime) -> RolloutView {
         first_window: course.first_window,
         permit_step: u32::try_from(course.permits.len()).unwrap_or(u32::MAX),
         p4: P4.to_owned(),
-        reasons: report.reasons(),
+        reasons: report.reasons().into_iter().chain(holding(state, course, at)).collect(),
         report,
     }
+}
+
+/// The holds that keep devices from a rollout now, in words; none for one that gives nothing any more.
+fn holding(state: &Known, course: &Course, at: WallTime) -> Vec<String> {
+    if matches!(course.rollout.phase(), Phase::Halted { .. }) {
+        return Vec::new();
+    }
+    let holds = state.holds().iter();
+    let here = holds.filter(|(_, hold)| hold.concerns(&course.order_body.package) && hold.is_in_force(at));
+    here.map(|(number, hold)| format!("hold {number} keeps devices back ({}): {}", hold.meant(), hold.reason)).collect()
 }

@@ -105,6 +105,11 @@ const ROWS: &[Row] = &[
     row("POST /api/v1/halts", Who::Anybody, Takes::Json),
     list("GET /api/v1/devices", VIEWER),
     named("GET /api/v1/devices/{device}", VIEWER, Takes::Nothing, "nobody", "unknown_device"),
+    named("POST /api/v1/devices/{device}/retire", APPROVER, Takes::Json, "nobody", "unknown_device"),
+    list("GET /api/v1/holds", VIEWER),
+    row("POST /api/v1/holds", VIEWER, Takes::Json),
+    named("POST /api/v1/holds/{hold}/lift", APPROVER, Takes::Json, "999", "unknown_hold"),
+    Row { query: true, ..row("GET /api/v1/log", VIEWER, Takes::Nothing) },
     list("GET /api/v1/incidents", VIEWER),
     named("GET /api/v1/incidents/{incident}", VIEWER, Takes::Nothing, "nothing.1", "unknown_incident"),
     Row {
@@ -174,6 +179,7 @@ fn cases(stage: &Stage, row: &Row) -> Vec<Case> {
         _ if pattern.contains("{sha256}") => NO_ARTIFACT,
         _ if pattern.contains("{digest}") => NO_POLICY,
         _ if pattern.contains("{package}") => "sensor-content",
+        _ if pattern.contains("{hold}") => "1",
         _ => "name.1",
     };
     let (path, right) = (filled(right_name), stage.headers(row.who));
@@ -296,7 +302,7 @@ fn every_route_refuses_bad_input_and_changes_nothing() {
         }
         if row.takes != Takes::Nothing {
             let path = row.route.split_once(' ').unwrap().1.replace("{package}", "x").replace("{rollout}", "x.1");
-            let path = path.replace("{sha256}", NO_ARTIFACT);
+            let path = path.replace("{sha256}", NO_ARTIFACT).replace("{device}", "x").replace("{hold}", "1");
             let bytes: u64 = if row.takes == Takes::Bytes { 5 << 30 } else { 9 << 20 };
             let headers = stage.headers(row.who);
             let answer = announce(&running.base, method.as_str(), &path, &headers, bytes);

@@ -10,6 +10,7 @@ mod document;
 mod evidence;
 mod fleet;
 mod halting;
+mod holding;
 mod log;
 mod lying_planner;
 mod main_job;

@@ -61,7 +61,17 @@ pub(crate) struct Player {
 impl Player {
     /// A device that has not enrolled yet.
     pub(crate) fn new(fleet: &Fleet, token: &Unverified<EnrolmentToken>, number: u8, ring: &str, os: &str) -> Player {
-        let id = format!("{ring}-{os}-{number}");
+        Player::with_id(fleet, token, number, format!("{ring}-{os}-{number}"), (ring, os))
+    }
+
+    /// The same with an id of the test's own.
+    pub(crate) fn with_id(
+        fleet: &Fleet,
+        token: &Unverified<EnrolmentToken>,
+        number: u8,
+        id: String,
+        (ring, os): (&str, &str),
+    ) -> Player {
         let device_key = key(100 + number);
         let body = json!({
             "fleet": fleet.fleet, "device": id, "public_key": public(&device_key), "ring": ring,

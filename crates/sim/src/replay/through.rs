@@ -153,6 +153,7 @@ impl<'a> Replaying<'a> {
             now,
             well_in_tick: &|_, _| true,
             present: &|_| true,
+            shut: &|_| false,
             serving_since: WallTime::default(),
             joiners: Vec::new(),
             unproven_elsewhere: 0,
