@@ -41,6 +41,7 @@ pub const WORDS: &[&str] = &[
     "paused",
     "policy",
     "release",
+    "restored",
     "resumed",
     "returning",
     "ring_passed",
@@ -74,6 +75,9 @@ pub fn lines(decision: &Decision) -> Vec<Line> {
         Decision::Enrolled { token, enrolment, .. } => {
             let device = enrolment.danger_unchecked_body().map(|body| body.device.to_string());
             line(signers(token), "device_enrolled", device.unwrap_or_default(), none())
+        }
+        Decision::Restored { from_ms } => {
+            line(server(), "restored", "store".to_owned(), format!("from a backup of {} ms", from_ms.as_ms()))
         }
         Decision::Retired { device, by, reason } => {
             line(by.to_string(), "device_retired", device.to_string(), reason.clone())

@@ -121,6 +121,11 @@ pub enum Decision {
         /// Why, in their words.
         reason: String,
     },
+    /// The store was put back from a backup; what was recorded after the backup is lost.
+    Restored {
+        /// When the backup was made.
+        from_ms: WallTime,
+    },
     /// A rollout started.
     Started {
         /// The order.
@@ -182,6 +187,7 @@ impl Decision {
             Decision::Retired { .. } => "retired",
             Decision::Held { .. } => "held",
             Decision::HoldLifted { .. } => "hold_lifted",
+            Decision::Restored { .. } => "restored",
             Decision::Started { .. } => "started",
             Decision::Step { .. } => "step",
         }
@@ -197,6 +203,7 @@ impl Decision {
             Decision::LoginIssued { .. } => "login".to_owned(),
             Decision::Operator { operator, .. } | Decision::OperatorRemoved { operator } => operator.to_string(),
             Decision::Enrolled { enrolment, .. } => enrolment.digest().to_string(),
+            Decision::Restored { .. } => "store".to_owned(),
             Decision::Retired { device, .. } => device.to_string(),
             Decision::Held { number, .. } | Decision::HoldLifted { number, .. } => format!("hold-{number}"),
             Decision::Started { order, .. } => order.digest().to_string(),

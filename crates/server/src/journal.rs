@@ -44,6 +44,9 @@ fn tell_decision(decision: &Decision) {
         Decision::Envelope { record } => tracing::info!(envelope = %record.digest(), "an envelope is in force"),
         Decision::Operator { operator, role, .. } => tracing::info!(%operator, ?role, "an operator got a token"),
         Decision::OperatorRemoved { operator } => tracing::info!(%operator, "an operator was removed"),
+        Decision::Restored { from_ms } => {
+            tracing::warn!(from_ms = from_ms.as_ms(), "the store was put back from a backup")
+        }
         Decision::Retired { device, by, reason } => tracing::info!(%device, %by, reason, "a device left the fleet"),
         Decision::Held { number, hold } => {
             tracing::info!(hold = number, devices = hold.meant(), by = %hold.by, reason = hold.reason, "devices are held");

@@ -5,6 +5,7 @@
 
 mod app;
 mod asked;
+mod backup;
 mod body;
 pub mod clock;
 mod conductor;
@@ -28,6 +29,7 @@ mod start;
 mod unstalled;
 mod weekly;
 
+pub use backup::{About, RestoreReport, backup, restore};
 pub use export::export;
 pub use keys::ServerKeys;
 pub use rebuild::{RebuildReport, rebuild};

@@ -42,7 +42,7 @@ pub async fn rebuild(data: &Path) -> anyhow::Result<RebuildReport> {
     report
 }
 
-async fn lease(store: &SqliteStore) -> anyhow::Result<Fence> {
+pub(crate) async fn lease(store: &SqliteStore) -> anyhow::Result<Fence> {
     let head = store.perform(Request::Head).await?.into_head()?;
     let request = Request::Acquire { holder: holder(&head.epoch), now: now(), ttl: LEASE_TTL };
     match store.perform(request).await?.into_lease()? {
@@ -69,7 +69,7 @@ async fn compare(store: &SqliteStore, fence: Fence) -> anyhow::Result<RebuildRep
     Ok(RebuildReport { entries: rebuilt.last().as_u64(), snapshot_at, identical })
 }
 
-async fn fold(store: &SqliteStore, mut state: State) -> anyhow::Result<State> {
+pub(crate) async fn fold(store: &SqliteStore, mut state: State) -> anyhow::Result<State> {
     loop {
         let after: Seq = state.last();
         let read: Result<_, StoreError> = store.perform(Request::Read { after, limit: READ_ENTRIES_MAX }).await;

@@ -68,6 +68,20 @@ impl SqliteStore {
         }
     }
 
+    /// Writes a copy as it stands at one instant into a new file, whoever writes meanwhile. Beside it nothing is left.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when the file is there already.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_str().ok_or(StoreError::Invalid {
+            what: "path of the copy",
+            found: path.display().to_string().chars().take(80).collect(),
+            rule: "UTF-8",
+        })?;
+        sqlx::query("VACUUM INTO ?1").bind(path).execute(&self.readers).await.map_err(fault::of)?;
+        Ok(())
+    }
+
     /// Closes every connection in order, which also folds the write-ahead log into the file. Dropping the store instead
     /// loses nothing; the next one to open it does that work.
     pub async fn close(self) {

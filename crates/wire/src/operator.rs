@@ -14,7 +14,7 @@ use tidegate_trust::records::{Halt, Order, PolicyRecord};
 use tidegate_trust::signed::Unverified;
 
 pub use account::{AccountLine, AccountPart};
-pub use holding::{HoldRequest, HoldView, RetirementView, WeeklyWindows};
+pub use holding::{HoldRequest, HoldView, RestoredView, RetirementView, WeeklyWindows};
 pub use rollout_words::{AccusationView, ApprovalRequest, ReasonRequest};
 
 /// What an operator may do. Each role may do what the ones before it may.
@@ -98,6 +98,9 @@ pub struct StatusView {
     pub devices: u64,
     /// Open incidents.
     pub incidents_open: u64,
+    /// When the store was put back from a backup, and when that was made; none where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<RestoredView>,
 }
 
 /// A package with its releases.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::context::Context;
-use crate::output::{Answer, facts};
+use crate::output::{Answer, facts, instant};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +13,10 @@ Examples:
 pub(super) fn run(context: &Context) -> Result<Answer> {
     let api = context.client()?;
     let status = api.status()?;
+    let restored = status.restored.map_or_else(
+        || "-".to_owned(),
+        |restored| format!("{} from a backup of {}", instant(restored.at_ms), instant(restored.from_ms)),
+    );
     let text = facts(&[
         ("server", format!("{} (tidegate {})", api.base(), status.version)),
         ("fleet", status.fleet.to_string()),
@@ -21,6 +25,7 @@ pub(super) fn run(context: &Context) -> Result<Answer> {
         ("devices", status.devices.to_string()),
         ("open incidents", status.incidents_open.to_string()),
         ("store", format!("epoch {}, record {}", status.store_epoch, status.seq)),
+        ("restored", restored),
     ]);
     Answer::new(status, text)
 }

@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use tokio::runtime::Runtime;
 
 use crate::context::Context;
-use crate::output::{Answer, facts};
+use crate::output::{Answer, facts, instant};
 
 const EXPORT_EXAMPLES: &str = "\
 One line of JSON an entry, from the first one on; the server may go on meanwhile. The history holds
@@ -21,6 +21,18 @@ reads it.
 Example:
   tidegate store export --data tidegate-data --output history.jsonl
   tidegate simulate --replay history.jsonl --policy expedited";
+
+const BACKUP_EXAMPLES: &str = "\
+A backup is a folder. The server's keys (fleet/server) are no part of it: keep them apart.
+
+What was recorded after a backup is lost when it is put back, so the restored server opens nothing: a hold keeps everybody back, and
+rollouts that were under way are paused. Devices notice, and send their last words again. When they have been heard of, look
+at `tidegate fleet list`, halt what should not go on, and lift the hold (tidegate hold list).
+
+Examples:
+  tidegate store backup --data /var/lib/tidegate --into /backup/tidegate-monday
+  tidegate store backup --into /backup/tidegate-tuesday --previous /backup/tidegate-monday
+  tidegate store restore /backup/tidegate-tuesday --data /var/lib/tidegate";
 
 const EXAMPLES: &str = "\
 Two append-only tables are the truth; everything else is a fold over them. This folds from the
@@ -37,6 +49,29 @@ pub(crate) enum StoreCommand {
     /// Fold everything recorded from the beginning, compare, and keep the result as the snapshot
     #[command(after_help = EXAMPLES)]
     Rebuild {
+        /// The server's data folder [default: as for `up`]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Copy records, artifacts and halt file into a new folder, as they stand at one instant; the server goes on meanwhile
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup {
+        /// The server's data folder [default: as for `up`]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// The folder to make
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+        /// An earlier backup on the same disk: artifacts that it has are linked, not copied
+        #[arg(long, value_name = "DIR")]
+        previous: Option<PathBuf>,
+    },
+    /// Put a backup into an empty data folder
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Restore {
+        /// The backup
+        #[arg(value_name = "BACKUP")]
+        backup: PathBuf,
         /// The server's data folder [default: as for `up`]
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
@@ -61,6 +96,8 @@ pub(super) fn run(context: &Context, command: &StoreCommand) -> Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match command {
         StoreCommand::Rebuild { data } => rebuild(&runtime, &folder(data)),
+        StoreCommand::Backup { data, into, previous } => backup(&runtime, &folder(data), into, previous.as_deref()),
+        StoreCommand::Restore { backup, data } => restore(&runtime, backup, &folder(data)),
         StoreCommand::Export { data, output } => export(&runtime, &folder(data), output),
     }
 }
@@ -77,6 +114,47 @@ fn rebuild(runtime: &Runtime, data: &Path) -> Result<Answer> {
         json!({"entries": report.entries, "snapshot_at": report.snapshot_at, "identical": report.identical}),
         text,
     )
+}
+
+fn backup(runtime: &Runtime, data: &Path, into: &Path, previous: Option<&Path>) -> Result<Answer> {
+    let bar = ProgressBar::new(0);
+    let about = runtime.block_on(tidegate_server::backup(data, into, previous, &shown_on(&bar)));
+    bar.finish_and_clear();
+    let about = about?;
+    let text = facts(&[
+        ("backup", into.display().to_string()),
+        ("entries", about.entries.to_string()),
+        ("artifacts", format!("{} of {} bytes", about.artifacts, about.artifact_bytes)),
+    ]);
+    Answer::new(json!({"backup": into.display().to_string(), "about": about}), text)
+}
+
+fn restore(runtime: &Runtime, backup: &Path, data: &Path) -> Result<Answer> {
+    let bar = ProgressBar::new(0);
+    let report = runtime.block_on(tidegate_server::restore(backup, data, instant, &shown_on(&bar)));
+    bar.finish_and_clear();
+    let report = report?;
+    let paused: Vec<String> = report.paused.iter().map(ToString::to_string).collect();
+    let text = facts(&[
+        ("data", data.display().to_string()),
+        ("from a backup of", instant(report.about.made_at_ms)),
+        ("entries", report.about.entries.to_string()),
+        ("paused", if paused.is_empty() { "-".to_owned() } else { paused.join(", ") }),
+        ("", "everybody is held until somebody lifts it: tidegate hold list".to_owned()),
+    ]);
+    let (entries, from) = (report.about.entries, report.about.made_at_ms);
+    Answer::new(
+        json!({"data": data.display().to_string(), "entries": entries, "from_ms": from, "paused": paused}),
+        text,
+    )
+}
+
+fn shown_on(bar: &ProgressBar) -> impl Fn(&'static str, u64, u64) + '_ {
+    |step, done, all| {
+        bar.set_message(step);
+        bar.set_length(all);
+        bar.set_position(done);
+    }
 }
 
 fn export(runtime: &Runtime, data: &Path, output: &Path) -> Result<Answer> {

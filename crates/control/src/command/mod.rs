@@ -8,6 +8,7 @@ mod holding;
 mod people;
 mod planning;
 mod publishing;
+mod restoring;
 mod resuming;
 mod retiring;
 mod rollouts;
@@ -17,6 +18,7 @@ mod testimony;
 pub use holding::{HELD_DEVICES_MAX, HOLDS_MAX, WINDOWS_MAX};
 pub use planning::{Planned, foresee, plan_step};
 pub use publishing::{Delegation, SNAPSHOT_LIFE, TIMESTAMP_LIFE, delegations, unpublished};
+pub use restoring::after_restore;
 pub use rollouts::{Draft, DraftRequest, draft};
 pub use stopping::{PersonsHalt, accept_halt};
 

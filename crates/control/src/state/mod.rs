@@ -32,6 +32,9 @@ use crate::decision::{Decision, REPORT, TAKE};
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
 pub const SNAPSHOT_FORMAT: u32 = 7;
 
+/// More orders than are started between a backup and its restoring.
+const ORDERS_LOST_MAX: u64 = 1_000;
+
 /// Everything that the server knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
@@ -51,6 +54,18 @@ pub struct State {
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     pub(crate) holds: BTreeMap<u32, Hold>,
     pub(crate) holds_made: u32,
+    pub(crate) restored: Option<Restored>,
+}
+
+/// That the store was put back from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When.
+    pub at_ms: WallTime,
+    /// When the backup was made.
+    pub from_ms: WallTime,
+    /// The least number of orders from then on: lower ones may have been given out by what is lost, and devices know them.
+    pub order_seq_min: u64,
 }
 
 /// An entry that cannot be folded: the store holds what this version did not write.
@@ -126,6 +141,11 @@ impl State {
                 self.operators.remove(&operator);
             }
             Decision::Enrolled { token, enrolment, bearer } => self.enrol(&token, &enrolment, bearer, at)?,
+            Decision::Restored { from_ms } => {
+                let seqs = self.rollouts.values().map(|course| course.order_body.order_seq);
+                let order_seq_min = seqs.max().unwrap_or(0).saturating_add(ORDERS_LOST_MAX);
+                self.restored = Some(Restored { at_ms: at, from_ms, order_seq_min });
+            }
             Decision::Retired { device, by, reason } => self.retire(&device, by, reason, at),
             Decision::Held { number, hold } => self.hold(number, *hold, at),
             Decision::HoldLifted { number, .. } => {
@@ -185,6 +205,11 @@ impl State {
     /// A TUF metadata file that stands, by name.
     pub fn metadata(&self, name: &str) -> Option<&str> {
         self.metadata.get(name).map(String::as_str)
+    }
+
+    /// The last time that the store was put back from a backup.
+    pub fn restored(&self) -> Option<Restored> {
+        self.restored
     }
 
     /// Incidents by id.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use tidegate_wire::operator::StatusView;
+use tidegate_wire::operator::{RestoredView, StatusView};
 
 use super::person::{Person, Viewer};
 use crate::app::App;
@@ -33,5 +33,6 @@ pub(crate) async fn status(
         p4: P4.to_owned(),
         devices: state.devices().len() as u64,
         incidents_open: open.count() as u64,
+        restored: state.restored().map(|restored| RestoredView { at_ms: restored.at_ms, from_ms: restored.from_ms }),
     }))
 }

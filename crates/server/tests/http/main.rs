@@ -3,6 +3,7 @@
 
 mod again;
 mod approving;
+mod backing_up;
 mod bad_input;
 mod child;
 mod crash;

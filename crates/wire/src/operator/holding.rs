@@ -87,6 +87,18 @@ pub struct HoldView {
     pub reason: String,
 }
 
+/// That the store was put back from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RestoredView {
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub at_ms: WallTime,
+    /// When the backup was made.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub from_ms: WallTime,
+}
+
 /// How a device left the fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
