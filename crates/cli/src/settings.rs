@@ -80,6 +80,8 @@ pub(crate) struct UpSettings {
     pub(crate) tls_key: Option<PathBuf>,
     /// `text` or `json`.
     pub(crate) log_format: Option<String>,
+    /// Whom the account goes to.
+    pub(crate) webhooks: Option<PathBuf>,
 }
 
 /// What `login` stored beside the configuration file, mode 0600.

@@ -53,6 +53,9 @@ pub(crate) struct UpArgs {
     /// How often rollouts take a step
     #[arg(long, value_name = "TIME", default_value = "1s")]
     step: Elapsed,
+    /// A TOML file that names whom the account goes to as signed webhooks; docs/operate/webhooks.md has an example
+    #[arg(long, value_name = "FILE")]
+    webhooks: Option<PathBuf>,
     /// Also write address and login code to this new file (JSON, mode 0600), for programs that start a server
     #[arg(long, value_name = "FILE")]
     announce: Option<PathBuf>,
@@ -117,6 +120,7 @@ fn settings(args: &UpArgs, configured: &UpSettings) -> Result<ServerSettings> {
         tls,
         idle_check_in: args.check_in,
         step_every: args.step,
+        webhooks: args.webhooks.clone().or_else(|| configured.webhooks.clone()),
         ..ServerSettings::new(data, fleet, listen)
     })
 }

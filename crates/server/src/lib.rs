@@ -27,6 +27,7 @@ mod scrape;
 mod serve;
 mod start;
 mod unstalled;
+mod webhooks;
 mod weekly;
 
 pub use backup::{About, RestoreReport, backup, restore};

@@ -17,6 +17,10 @@ pub struct Metrics {
     pub reports: AtomicU64,
     /// Enrolments answered; a repeated one counts again.
     pub enrolments: AtomicU64,
+    /// Lines of the account that a webhook's receiver has.
+    pub webhooks: AtomicU64,
+    /// Attempts to deliver one that failed.
+    pub webhooks_refused: AtomicU64,
     /// Bytes of artifacts sent.
     pub artifact_bytes: AtomicU64,
     /// Answers by the first digit of their status, from 1 to 5.

@@ -50,6 +50,8 @@ fn count_all(registry: &mut Registry, metrics: &Metrics) {
         ("takes_refused", "Go requests refused", &metrics.takes_refused),
         ("reports", "Reports received", &metrics.reports),
         ("enrolments", "Enrolments answered", &metrics.enrolments),
+        ("webhooks", "Lines of the account that a webhook's receiver has", &metrics.webhooks),
+        ("webhooks_refused", "Attempts to deliver one that failed", &metrics.webhooks_refused),
         ("artifact_bytes", "Bytes of artifacts sent", &metrics.artifact_bytes),
     ];
     for (name, help, value) in all {

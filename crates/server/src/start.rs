@@ -26,6 +26,7 @@ use crate::presence::Presence;
 use crate::random;
 use crate::routes::routes;
 use crate::serve::{self, Service};
+use crate::webhooks::{self, Deliveries};
 
 /// The store's file in the data folder.
 pub(crate) const DATABASE: &str = "tidegate.db";
@@ -55,6 +56,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a request may take, uploads apart.
     pub request_timeout: Elapsed,
+    /// A file that names whom the account goes to.
+    pub webhooks: Option<PathBuf>,
 }
 
 impl Settings {
@@ -71,6 +74,7 @@ impl Settings {
             store_bytes_max: None,
             connections_max: 4_096,
             request_timeout: Elapsed::from_s(30),
+            webhooks: None,
         }
     }
 }
@@ -86,6 +90,7 @@ pub struct Server {
     serving: JoinHandle<()>,
     settling: JoinHandle<()>,
     conductor: std::thread::JoinHandle<anyhow::Result<()>>,
+    deliveries: Deliveries,
     /// Held for as long as the server runs.
     _data_lock: File,
 }
@@ -97,11 +102,13 @@ impl Server {
     /// Says what is missing, broken or taken.
     pub async fn start(settings: Settings) -> anyhow::Result<Server> {
         let data_lock = lock(&settings.data)?;
+        let receivers = settings.webhooks.as_deref().map(webhooks::read).transpose()?.unwrap_or_default();
         let tls = settings.tls.as_ref().map(|(chain, key)| serve::tls(chain, key)).transpose()?;
         let listener =
             TcpListener::bind(settings.listen).await.with_context(|| format!("listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let (app, conductor) = open(&settings).await?;
+        let deliveries = Deliveries::begin(&app, receivers, &settings.data.join("webhooks"))?;
         let (stop, stopped) = watch::channel(false);
         let service = Service { routes: routes(app.clone()), tls, connections_max: settings.connections_max };
         // Served before it is ready: a halt must get through to a server that cannot write yet.
@@ -119,6 +126,7 @@ impl Server {
             serving,
             settling,
             conductor,
+            deliveries,
             _data_lock: data_lock,
         };
         match founded {
@@ -145,6 +153,8 @@ impl Server {
         let _ = self.serving.await;
         self.settling.abort();
         let _ = self.settling.await;
+        let deliveries = self.deliveries;
+        tokio::task::spawn_blocking(move || deliveries.end()).await?;
         drop(self.app);
         let conductor = self.conductor;
         tokio::task::spawn_blocking(move || conductor.join()).await?.unwrap_or(Ok(()))

@@ -21,3 +21,4 @@ mod rebuilding;
 mod resuming;
 mod returning;
 mod signed_halt;
+mod webhooks;
