@@ -16,7 +16,7 @@ use tidegate_trust::records::{
 use tidegate_trust::signed::Unverified;
 
 use crate::contract::{NewEntry, Table};
-use crate::state::Hold;
+use crate::hold::Hold;
 
 /// What an operator may do; each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod contract;
 pub mod decision;
 pub mod history;
+pub mod hold;
 pub mod model_store;
 pub mod presence;
 pub mod state;

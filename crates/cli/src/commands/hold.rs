@@ -190,7 +190,7 @@ mod tests {
     fn an_instant_is_what_people_mean_by_it() {
         let now = WallTime::from_ms(1_000_000);
         let zone = TimeZone::get("Europe/Amsterdam").unwrap();
-        let at = |text: &str| instant_of("--from", text, now, &zone).map(|at| instant(at)).map_err(|e| e.to_string());
+        let at = |text: &str| instant_of("--from", text, now, &zone).map(instant).map_err(|e| e.to_string());
         assert_eq!(at("2026-12-20").unwrap(), "2026-12-19 23:00:00Z");
         assert_eq!(at("2026-12-20T18:00").unwrap(), "2026-12-20 17:00:00Z");
         assert_eq!(at("2026-07-01T18:00").unwrap(), "2026-07-01 16:00:00Z");

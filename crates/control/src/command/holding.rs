@@ -6,7 +6,8 @@ use tidegate_domain::time::WallTime;
 use super::stopping::cut;
 use super::{Answer, Refusal, Staged, Why, done};
 use crate::decision::Decision;
-use crate::state::{Hold, State};
+use crate::hold::Hold;
+use crate::state::State;
 
 /// The most holds that are in force or to come.
 pub const HOLDS_MAX: usize = 200;

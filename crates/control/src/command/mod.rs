@@ -31,7 +31,8 @@ use tidegate_trust::signed::Unverified;
 
 use crate::contract::NewEntry;
 use crate::decision::{Decision, OperatorRole};
-use crate::state::{Hold, State};
+use crate::hold::Hold;
+use crate::state::State;
 
 /// Something that somebody asks of the server.
 #[derive(Debug, Clone)]

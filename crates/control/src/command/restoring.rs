@@ -11,7 +11,8 @@ use super::stopping::step;
 use super::{Refusal, Why, done};
 use crate::contract::NewEntry;
 use crate::decision::Decision;
-use crate::state::{Hold, State};
+use crate::hold::Hold;
+use crate::state::State;
 
 /// The entries to append, and the rollouts that they pause. `written_at` is how people read when the backup was made.
 ///

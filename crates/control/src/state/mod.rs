@@ -11,7 +11,6 @@ mod releases;
 
 pub use course::Course;
 pub use fleet::{Device, Retirement, Said, TokenUse};
-pub use holds::{Hold, Windows};
 pub use people::Operator;
 pub use releases::{AppliedPolicy, Release};
 
@@ -28,6 +27,7 @@ use tidegate_trust::signed::{Fleet, Unverified};
 
 use crate::contract::{Entry, Seq, Snapshot, Table};
 use crate::decision::{Decision, REPORT, TAKE};
+use crate::hold::Hold;
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
 pub const SNAPSHOT_FORMAT: u32 = 7;

@@ -61,7 +61,7 @@ fn a_restored_server_opens_nothing_until_a_person_lets_it_and_then_goes_on() {
     assert!(put_back(&monday, &data).unwrap_err().contains("holds something already"));
     fs::remove_dir_all(&data).unwrap();
     let report = put_back(&monday, &data).unwrap();
-    assert_eq!(report.paused.iter().map(ToString::to_string).collect::<Vec<_>>(), [id.clone()]);
+    assert_eq!(report.paused.iter().map(ToString::to_string).collect::<Vec<_>>(), [id.as_str()]);
     assert_eq!(report.about, about);
     let checked = runtime().block_on(rebuild(&data)).unwrap();
     assert!(checked.identical, "{checked:?}");

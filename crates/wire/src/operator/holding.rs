@@ -1,4 +1,4 @@
-//! Holding devices back for a while, and taking them out of the fleet.
+//! Holding devices back for a while, and that everybody is held after a restore.
 
 use std::collections::BTreeSet;
 
@@ -97,18 +97,4 @@ pub struct RestoredView {
     /// When the backup was made.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub from_ms: WallTime,
-}
-
-/// How a device left the fleet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RetirementView {
-    /// When.
-    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
-    pub at_ms: WallTime,
-    /// Who said so.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub by: OperatorName,
-    /// Why.
-    pub reason: String,
 }
