@@ -2,6 +2,7 @@
 //! the house rules alone.
 //! It reads sources and never changes them; the only file that it writes is `docs/deep-results.md`.
 
+mod debs;
 mod deep_results;
 mod lane_result;
 mod lanes;
@@ -26,6 +27,12 @@ struct Cli {
 enum Chore {
     /// Run every lane: packages, formatting, clippy, tidy, the Windows check, then all tests.
     Test(TestArgs),
+    /// Build the Debian packages of server, agent and guard into target/debian.
+    Debs {
+        /// The packages' version [default: the workspace's]
+        #[arg(long, value_name = "VERSION")]
+        version: Option<String>,
+    },
     /// Check the house rules alone: crate arrows, pure crates, module circles, lengths, names.
     Tidy,
 }
@@ -59,6 +66,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     let root = workspace_root()?;
     let args = match &cli.chore {
         Chore::Tidy => return lanes::run_all(&root, &lanes::only("tidy", &lanes::quick())?),
+        Chore::Debs { version } => return debs::build(&root, version.as_deref()).map(|_| true),
         Chore::Test(args) => args,
     };
     let mut chosen = lanes::quick();

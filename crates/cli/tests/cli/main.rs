@@ -11,6 +11,7 @@ mod making;
 mod nginx;
 mod settings;
 mod simulate;
+mod units;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

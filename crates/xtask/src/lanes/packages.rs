@@ -36,6 +36,11 @@ const NEEDS: &[Need] = &[
         ],
         used_by: "the tests of PKCS#11 keys",
     },
+    Need {
+        packages: &["systemd"],
+        found_by: &["/usr/bin/systemd-analyze", "/bin/systemd-analyze"],
+        used_by: "the tests of the systemd units",
+    },
 ];
 
 /// Finds what is missing and installs it where that is possible.
@@ -119,7 +124,7 @@ mod tests {
             panic!("a missing package must be a skip");
         };
         assert!(reason.contains("nginx-light") && reason.contains("PKCS#11"), "{reason}");
-        assert!(install.ends_with("nginx-light softhsm2"), "{install}");
+        assert!(install.ends_with("nginx-light softhsm2 systemd"), "{install}");
     }
 
     #[test]
@@ -136,6 +141,6 @@ mod tests {
     #[test]
     fn the_second_choice_falls_back_to_the_only_name() {
         let all: Vec<&Need> = NEEDS.iter().collect();
-        assert_eq!(names(&all, 1), ["nginx", "softhsm2"]);
+        assert_eq!(names(&all, 1), ["nginx", "softhsm2", "systemd"]);
     }
 }
