@@ -21,4 +21,5 @@ mod rebuilding;
 mod resuming;
 mod returning;
 mod signed_halt;
+mod troubleshooting;
 mod webhooks;
