@@ -9,6 +9,7 @@ mod demo;
 mod durable_file;
 mod enrolment_token;
 mod fleet_setup;
+mod instants;
 mod ordering;
 mod output;
 mod publishing;

@@ -6,6 +6,7 @@ use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::HaltReason;
 use tidegate_trust::signed::{Body, Unverified};
 
+use crate::contract::{Entry, Table};
 use crate::decision::Decision;
 
 /// One line of the account.
@@ -48,8 +49,17 @@ pub const WORDS: &[&str] = &[
     "started",
 ];
 
+/// What an entry of the log is, for the account. Empty for what devices said, and for what only machines need.
+pub fn lines_of(entry: &Entry) -> Vec<Line> {
+    if entry.content.table != Table::Decisions {
+        return Vec::new();
+    }
+    let decision: Option<Decision> = serde_json::from_slice(&entry.content.body).ok();
+    decision.map(|decision| lines(&decision)).unwrap_or_default()
+}
+
 /// What a decision is, for the account. Empty for what only machines need.
-pub fn lines(decision: &Decision) -> Vec<Line> {
+fn lines(decision: &Decision) -> Vec<Line> {
     let line = |who: String, what, about: String, detail: String| vec![Line { who, what, about, detail }];
     let (server, none) = (|| "server".to_owned(), String::new);
     match decision {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -12,6 +12,7 @@ use tidegate_domain::time::WallTime;
 use tidegate_wire::operator::{HoldRequest, HoldView, ReasonRequest, WeeklyWindows};
 
 use crate::context::{Context, now};
+use crate::instants;
 use crate::output::{Answer, facts, instant, instant_or_dash, table};
 
 const EXAMPLES: &str = "\
@@ -122,7 +123,8 @@ fn request(args: AddArgs, now: WallTime) -> Result<HoldRequest> {
         }
         None => TimeZone::system(),
     };
-    let when = |flag: &str, text: Option<String>| text.map(|text| instant_of(flag, &text, now, &in_zone)).transpose();
+    let when =
+        |flag: &str, text: Option<String>| text.map(|text| instants::to_come(flag, &text, now, &in_zone)).transpose();
     Ok(HoldRequest {
         select,
         devices: devices.into_iter().collect::<BTreeSet<_>>(),
@@ -132,26 +134,6 @@ fn request(args: AddArgs, now: WallTime) -> Result<HoldRequest> {
         windows: zone.filter(|_| !windows.is_empty()).map(|zone| WeeklyWindows { zone, weekly: windows }),
         reason,
     })
-}
-
-/// An instant as people write it: with an offset, on the clock of a time zone, as a date (its midnight), or as a time from now.
-fn instant_of(flag: &str, text: &str, now: WallTime, zone: &TimeZone) -> Result<WallTime> {
-    let of = |at: jiff::Timestamp| u64::try_from(at.as_millisecond()).ok().map(WallTime::from_ms);
-    let civil =
-        || text.parse::<jiff::civil::DateTime>().ok().and_then(|at| Some(at.to_zoned(zone.clone()).ok()?.timestamp()));
-    let found = match text.parse::<jiff::Timestamp>() {
-        Ok(at) => of(at),
-        Err(_) => match text.parse::<tidegate_domain::time::Elapsed>() {
-            Ok(from_now) => Some(now.after(from_now)),
-            Err(_) => civil().and_then(of),
-        },
-    };
-    match found {
-        Some(at) => Ok(at),
-        None => bail!(
-            "{flag} {text:?}: expected 2026-12-20, 2026-12-20T18:00, 2026-12-20T18:00:00Z or a time from now such as 30d"
-        ),
-    }
 }
 
 fn meant(hold: &HoldView) -> String {
@@ -180,22 +162,4 @@ fn full(hold: &HoldView) -> String {
         ("now", now_word(hold).to_owned()),
         ("lets go at", instant_or_dash(hold.lets_go_at_ms)),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instant_is_what_people_mean_by_it() {
-        let now = WallTime::from_ms(1_000_000);
-        let zone = TimeZone::get("Europe/Amsterdam").unwrap();
-        let at = |text: &str| instant_of("--from", text, now, &zone).map(instant).map_err(|e| e.to_string());
-        assert_eq!(at("2026-12-20").unwrap(), "2026-12-19 23:00:00Z");
-        assert_eq!(at("2026-12-20T18:00").unwrap(), "2026-12-20 17:00:00Z");
-        assert_eq!(at("2026-07-01T18:00").unwrap(), "2026-07-01 16:00:00Z");
-        assert_eq!(at("2026-12-20T18:00:00Z").unwrap(), "2026-12-20 18:00:00Z");
-        assert_eq!(instant_of("--from", "30d", now, &zone).unwrap(), WallTime::from_ms(1_000_000 + 30 * 86_400_000));
-        assert!(at("next week").unwrap_err().contains("expected"));
-    }
 }

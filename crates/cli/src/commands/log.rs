@@ -1,13 +1,14 @@
 //! `tidegate log`: who did what, when, to what.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
-use tidegate_domain::time::{Elapsed, WallTime};
+use jiff::tz::TimeZone;
 use tidegate_wire::operator::AccountLine;
 
 use crate::client::AccountWanted;
 use crate::context::{Context, now};
+use crate::instants;
 use crate::output::{Answer, instant};
 
 pub(super) const EXAMPLES: &str = "\
@@ -40,7 +41,8 @@ pub(crate) struct LogArgs {
 }
 
 pub(super) fn run(context: &Context, args: &LogArgs) -> Result<Answer> {
-    let since = args.since.as_deref().map(|text| since(text, now())).transpose()?;
+    let since =
+        args.since.as_deref().map(|text| instants::gone_by("--since", text, now(), &TimeZone::UTC)).transpose()?;
     let client = context.client()?;
     let wanted =
         AccountWanted { who: args.who.as_deref(), what: args.what.as_deref(), about: args.about.as_deref(), since };
@@ -64,15 +66,4 @@ pub(super) fn run(context: &Context, args: &LogArgs) -> Result<Answer> {
 fn line(line: &AccountLine) -> String {
     let fields = [instant(line.at_ms), line.who.clone(), line.what.clone(), line.about.clone(), line.detail.clone()];
     fields.map(|field| field.replace(['\t', '\n', '\r'], " ")).join("\t")
-}
-
-fn since(text: &str, now: WallTime) -> Result<WallTime> {
-    let of = |at: jiff::Timestamp| u64::try_from(at.as_millisecond()).ok().map(WallTime::from_ms);
-    let ago = || text.parse::<Elapsed>().ok().map(|ago| WallTime::from_ms(now.as_ms().saturating_sub(ago.as_ms())));
-    let date =
-        || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
-    match text.parse::<jiff::Timestamp>().ok().or_else(date).and_then(of).or_else(ago) {
-        Some(at) => Ok(at),
-        None => bail!("--since {text:?}: expected 2026-11-27, 2026-11-27T18:00:00Z or how long ago, such as 7d"),
-    }
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Deserialize;
-use tidegate_control::account::{WORDS, lines};
-use tidegate_control::contract::{Entry, Request, Seq, Table};
-use tidegate_control::decision::Decision;
+use tidegate_control::account::{Line, WORDS, lines_of};
+use tidegate_control::contract::{Entry, Request, Seq};
 use tidegate_wire::operator::{AccountLine, AccountPart};
 use utoipa::IntoParams;
 
@@ -59,13 +58,8 @@ pub(crate) async fn log(
 }
 
 fn said(entry: &Entry) -> Vec<AccountLine> {
-    if entry.content.table != Table::Decisions {
-        return Vec::new();
-    }
-    let decision: Option<Decision> = serde_json::from_slice(&entry.content.body).ok();
     let (number, at_ms) = (entry.seq.as_u64(), entry.content.at);
-    let lines = decision.map(|decision| lines(&decision)).unwrap_or_default().into_iter();
-    let view = |line: tidegate_control::account::Line| AccountLine {
+    let view = |line: Line| AccountLine {
         entry: number,
         at_ms,
         who: line.who,
@@ -73,7 +67,7 @@ fn said(entry: &Entry) -> Vec<AccountLine> {
         about: line.about,
         detail: line.detail,
     };
-    lines.map(view).collect()
+    lines_of(entry).into_iter().map(view).collect()
 }
 
 impl Wanted {

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tidegate_control::account::lines;
-use tidegate_control::contract::{Entry, Request, Seq, Table};
-use tidegate_control::decision::Decision;
+use tidegate_control::account::lines_of;
+use tidegate_control::contract::{Request, Seq};
 use tokio::runtime::Handle;
 
 use super::event;
@@ -84,7 +83,7 @@ fn deliver_some(
     let reply = runtime.block_on(app.log.perform(Request::Read { after, limit: READ }))?;
     let mut through = after;
     for entry in reply.into_entries()? {
-        for (index, line) in said(&entry).into_iter().enumerate().filter(|(_, line)| receiver.wants(line)) {
+        for (index, line) in lines_of(&entry).into_iter().enumerate().filter(|(_, line)| receiver.wants(line)) {
             let number = entry.seq.as_u64();
             let id = event::id(&app.store_epoch, number, index);
             let body = event::body(fleet, &id, number, entry.content.at, &line)?;
@@ -104,14 +103,6 @@ fn deliver_some(
     }
     keep(place, &app.store_epoch, through)?;
     Ok(Some(Delivered::Yes))
-}
-
-fn said(entry: &Entry) -> Vec<tidegate_control::account::Line> {
-    if entry.content.table != Table::Decisions {
-        return Vec::new();
-    }
-    let decision: Option<Decision> = serde_json::from_slice(&entry.content.body).ok();
-    decision.map(|decision| lines(&decision)).unwrap_or_default()
 }
 
 /// Up to which entry of this history everything was delivered.
