@@ -2,6 +2,7 @@
 //! What is believed was verified elsewhere; what is decided is decided by the device machine.
 
 mod hear;
+mod speaking;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,40 +15,36 @@ use anyhow::Context;
 use tidegate_domain::device::Event;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{ContractName, DeviceId, PackageName};
-use tidegate_domain::observation::Observation;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_keyring::{SoftwareKey, device_key};
-use tidegate_trust::records::Report;
 use tidegate_trust::signed::Fleet;
-use tidegate_wire::device::CheckIn;
 
 use crate::config::Config;
 use crate::contact::Contact;
 use crate::download::{self, NotFetched};
 use crate::enrol::Identity;
 use crate::invariant::Invariants;
-use crate::layout::{Home, Unsent};
-use crate::outbox::{CROWDED, Outbox};
+use crate::layout::Home;
+use crate::outbox::Outbox;
+use crate::own::Own;
 use crate::package::{Errand, Package};
 use crate::payload::Setup;
 use crate::server::{Credentials, Server};
-use crate::sign::sign;
 use crate::talk::{Ask, Heard, Talker};
 use crate::trust_store::TrustStore;
+use crate::os::{self, ServiceState};
 use crate::{clock, durable, probe};
+
+use speaking::drawn;
 
 /// How often a device checks in before a server said how often.
 const CHECK_IN: Duration = Duration::from_secs(60);
 const CHECK_IN_MIN: Duration = Duration::from_millis(100);
 const CHECK_IN_MAX: Duration = Duration::from_secs(86_400);
-/// The longest wait between tries while the server does not answer, unless check-ins are rarer anyway.
-const TRY_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Time is counted in steps of at least this.
 const TICK: Duration = Duration::from_millis(100);
 /// How often the owner's invariants are looked at.
 const INVARIANTS_EVERY: Duration = Duration::from_millis(500);
-/// The most bytes of a report's detail.
-const DETAIL_BYTES_MAX: usize = 300;
 
 enum Message {
     Heard(Heard),
@@ -80,21 +77,30 @@ struct Conductor {
     last_tick: Instant,
     invariants: Invariants,
     invariants_at: Instant,
+    /// A number of this start.
+    run: Option<u64>,
+    /// How often the service manager is told that this agent lives, and when next.
+    alive_every: Option<Duration>,
+    alive_at: Instant,
 }
 
 /// Runs until it is told to stop.
-pub(crate) fn run(config: Config, guard: Vec<OsString>) -> anyhow::Result<()> {
+pub(crate) fn run(mut config: Config, guard: Vec<OsString>) -> anyhow::Result<()> {
     let home = Home::new(std::path::absolute(&config.data).context("--data")?);
+    let own = Own::from_environment(&home)?;
+    if let Some(own) = &own {
+        config.packages.entry(own.package.clone()).or_default();
+    }
     durable::make_dir(home.dir())?;
     let _held = home.hold()?;
     let key = Arc::new(device_key::load_or_create(&home.device_key())?);
     let attributes = config.attributes.clone();
     let identity = Identity::load(&home, config.token.as_deref(), config.device.clone(), attributes, &key)?;
     let endpoints = if config.endpoints.is_empty() { &identity.endpoints } else { &config.endpoints };
-    let server = Server::new(endpoints, config.ca.as_deref())?;
+    let server = Server::new(endpoints, config.ca.as_deref(), &config.proxy)?;
     let (messages, inbox) = mpsc::channel();
     stop_on_signal(&messages)?;
-    let packages = open_packages(&config, &home, &identity, guard, &messages)?;
+    let packages = open_packages(&config, &home, &identity, (guard, own), &messages)?;
     let (asks, questions) = mpsc::channel();
     let now = Instant::now();
     let outbox = Outbox::open(home.outbox(), clock::now(WallTime::default()).as_ms());
@@ -122,6 +128,10 @@ pub(crate) fn run(config: Config, guard: Vec<OsString>) -> anyhow::Result<()> {
         last_tick: now,
         invariants,
         invariants_at: now,
+        run: drawn(),
+        // Often enough that one late look is no sign of death.
+        alive_every: os::managers_patience().map(|patience| patience / 3),
+        alive_at: now,
     };
     let names: Vec<PackageName> = config.packages.keys().cloned().collect();
     let trust = TrustStore::open(&home, identity.fleet, &names)?;
@@ -143,7 +153,7 @@ fn open_packages(
     config: &Config,
     home: &Home,
     identity: &Identity,
-    guard: Vec<OsString>,
+    (guard, own): (Vec<OsString>, Option<Own>),
     messages: &Sender<Message>,
 ) -> anyhow::Result<BTreeMap<PackageName, Package>> {
     let mut packages = BTreeMap::new();
@@ -155,6 +165,8 @@ fn open_packages(
             words: words.clone(),
             ring: identity.token.ring.clone(),
             guard: guard.clone(),
+            own: own.clone().filter(|own| own.package == *name),
+            observed: config.observed.as_ref().map(|observed| observed.get(name).cloned().unwrap_or_default()),
             wake: Arc::new(move || drop(messages.send(Message::Wake))),
         };
         let initial = config.initial.get(name).map(std::path::PathBuf::as_path);
@@ -169,8 +181,13 @@ impl Conductor {
     fn conduct(&mut self, inbox: &Receiver<Message>) {
         let now = Instant::now();
         self.packages.values_mut().for_each(|package| package.resume(now));
+        os::tell_manager(ServiceState::Ready);
         loop {
             self.look(Instant::now());
+            if self.packages.values().any(Package::is_leaving) {
+                tracing::info!("ending, to be started as another release of the agent");
+                return self.shut_down();
+            }
             let wait = self.wait(Instant::now());
             let mut message = match inbox.recv_timeout(wait) {
                 Ok(message) => Some(message),
@@ -189,6 +206,7 @@ impl Conductor {
 
     fn shut_down(&mut self) {
         tracing::info!("stopping");
+        os::tell_manager(ServiceState::Stopping);
         self.run_errands();
         for package in self.packages.values_mut() {
             package.shut_down(Instant::now());
@@ -200,7 +218,8 @@ impl Conductor {
         let packages = self.packages.values().map(|package| package.look_within(now)).min();
         let speaks = self.credentials.is_some() && !self.checking_in;
         let check_in = if speaks { self.check_in_at.saturating_duration_since(now) } else { Duration::MAX };
-        packages.unwrap_or(Duration::from_secs(1)).min(check_in).max(Duration::from_millis(2))
+        let alive = self.alive_every.unwrap_or(Duration::MAX);
+        packages.unwrap_or(Duration::from_secs(1)).min(check_in).min(alive).max(Duration::from_millis(2))
     }
 
     /// Lets time pass for every package, runs probes and errands, and speaks to the server where that is due.
@@ -211,14 +230,17 @@ impl Conductor {
             self.last_tick = now;
         }
         let passed = Elapsed::from_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        if let Some(every) = self.alive_every.filter(|_| self.alive_at <= now) {
+            os::tell_manager(ServiceState::Alive);
+            self.alive_at = now + every;
+        }
         let in_contact = self.contact.holds(now, self.check_in);
         for (name, package) in &mut self.packages {
             package.tick(now, passed, in_contact);
             if let Some(round) = package.begin_round(now) {
                 let (name, messages) = (name.clone(), self.messages.clone());
                 thread::spawn(move || {
-                    let probes = round.manifest.as_ref().map_or(&[][..], |manifest| &manifest.probes);
-                    let result = probe::round(probes, &round.slot, &round.run_dir, &round.said);
+                    let result = probe::round(&round.probes, &round.slot, &round.run_dir, &round.said);
                     drop(messages.send(Message::Probed { package: name, generation: round.generation, result }));
                 });
             }
@@ -252,6 +274,7 @@ impl Conductor {
         for (name, errand) in errands {
             match errand {
                 Errand::Report { report, again } => self.report(&name, report, again),
+                Errand::AskGo(_) if self.has_to_wait(&name) => self.with(&name, Package::ask_go_later),
                 Errand::AskGo(trial) => self.ask(Ask::Go { package: name, trial }),
                 Errand::Fetch { .. } if self.credentials.is_none() => self.waiting_downloads.push((name, errand)),
                 Errand::Fetch { release, order, manifest, stop } => {
@@ -267,65 +290,11 @@ impl Conductor {
         }
     }
 
-    fn report(&mut self, package: &PackageName, report: Unsent, again: bool) {
-        let Unsent { order, observation, detail, age_ms } = report;
-        let crowded = observation == Observation::Healthy && self.outbox.len() >= CROWDED;
-        if crowded || (again && self.outbox.holds(package, order, &observation)) {
-            return;
-        }
-        let status = self.packages.get(package).map(Package::status);
-        let numbers = match observation {
-            Observation::Healthy | Observation::Proven { .. } => self.packages.get(package).map(Package::numbers),
-            _ => None,
-        };
-        let body = Report {
-            fleet: self.fleet,
-            device: self.device.clone(),
-            seq: self.outbox.next_number(),
-            package: package.clone(),
-            order,
-            observation,
-            detail: cut(detail),
-            numbers: numbers.unwrap_or_default(),
-            age_ms,
-            current: status.as_ref().and_then(|status| status.current),
-            fallback: status.as_ref().and_then(|status| status.fallback),
-            at_ms: clock::now(WallTime::default()),
-            ext: Default::default(),
-        };
-        match body.observation {
-            // Asked for at every check-in while much depends on it.
-            Observation::Healthy => tracing::debug!(%package, seq = body.seq, "report: healthy"),
-            _ => tracing::info!(%package, seq = body.seq, "report: {}", body.observation.word()),
-        }
-        match sign(&body, &*self.key) {
-            Ok(report) => {
-                self.outbox.keep(report);
-                self.report_at = Instant::now();
-            }
-            Err(error) => tracing::error!("a report could not be signed: {error}"),
-        }
-    }
-
-    fn speak(&mut self, now: Instant) {
-        if self.credentials.is_none() {
-            return;
-        }
-        if !self.reporting && self.outbox.len() > 0 && self.report_at <= now {
-            self.reporting = true;
-            self.ask(Ask::Report(self.outbox.first()));
-        }
-        if !self.checking_in && self.check_in_at <= now {
-            self.checking_in = true;
-            let packages = self.packages.values().map(Package::status).collect();
-            self.ask(Ask::CheckIn(CheckIn { packages, store_epoch: self.store_epoch.clone() }));
-        }
-    }
-
-    fn ask(&self, ask: Ask) {
-        if self.asks.send(ask).is_err() {
-            tracing::error!("the network thread is gone; payloads go on being supervised");
-        }
+    /// An agent on trial is alone on trial: what else failed meanwhile could be its fault, and ending it would end the others' proofs.
+    fn has_to_wait(&self, name: &PackageName) -> bool {
+        let is_own = self.packages.get(name).is_some_and(Package::is_own);
+        let others = self.packages.iter().filter(|(other, _)| *other != name);
+        others.map(|(_, package)| package).any(|package| package.is_on_trial() && (is_own || package.is_own()))
     }
 
     fn receive(&mut self, message: Message) {
@@ -346,50 +315,5 @@ impl Conductor {
         if let Some(package) = self.packages.get_mut(name) {
             act(package);
         }
-    }
-
-    /// How long to wait before the server is tried again: longer each time.
-    fn again(&mut self) -> Duration {
-        self.unanswered = self.unanswered.saturating_add(1);
-        let first = self.check_in.min(Duration::from_secs(1));
-        let longer = first.saturating_mul(2_u32.saturating_pow(self.unanswered.min(16)));
-        jittered(longer.min(TRY_AGAIN_MAX.max(self.check_in)))
-    }
-}
-
-/// Between four fifths and six fifths of it, so that a fleet does not speak all at once.
-fn jittered(duration: Duration) -> Duration {
-    let mut byte = [128_u8];
-    // Without randomness there is no jitter, and that is all.
-    let _ = getrandom::fill(&mut byte);
-    let [byte] = byte;
-    duration.saturating_mul(320 + u32::from(byte) * 160 / 255) / 400
-}
-
-fn cut(mut detail: String) -> String {
-    let mut end = DETAIL_BYTES_MAX.min(detail.len());
-    while !detail.is_char_boundary(end) {
-        end -= 1;
-    }
-    detail.truncate(end);
-    detail
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jitter_stays_within_a_fifth() {
-        for _ in 0..1_000 {
-            let waited = jittered(Duration::from_secs(10));
-            assert!((Duration::from_secs(8)..=Duration::from_secs(12)).contains(&waited), "{waited:?}");
-        }
-    }
-
-    #[test]
-    fn a_long_detail_is_cut_at_a_letter() {
-        assert_eq!(cut("é".repeat(200)).len(), DETAIL_BYTES_MAX);
-        assert_eq!(cut("short".to_owned()), "short");
     }
 }

@@ -4,15 +4,20 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
-use serde::Deserialize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 use tidegate_domain::attributes::{AttributeValue, Attributes};
 use tidegate_domain::ids::{AttributeName, ContractName, DeviceId, PackageName};
+use tidegate_domain::release::Probe;
 use tidegate_wire::device::PACKAGES_MAX;
 
+use crate::install::InstallArgs;
 use crate::invariant::PATHS_MAX;
+use crate::own;
+use crate::server::ProxySettings;
+use crate::status::StatusArgs;
 
 const HELP_END: &str = "\
 Examples:
@@ -37,8 +42,26 @@ Each flag can stand in the environment: TIDEGATE_AGENT_DATA, TIDEGATE_AGENT_TOKE
 /// Runs on a device: takes what it is offered only after checking everything itself, starts it behind a guard, proves it, and
 /// returns to its fallback by itself when it fails.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate-agent", version, after_help = HELP_END)]
+#[command(name = "tidegate-agent", version, after_help = HELP_END, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Set this machine up as a device: write the settings given, keep token and certificates, start the service
+    Install(InstallArgs),
+    /// Show who this device is and where its packages stand, from its data folder alone
+    Status(StatusArgs),
+}
+
+/// Settings.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
     /// A TOML file with these settings; environment and flags override it.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_AGENT_CONFIG")]
     config: Option<PathBuf>,
@@ -66,6 +89,17 @@ struct Cli {
     /// Certificates (PEM) that an https:// server may show.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_AGENT_CA")]
     ca: Option<PathBuf>,
+    /// The proxy to reach servers through, for example http://proxy:3128; `none` for none whatever the environment says. Without it:
+    /// HTTPS_PROXY or ALL_PROXY. Servers on loopback are asked directly.
+    #[arg(long, value_name = "URL", env = "TIDEGATE_AGENT_PROXY")]
+    proxy: Option<String>,
+    /// Hosts to ask directly: `host`, `.domain`, `*.domain` or `*`. Without it: NO_PROXY. Repeat for more.
+    #[arg(long = "no-proxy", value_name = "HOST", env = "TIDEGATE_AGENT_NO_PROXY", value_delimiter = ',')]
+    no_proxy: Vec<String>,
+    /// Install and start nothing: check offers, say what would have been taken, and say whether packages are well by the probes that the
+    /// file's [observed] names. For a fleet that something else updates still.
+    #[arg(long, env = "TIDEGATE_AGENT_OBSERVE")]
+    observe: bool,
     /// A server's base URL, instead of those in the token. Repeat for more; they are tried in turn.
     #[arg(long = "endpoint", value_name = "URL", env = "TIDEGATE_AGENT_ENDPOINT", value_delimiter = ',')]
     endpoints: Vec<String>,
@@ -87,7 +121,7 @@ struct Cli {
 }
 
 /// How the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// Lines for people.
@@ -97,22 +131,41 @@ pub enum LogFormat {
 }
 
 /// The file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct File {
-    data: Option<PathBuf>,
-    token: Option<PathBuf>,
+pub(crate) struct File {
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) token: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<DeviceId>,
-    attributes: BTreeMap<AttributeName, AttributeValue>,
-    packages: Vec<PackageName>,
-    payloads: BTreeMap<PackageName, Vec<String>>,
-    offers: BTreeMap<ContractName, u64>,
-    ca: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     endpoints: Vec<String>,
-    initial: BTreeMap<PackageName, PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    no_proxy: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    packages: Vec<PackageName>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     keep: Vec<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     unread: Vec<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<LogFormat>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    observe: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<AttributeName, AttributeValue>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    payloads: BTreeMap<PackageName, Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    offers: BTreeMap<ContractName, u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    initial: BTreeMap<PackageName, PathBuf>,
+    /// How packages are seen to be well while the device only observes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    observed: BTreeMap<PackageName, Vec<Probe>>,
 }
 
 /// What the agent runs with.
@@ -134,6 +187,10 @@ pub struct Config {
     pub ca: Option<PathBuf>,
     /// Servers, instead of the token's.
     pub endpoints: Vec<String>,
+    /// The proxy on the way to them.
+    pub(crate) proxy: ProxySettings,
+    /// How packages are seen to be well, where the device takes nothing and only observes.
+    pub observed: Option<BTreeMap<PackageName, Vec<Probe>>>,
     /// Releases from the factory.
     pub initial: BTreeMap<PackageName, PathBuf>,
     /// What no release may delete or empty.
@@ -183,17 +240,36 @@ pub(crate) enum Stop {
     Wrong(ConfigError),
 }
 
-/// Reads file, environment and flags.
-pub(crate) fn from_args(args: impl Iterator<Item = OsString>) -> Result<Config, Stop> {
+/// What the arguments ask for.
+pub(crate) enum Task {
+    Run(Box<Config>),
+    Install(Box<InstallArgs>),
+    Status(StatusArgs),
+}
+
+/// Reads arguments, and for running file, environment and flags.
+pub(crate) fn from_args(args: impl Iterator<Item = OsString>) -> Result<Task, Stop> {
     let cli = Cli::try_parse_from(args).map_err(|error| {
         let code = u8::try_from(error.exit_code()).unwrap_or(2);
         Stop::Help { text: Box::new(error), code }
     })?;
-    merge(cli).map_err(Stop::Wrong)
+    match cli.verb {
+        Some(Verb::Install(args)) => Ok(Task::Install(Box::new(args))),
+        Some(Verb::Status(args)) => Ok(Task::Status(args)),
+        None => merge(cli.flags).and_then(follows_something).map(|config| Task::Run(Box::new(config))).map_err(Stop::Wrong),
+    }
 }
 
-fn merge(cli: Cli) -> Result<Config, ConfigError> {
-    let file = cli.config.as_ref().map(read_file).transpose()?.unwrap_or_default();
+/// An agent that is a package itself needs no other.
+fn follows_something(config: Config) -> Result<Config, ConfigError> {
+    if config.packages.is_empty() && std::env::var_os(own::DIR_VARIABLE).is_none() {
+        return Err(ConfigError::Missing("--payload or --package"));
+    }
+    Ok(config)
+}
+
+fn merge(cli: Flags) -> Result<Config, ConfigError> {
+    let file = cli.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
     let mut attributes = file.attributes;
     attributes.extend(pairs("--attr", &cli.attributes)?);
     let mut packages = file.payloads;
@@ -207,11 +283,9 @@ fn merge(cli: Cli) -> Result<Config, ConfigError> {
         initial.insert(value("--initial", name)?, PathBuf::from(folder));
     }
     let followed = if cli.packages.is_empty() { file.packages } else { cli.packages };
-    for name in followed.into_iter().chain(initial.keys().cloned().collect::<Vec<_>>()) {
+    let named: Vec<_> = initial.keys().chain(file.observed.keys()).cloned().collect();
+    for name in followed.into_iter().chain(named) {
         packages.entry(name).or_default();
-    }
-    if packages.is_empty() {
-        return Err(ConfigError::Missing("--payload or --package"));
     }
     if packages.len() > PACKAGES_MAX {
         let problem = format!("at most {PACKAGES_MAX} packages");
@@ -235,6 +309,12 @@ fn merge(cli: Cli) -> Result<Config, ConfigError> {
         offers,
         ca: cli.ca.or(file.ca),
         endpoints: if cli.endpoints.is_empty() { file.endpoints } else { cli.endpoints },
+        proxy: ProxySettings {
+            url: cli.proxy.or(file.proxy),
+            direct: if cli.no_proxy.is_empty() { file.no_proxy } else { cli.no_proxy },
+        }
+        .or_environment(),
+        observed: (cli.observe || file.observe).then_some(file.observed),
         initial,
         keep,
         unread,
@@ -255,10 +335,45 @@ fn listed(flag: &'static str, cli: Vec<PathBuf>, file: Vec<PathBuf>) -> Result<V
     }
 }
 
-fn read_file(path: &PathBuf) -> Result<File, ConfigError> {
-    let wrong = |problem: String| ConfigError::File { path: path.display().to_string(), problem };
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-    toml::from_str(&text).map_err(|e| wrong(e.to_string()))
+impl File {
+    pub(crate) fn read(path: &Path) -> Result<File, ConfigError> {
+        let wrong = |problem: String| ConfigError::File { path: path.display().to_string(), problem };
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+        toml::from_str(&text).map_err(|e| wrong(e.to_string()))
+    }
+}
+
+impl Flags {
+    /// The data folder, which is this one where none is given.
+    pub(crate) fn data_or(&mut self, usual: &str) -> PathBuf {
+        self.data.get_or_insert_with(|| usual.into()).clone()
+    }
+
+    /// The same settings as a file, each checked as for running.
+    pub(crate) fn into_file(self) -> Result<File, ConfigError> {
+        let config = merge(self)?;
+        let (payloads, packages): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            config.packages.into_iter().partition(|(_, words)| !words.is_empty());
+        Ok(File {
+            data: Some(config.data),
+            token: config.token,
+            ca: config.ca,
+            device: config.device,
+            endpoints: config.endpoints,
+            proxy: config.proxy.url,
+            no_proxy: config.proxy.direct,
+            packages: packages.into_keys().collect(),
+            keep: config.keep,
+            unread: config.unread,
+            log_format: (config.log_format == LogFormat::Json).then_some(LogFormat::Json),
+            observe: config.observed.is_some(),
+            attributes: config.attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            payloads,
+            offers: config.offers,
+            initial: config.initial,
+            observed: config.observed.unwrap_or_default(),
+        })
+    }
 }
 
 fn pairs<K, V>(flag: &'static str, texts: &[String]) -> Result<BTreeMap<K, V>, ConfigError>
@@ -305,10 +420,12 @@ mod tests {
 
     fn config(args: &[&str]) -> Result<Config, String> {
         let args = std::iter::once("tidegate-agent").chain(args.iter().copied()).map(OsString::from);
-        from_args(args).map_err(|stop| match stop {
-            Stop::Help { text, .. } => text.to_string(),
-            Stop::Wrong(error) => error.to_string(),
-        })
+        match from_args(args) {
+            Ok(Task::Run(config)) => Ok(*config),
+            Ok(Task::Install(_) | Task::Status(_)) => Err("another task".to_owned()),
+            Err(Stop::Help { text, .. }) => Err(text.to_string()),
+            Err(Stop::Wrong(error)) => Err(error.to_string()),
+        }
     }
 
     #[test]
@@ -325,6 +442,21 @@ mod tests {
         assert_eq!(config.attributes.get(&"os".parse().unwrap()).unwrap().as_str(), "windows");
         assert_eq!(config.packages[&"p".parse().unwrap()], ["run", "a b"]);
         assert_eq!(config.packages[&"q".parse().unwrap()], ["x", "{slot}", "y"]);
+    }
+
+    #[test]
+    fn the_settings_that_are_shipped_can_be_used_with_all_their_suggestions() {
+        let shipped = include_str!("../../../deploy/agent.toml");
+        let is_a_suggestion = |line: &&str| line.contains(" = ") || line.starts_with('[');
+        let uncomment = |line: &'static str| line.strip_prefix("# ").filter(is_a_suggestion).unwrap_or(line);
+        for text in [shipped.to_owned(), shipped.lines().map(uncomment).collect::<Vec<_>>().join("\n")] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("agent.toml");
+            std::fs::write(&path, &text).unwrap();
+            let config = config(&["--config", path.to_str().unwrap(), "--package", "site"]).unwrap();
+            assert_eq!(config.data, PathBuf::from("/var/lib/tidegate-agent"));
+            assert_eq!(config.observed.is_some(), config.ca.is_some(), "{text}");
+        }
     }
 
     #[test]

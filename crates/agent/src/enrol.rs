@@ -110,21 +110,11 @@ impl Identity {
             let standing = Standing::Recorded(Box::new(file.request));
             return Ok(Identity { device: own.device, fleet, endpoints, token, standing });
         }
-        let path = token_file.ok_or(EnrolError::NoToken)?;
-        let wrong = |problem: String| EnrolError::TokenFile { path: path.display().to_string(), problem };
-        let bytes = durable::read(path)?.ok_or_else(|| wrong("there is no such file".to_owned()))?;
-        let file: TokenFile = serde_json::from_slice(&bytes)
-            .map_err(|e| wrong(format!("expected {{\"token\": RECORD, \"secret_key\": HEX}} (line {})", e.line())))?;
-        let secret =
-            TokenKey::from_hex(&file.secret_key.clone().into()).map_err(|e| wrong(format!("`secret_key`: {e}")))?;
-        let body = file.token.danger_unchecked_body()?;
-        if body.public_key.as_bytes() != &secret.public_key() {
-            return Err(wrong("`secret_key` is not the secret half of the token's key".to_owned()));
-        }
+        let (token, secret, body) = read_token(token_file.ok_or(EnrolError::NoToken)?)?;
         let named = device.or_else(|| format!("device-{}", &key.key_id().get(..12)?).parse().ok());
         let device = named.ok_or(EnrolError::NoToken)?;
         let (fleet, endpoints) = (body.fleet, body.endpoints.clone());
-        let standing = Standing::Invited { token: Box::new(file.token), secret: Box::new(secret), attributes };
+        let standing = Standing::Invited { token: Box::new(token), secret: Box::new(secret), attributes };
         Ok(Identity { device, fleet, endpoints, token: body, standing })
     }
 
@@ -204,6 +194,27 @@ impl Identity {
         self.standing = Standing::Recorded(Box::new(file.request));
         Ok(())
     }
+}
+
+/// Who the device is by its enrolment record, and the token that it joined with; none before it made one.
+pub(crate) fn held_identity(home: &Home) -> Result<Option<(DeviceId, EnrolmentToken)>, EnrolError> {
+    let Some(file) = durable::read_json::<EnrolmentFile>(&home.enrolment())? else { return Ok(None) };
+    let token = file.request.token.danger_unchecked_body()?;
+    Ok(Some((file.request.enrolment.danger_unchecked_body()?.device, token)))
+}
+
+/// Reads a token file. Its signature cannot be checked before the fleet's root is held: the body is what it says, no more.
+pub(crate) fn read_token(path: &Path) -> Result<(Unverified<EnrolmentToken>, TokenKey, EnrolmentToken), EnrolError> {
+    let wrong = |problem: String| EnrolError::TokenFile { path: path.display().to_string(), problem };
+    let bytes = durable::read(path)?.ok_or_else(|| wrong("there is no such file".to_owned()))?;
+    let file: TokenFile = serde_json::from_slice(&bytes)
+        .map_err(|e| wrong(format!("expected {{\"token\": RECORD, \"secret_key\": HEX}} (line {})", e.line())))?;
+    let secret = TokenKey::from_hex(&file.secret_key.into()).map_err(|e| wrong(format!("`secret_key`: {e}")))?;
+    let body = file.token.danger_unchecked_body()?;
+    if body.public_key.as_bytes() != &secret.public_key() {
+        return Err(wrong("`secret_key` is not the secret half of the token's key".to_owned()));
+    }
+    Ok((file.token, secret, body))
 }
 
 /// Whether joining failed for good: then only a person can help, and asking again soon is of no use.

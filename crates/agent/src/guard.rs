@@ -10,10 +10,10 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 use tidegate_domain::device::guard::{GuardDecision, GuardFacts, decide};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::release::{Activation, Manifest};
+use tidegate_domain::release::{AGENT_PROGRAM, Activation, Manifest};
 
 use crate::layout::{PackageDir, RUN_VARIABLE};
-use crate::{drill, leftover, os, said};
+use crate::{drill, leftover, os, own, said};
 
 /// The exit code where nothing may be started.
 pub const EXIT_NOTHING: u8 = 75;
@@ -46,6 +46,19 @@ enum Verb {
         #[arg(last = true)]
         words: Vec<String>,
     },
+    /// Decide, then become the agent itself, where it is a package like any other. For whoever starts the agent and starts it again when
+    /// it ends, such as a systemd unit with Restart=always.
+    Agent {
+        /// The package's folder below the agent's data folder, for example /var/lib/tidegate-agent/packages/tidegate-agent
+        #[arg(long, value_name = "DIR")]
+        package_dir: PathBuf,
+        /// The program that runs as long as the device has no release of the agent.
+        #[arg(long, value_name = "FILE")]
+        packaged: PathBuf,
+        /// The agent's own arguments.
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
     /// Decide and count the start, but leave starting to somebody else: for early boot and for services.
     Check {
         /// The package's folder.
@@ -74,6 +87,7 @@ pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match cli.verb {
         Verb::Run { package_dir, die_with_parent, words } => run(&PackageDir::new(package_dir), die_with_parent, words),
+        Verb::Agent { package_dir, packaged, words } => become_agent(&PackageDir::new(package_dir), packaged, &words),
         Verb::Check { package_dir } => match choose(&PackageDir::new(package_dir)) {
             Some(_) => ExitCode::SUCCESS,
             None => ExitCode::from(EXIT_NOTHING),
@@ -113,8 +127,10 @@ fn run(dir: &PackageDir, parent: Option<u32>, words: Vec<String>) -> ExitCode {
     let mut command = Command::new(&program);
     command.args(words).env("TIDEGATE_SLOT", &slot).env(RUN_VARIABLE, &run_dir).env("TIDEGATE_ACTIVE", &active);
     command.env_remove(drill::KILL_AT_VARIABLE).env_remove(drill::KILL_ONCE_VARIABLE);
-    // Where the agent itself is a service, its own must not reach the payload.
-    command.env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+    // Where the agent itself is a service, or a package, what it was told must not reach the payload.
+    for variable in ["WATCHDOG_USEC", "WATCHDOG_PID", own::DIR_VARIABLE, own::RELEASE_VARIABLE] {
+        command.env_remove(variable);
+    }
     command.env(said::SOCKET_VARIABLE, said::socket(&run_dir));
     if let Some(watchdog) = watchdog {
         let micros = watchdog.as_ms().saturating_mul(1_000);
@@ -124,6 +140,24 @@ fn run(dir: &PackageDir, parent: Option<u32>, words: Vec<String>) -> ExitCode {
     drill::reached("guard-before-start");
     let error = os::become_command(&mut command);
     eprintln!("tidegate-guard: cannot run {program}: {error}");
+    ExitCode::from(EXIT_CANNOT_START)
+}
+
+/// What the service manager gave to this process stays: the agent is the service.
+fn become_agent(dir: &PackageDir, packaged: PathBuf, words: &[OsString]) -> ExitCode {
+    let dir = PackageDir::new(absolute(dir.dir()));
+    let release = choose(&dir);
+    dir.mirror(release);
+    let program = release.map_or(packaged, |release| dir.slot(release).join(AGENT_PROGRAM));
+    let mut command = Command::new(&program);
+    command.args(words).env(own::DIR_VARIABLE, dir.dir());
+    match release {
+        Some(release) => command.env(own::RELEASE_VARIABLE, release.to_string()),
+        None => command.env_remove(own::RELEASE_VARIABLE),
+    };
+    drill::reached("guard-before-start");
+    let error = os::become_command(&mut command);
+    eprintln!("tidegate-guard: cannot run {}: {error}", program.display());
     ExitCode::from(EXIT_CANNOT_START)
 }
 

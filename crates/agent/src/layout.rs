@@ -111,6 +111,12 @@ impl Home {
         }
     }
 
+    /// Whether an agent holds the folder now.
+    pub(crate) fn is_held(&self) -> bool {
+        let file = fs::File::open(self.dir.join("agent.lock"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     pub(crate) fn device_key(&self) -> PathBuf {
         self.dir.join("device.key")
     }

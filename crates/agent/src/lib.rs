@@ -13,17 +13,20 @@ mod drill;
 mod durable;
 mod enrol;
 pub mod guard;
+mod install;
 mod invariant;
 mod layout;
 mod leftover;
 mod os;
 mod outbox;
+mod own;
 mod package;
 mod payload;
 mod probe;
 mod said;
 mod server;
 mod sign;
+mod status;
 mod talk;
 mod trust_store;
 pub mod verdict;
@@ -41,8 +44,8 @@ use std::process::ExitCode;
 ///
 /// Exit codes: 0 after an orderly stop, 2 for arguments or a configuration that cannot be used, 1 for everything else.
 pub fn agent_main_with_args(args: impl Iterator<Item = OsString>, guard_words: Vec<OsString>) -> ExitCode {
-    let config = match config::from_args(args) {
-        Ok(config) => config,
+    let task = match config::from_args(args) {
+        Ok(task) => task,
         Err(config::Stop::Help { text, code }) => {
             // Where stdout and stderr are gone there is nobody left to tell.
             let _ = text.print();
@@ -53,8 +56,15 @@ pub fn agent_main_with_args(args: impl Iterator<Item = OsString>, guard_words: V
             return ExitCode::from(2);
         }
     };
-    config.start_log();
-    match conduct::run(config, guard_words) {
+    let done = match task {
+        config::Task::Run(config) => {
+            config.start_log();
+            conduct::run(*config, guard_words)
+        }
+        config::Task::Install(args) => install::run(*args),
+        config::Task::Status(args) => status::run(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate-agent: {error:#}");

@@ -16,7 +16,7 @@ use tidegate_domain::device::{Effect, Event, Machine, State, Step, Trial};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{NumberName, PackageName};
 use tidegate_domain::observation::{Observation, RefusalReason};
-use tidegate_domain::release::Manifest;
+use tidegate_domain::release::{Manifest, Probe};
 use tidegate_domain::time::Elapsed;
 use tidegate_wire::device::PackageStatus;
 
@@ -78,7 +78,7 @@ pub(crate) struct Package {
 /// A probe round to run.
 pub(crate) struct Round {
     pub(crate) generation: u64,
-    pub(crate) manifest: Option<Manifest>,
+    pub(crate) probes: Vec<Probe>,
     pub(crate) slot: std::path::PathBuf,
     pub(crate) run_dir: std::path::PathBuf,
     pub(crate) said: std::sync::Arc<crate::said::Said>,
@@ -88,6 +88,9 @@ impl Package {
     /// Reads what was on disk, or begins anew (with the release from the factory, where one is given).
     pub(crate) fn open(setup: Setup, initial: Option<&Path>, now: Instant) -> Result<Package, String> {
         let (name, dir) = (setup.package.clone(), setup.dir.clone());
+        if setup.observed.is_some() && (initial.is_some() || dir.pointers().current.is_some()) {
+            return Err("it has a release here, and `observe` starts none: run without it, or on another data folder".to_owned());
+        }
         let made = dir.make();
         let (machine, unsent) = match dir.machine().map_err(|e| e.to_string())? {
             Some(kept) => kept,
@@ -284,10 +287,16 @@ impl Package {
         if self.probing || !self.payload.is_up() || self.probe_at > now {
             return None;
         }
-        let slot = self.dir.slot(self.dir.pointers().current?);
+        let current = self.dir.pointers().current;
+        // What is only observed has no slot, and an agent that came with the system has none yet.
+        let slot = current.map_or_else(|| self.dir.dir().to_owned(), |current| self.dir.slot(current));
+        let generation = self.payload.generation();
+        let probes = match self.payload.observed() {
+            Some(probes) => probes.clone(),
+            None => self.payload.manifest().map(|manifest| manifest.probes).unwrap_or_default(),
+        };
         self.probing = true;
-        let (generation, manifest) = (self.payload.generation(), self.payload.manifest());
-        Some(Round { generation, manifest, slot, run_dir: self.dir.run(), said: self.payload.said() })
+        Some(Round { generation, probes, slot, run_dir: self.dir.run(), said: self.payload.said() })
     }
 
     /// A round of probes ended.
@@ -316,6 +325,21 @@ impl Package {
         !settled || !self.machine.healthy
     }
 
+    /// Whether this device is finding out what a release of the package does to it.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        matches!(self.machine.state, State::Activating { .. } | State::Proving { .. } | State::Reverting { .. })
+    }
+
+    /// Whether the package is this agent itself.
+    pub(crate) fn is_own(&self) -> bool {
+        self.payload.own().is_some()
+    }
+
+    /// Whether this agent has to end, so that the guard starts another release of it.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.payload.is_leaving()
+    }
+
     /// When the package next wants to be looked at, at the latest.
     pub(crate) fn look_within(&self, now: Instant) -> Duration {
         let most = if self.payload.is_awaited() {
@@ -336,7 +360,7 @@ impl Package {
         if let Some(stop) = self.download.take() {
             stop.stop();
         }
-        self.payload.stop();
+        self.payload.end();
         self.save(now);
     }
 }

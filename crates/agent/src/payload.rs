@@ -3,6 +3,8 @@
 //! Depending on the release the agent runs the payload itself, signals it, or runs a command that restarts it. Which slot is
 //! started is the guard's decision, never this file's.
 
+mod own;
+
 use std::ffi::OsString;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -13,9 +15,10 @@ use std::time::{Duration, Instant};
 use tidegate_domain::device::guard::ATTEMPTS_MAX;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{PackageName, RingName};
-use tidegate_domain::release::{Activation, Manifest};
+use tidegate_domain::release::{Activation, Manifest, Probe};
 
 use crate::layout::PackageDir;
+use crate::own::Own;
 use crate::said::Said;
 use crate::{guard, leftover, os, probe};
 
@@ -64,6 +67,10 @@ pub(crate) struct Setup {
     pub(crate) ring: Option<RingName>,
     /// The words that start the guard.
     pub(crate) guard: Vec<OsString>,
+    /// Where the package is this agent itself.
+    pub(crate) own: Option<Own>,
+    /// How the package is seen to be well, where nothing of it is started and something else updates it.
+    pub(crate) observed: Option<Vec<Probe>>,
     pub(crate) wake: Wake,
 }
 
@@ -79,6 +86,8 @@ pub(crate) struct Payload {
     last_attempt: u32,
     generation: u64,
     up: bool,
+    /// This agent has to end, so that the guard starts what is current now.
+    leaving: bool,
     said: Arc<Said>,
 }
 
@@ -103,6 +112,7 @@ impl Payload {
             last_attempt: 0,
             generation: 0,
             up: false,
+            leaving: false,
             said: Arc::default(),
         }
     }
@@ -158,6 +168,10 @@ impl Payload {
     /// Starts it. Where there is nothing to start, nothing happens.
     pub(crate) fn start(&mut self) {
         (self.start_at, self.held) = (None, false);
+        if self.setup.own.is_some() {
+            (self.up, self.leaving) = (false, true);
+            return;
+        }
         let pointers = self.setup.dir.pointers();
         if pointers.current.or(pointers.fallback).is_none() {
             return;
@@ -174,7 +188,7 @@ impl Payload {
         match self.manifest().map(|manifest| manifest.activation) {
             Some(Activation::Restart { .. } | Activation::Hook { .. }) => self.run_command(),
             Some(Activation::Signal { .. }) if self.child.is_some() => self.run_command(),
-            Some(Activation::Supervise { .. } | Activation::Signal { .. }) | None => self.spawn(),
+            Some(Activation::Supervise { .. } | Activation::Signal { .. } | Activation::Agent {}) | None => self.spawn(),
         }
     }
 
@@ -266,6 +280,11 @@ impl Payload {
         }
         // Its children, where it left some.
         os::kill(child.id());
+        self.note_orderly_end();
+    }
+
+    /// Tells the guard that the run ended because it was told to.
+    fn note_orderly_end(&self) {
         if let Some(current) = self.setup.dir.pointers().current {
             let noted = self.setup.dir.change_attempts(current, "", |attempts| attempts.ended_in_order = true);
             if let Err(error) = noted {

@@ -3,8 +3,9 @@
 //! Plain HTTP is refused beyond loopback, redirects are never followed, and every body has an upper bound. What an answer says is
 //! judged elsewhere.
 
+mod way;
+
 use std::io::Read;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,9 @@ use tidegate_wire::device::{
     CheckIn, CheckInAnswer, EnrolAnswer, EnrolRequest, Offer, Reports, ReportsAnswer, TrustBundle,
 };
 use tidegate_wire::problem::Problem;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+pub(crate) use way::ProxySettings;
+use way::{Way, WayError};
 
 /// The most bytes of an answer of the API.
 const ANSWER_BYTES_MAX: u64 = 8 << 20;
@@ -29,7 +32,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(20);
 /// A download that brings nothing for so long is cut and begun again where it stood.
 const STALL: Duration = Duration::from_secs(30);
-const ENDPOINTS_MAX: usize = 16;
 
 /// Why there is no answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,31 +62,6 @@ pub(crate) enum ServerError {
     Malformed(String),
 }
 
-/// Why an endpoint or a certificate file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EndpointError {
-    /// Anybody on the way could read and change it.
-    #[error("endpoint {0}: plain HTTP is accepted on loopback only (127.0.0.0/8, [::1], localhost); use https://")]
-    PlainHttp(String),
-    /// Not a URL of an endpoint.
-    #[error("endpoint {0}: expected https://HOST[:PORT] without a path")]
-    Url(String),
-    /// HTTPS without knowing whom to trust.
-    #[error("endpoint {0}: https:// needs --ca FILE with the certificates (PEM) to trust")]
-    NoRoots(String),
-    /// The certificate file.
-    #[error("cannot use the certificates in {path}: {problem}")]
-    Roots {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// None, or too many.
-    #[error("{0} endpoints: expected 1 to {ENDPOINTS_MAX}")]
-    Count(usize),
-}
-
 /// How a device proves who it is, once it enrolled.
 #[derive(Clone)]
 pub(crate) struct Credentials {
@@ -110,24 +87,16 @@ pub(crate) struct Download {
 }
 
 impl Server {
-    /// Checks the endpoints and reads the certificates to trust.
-    pub(crate) fn new(endpoints: &[String], roots: Option<&Path>) -> Result<Server, EndpointError> {
-        if endpoints.is_empty() || endpoints.len() > ENDPOINTS_MAX {
-            return Err(EndpointError::Count(endpoints.len()));
-        }
-        let endpoints: Vec<String> = endpoints.iter().map(|e| e.trim_end_matches('/').to_owned()).collect();
-        for endpoint in &endpoints {
-            check_endpoint(endpoint, roots.is_some())?;
-        }
-        let certificates = roots.map(read_roots).transpose()?.unwrap_or_default();
-        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build();
+    /// Checks the endpoints, reads the certificates to trust, and finds the way there.
+    pub(crate) fn new(endpoints: &[String], roots: Option<&Path>, proxy: &ProxySettings) -> Result<Server, WayError> {
+        let way = Way::to(endpoints, roots, proxy)?;
         let config = |answer: Option<Duration>| {
             let builder = ureq::Agent::config_builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
-                .proxy(None)
-                .tls_config(tls.clone())
+                .proxy(way.proxy.clone())
+                .tls_config(way.tls.clone())
                 .user_agent(concat!("tidegate-agent/", env!("CARGO_PKG_VERSION")))
                 .timeout_connect(Some(CONNECT))
                 .timeout_recv_response(Some(ANSWER));
@@ -140,7 +109,7 @@ impl Server {
         Ok(Server {
             http: config(Some(ANSWER)).new_agent(),
             downloads: config(None).new_agent(),
-            endpoints: Arc::new(endpoints),
+            endpoints: Arc::new(way.endpoints),
             preferred: Arc::new(AtomicUsize::new(0)),
         })
     }
@@ -297,42 +266,6 @@ pub(crate) fn fresh_nonce() -> Result<Digest, ServerError> {
     Ok(Digest::from_bytes(bytes))
 }
 
-fn check_endpoint(endpoint: &str, has_roots: bool) -> Result<(), EndpointError> {
-    let wrong = || EndpointError::Url(endpoint.chars().take(200).collect());
-    let uri: ureq::http::Uri = endpoint.parse().map_err(|_| wrong())?;
-    let authority = uri.authority().ok_or_else(wrong)?;
-    if !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@') {
-        return Err(wrong());
-    }
-    match uri.scheme_str() {
-        Some("https") if has_roots => Ok(()),
-        Some("https") => Err(EndpointError::NoRoots(endpoint.to_owned())),
-        Some("http") if is_loopback(authority.host()) => Ok(()),
-        Some("http") => Err(EndpointError::PlainHttp(endpoint.to_owned())),
-        _ => Err(wrong()),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let plain = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || plain.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn read_roots(path: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, EndpointError> {
-    let wrong = |problem: String| EndpointError::Roots { path: path.display().to_string(), problem };
-    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&bytes) {
-        if let PemItem::Certificate(certificate) = item.map_err(|e| wrong(e.to_string()))? {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() {
-        return Err(wrong("no certificate in it (expected PEM)".to_owned()));
-    }
-    Ok(certificates)
-}
-
 fn starts_at(response: &ureq::http::Response<ureq::Body>, offset: u64) -> bool {
     let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
     range.and_then(|text| text.strip_prefix("bytes ")).is_some_and(|text| text.starts_with(&format!("{offset}-")))
@@ -362,24 +295,4 @@ fn parse<A: DeserializeOwned>(body: &[u8]) -> Result<A, ServerError> {
 
 fn to_json<B: Serialize>(body: &B) -> Result<Vec<u8>, ServerError> {
     serde_json::to_vec(body).map_err(|e| ServerError::Malformed(e.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_http_is_refused_beyond_loopback() {
-        for good in ["http://127.0.0.1:80", "http://localhost:9", "http://[::1]:9", "http://127.9.9.9"] {
-            assert!(check_endpoint(good, false).is_ok(), "{good}");
-        }
-        for plain in ["http://example.org", "http://10.0.0.1:8080", "http://127.0.0.1.example.org", "http://[::2]"] {
-            assert!(matches!(check_endpoint(plain, true), Err(EndpointError::PlainHttp(_))), "{plain}");
-        }
-        for wrong in ["", "ftp://127.0.0.1", "127.0.0.1", "http://127.0.0.1/x", "http://a@127.0.0.1", "https://a?b"] {
-            assert!(matches!(check_endpoint(wrong, true), Err(EndpointError::Url(_))), "{wrong:?}");
-        }
-        assert!(matches!(check_endpoint("https://example.org", false), Err(EndpointError::NoRoots(_))));
-        assert!(check_endpoint("https://example.org:8443", true).is_ok());
-    }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Bench {
     child: Option<Child>,
     pub(crate) factory: Digest,
     extra: Vec<String>,
+    has_factory: bool,
 }
 
 pub(crate) fn probed(manifest: &mut Value) {
@@ -52,7 +53,7 @@ impl Bench {
         let server = Server::start(Fleet::new());
         let token = server.with(|world| world.fleet.token_file(&server.url()));
         fs::write(folder.path().join("token.json"), token.to_string()).unwrap();
-        Bench { server, folder, data, child: None, factory: first.digest, extra: Vec::new() }
+        Bench { server, folder, data, child: None, factory: first.digest, extra: Vec::new(), has_factory: true }
     }
 
     /// Publishes a release with this start script and offers it.
@@ -85,6 +86,11 @@ impl Bench {
         })
     }
 
+    /// A device that comes without a release.
+    pub(crate) fn without_factory(&mut self) {
+        self.has_factory = false;
+    }
+
     /// Further flags for the agent.
     pub(crate) fn with_flags(&mut self, flags: &[&str]) {
         self.extra.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -95,7 +101,8 @@ impl Bench {
         let initial = format!("{PACKAGE}={}", self.folder.path().join("initial").display());
         command
             .args(["--data", self.data.to_str().unwrap(), "--device", DEVICE, "--attr", "os=linux"])
-            .args(["--token", self.folder.path().join("token.json").to_str().unwrap(), "--initial", &initial])
+            .args(["--token", self.folder.path().join("token.json").to_str().unwrap()])
+            .args(self.has_factory.then_some(["--initial", &initial]).iter().flatten())
             .args(["--payload", &format!("{PACKAGE}={PAYLOAD}")])
             .args(&self.extra)
             .env("TIDEGATE_LOG", "debug,ureq=warn,rustls=warn")
@@ -143,6 +150,10 @@ impl Bench {
     /// Whether the agent ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     pub(crate) fn package(&self) -> PathBuf {

@@ -9,6 +9,8 @@ mod fleet;
 mod forbidden;
 mod guarding;
 mod leftovers;
+mod observing;
+mod own;
 mod recovery;
 mod saying;
 mod server;

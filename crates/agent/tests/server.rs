@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) enrolments: u32,
     pub(crate) goes: u32,
     pub(crate) check_ins: u32,
+    /// What the last check-in said.
+    pub(crate) said: Option<Value>,
     pub(crate) reports: BTreeMap<u64, Report>,
     pub(crate) taken: bool,
 }
@@ -63,6 +65,7 @@ impl Server {
             enrolments: 0,
             goes: 0,
             check_ins: 0,
+            said: None,
             reports: BTreeMap::new(),
             taken: false,
         };
@@ -230,7 +233,10 @@ fn answer(world: &mut World, request: &Request) -> (u16, Vec<u8>, bool) {
         return problem(401, "unauthorized");
     }
     match (request.method.as_str(), path) {
-        ("POST", "check-in") => check_in(world),
+        ("POST", "check-in") => {
+            world.said = serde_json::from_slice(&request.body).ok();
+            check_in(world)
+        }
         ("POST", "go") => go(world, &request.body),
         ("POST", "reports") => reports(world, &request.body),
         ("GET", _) if path.starts_with("offers/") => match &world.offer {

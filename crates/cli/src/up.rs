@@ -94,6 +94,7 @@ pub(crate) fn run(args: &UpArgs, configured: &UpSettings, json: bool) -> Result<
         let announcement =
             Announcement { url: format!("{scheme}://{}", server.address), login_code: server.login_code.clone() };
         announce(args, &announcement, json)?;
+        tell_manager();
         wait_for_the_end().await?;
         server.stop().await
     })?;
@@ -157,6 +158,14 @@ fn announce(args: &UpArgs, announcement: &Announcement, json: bool) -> Result<()
         ));
     }
     Ok(())
+}
+
+/// Says to whoever manages this service (systemd) that it answers, where somebody does.
+fn tell_manager() {
+    #[cfg(unix)]
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::debug!("the service manager does not hear: {error}");
+    }
 }
 
 async fn wait_for_the_end() -> Result<()> {

@@ -95,6 +95,8 @@ pub enum RefusalReason {
     Manifest,
     /// The order was halted before the device took the release.
     Halted,
+    /// Everything was in order, but the device takes nothing: it only observes.
+    Observes,
 }
 
 impl Observation {

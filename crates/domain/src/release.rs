@@ -20,6 +20,10 @@ pub use probe::Probe;
 
 /// The largest manifest that anybody reads, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// The program in the slot of a release of the agent itself.
+pub const AGENT_PROGRAM: &str = "tidegate-agent";
+/// What such a release must not bring: what returns a bad agent is not replaced together with it.
+const GUARD_PROGRAM: &str = "tidegate-guard";
 const FILES_MAX: usize = 4_096;
 const WORDS_MAX: usize = 64;
 
@@ -100,6 +104,8 @@ pub enum Activation {
         /// Program and arguments; exit code 0 means done.
         command: Vec<String>,
     },
+    /// The agent itself: it ends in order, and the guard starts the release's program `tidegate-agent` in its place.
+    Agent {},
 }
 
 /// A signal that makes a payload read its content again.
@@ -247,6 +253,9 @@ impl Manifest {
         if let Some(problem) = number::problem(&self.numbers) {
             return wrong("numbers", problem);
         }
+        if let (Activation::Agent {}, Some(problem)) = (&self.activation, problem_of_an_agent(&self.files)) {
+            return wrong("files", problem);
+        }
         let says = |probe: &Probe| matches!(probe, Probe::Notify { .. } | Probe::Number { .. });
         // Only such a payload ends with its agent, and so says again at each start of the agent what the one before it heard.
         if !self.activation.is_of_the_agent() && (self.probes.iter().any(says) || !self.numbers.is_empty()) {
@@ -275,6 +284,16 @@ impl Manifest {
     }
 }
 
+/// What keeps these files from being a release of the agent.
+fn problem_of_an_agent(files: &[FileEntry]) -> Option<String> {
+    if !files.iter().any(|file| file.path.as_str() == AGENT_PROGRAM && file.executable) {
+        return Some(format!("a release of the agent has an executable file `{AGENT_PROGRAM}`"));
+    }
+    let named = |file: &&FileEntry| file.path.as_str().rsplit('/').next() == Some(GUARD_PROGRAM);
+    let guard = files.iter().find(named)?;
+    Some(format!("`{}`: the guard returns a bad agent, and is never replaced together with it", guard.path.as_str()))
+}
+
 /// A path below which other paths stand: it would have to be a file and a folder at once.
 fn file_that_is_a_folder(paths: &BTreeSet<String>) -> Option<&str> {
     let folders = |path: &str| path.match_indices('/').map(|(at, _)| at).collect::<Vec<_>>();
@@ -287,7 +306,7 @@ impl Activation {
     fn is_of_the_agent(&self) -> bool {
         match self {
             Activation::Supervise { .. } | Activation::Signal { .. } => true,
-            Activation::Restart { .. } | Activation::Hook { .. } => false,
+            Activation::Restart { .. } | Activation::Hook { .. } | Activation::Agent {} => false,
         }
     }
 
@@ -297,7 +316,7 @@ impl Activation {
             Activation::Supervise { command } | Activation::Restart { command } | Activation::Hook { command } => {
                 Some(command)
             }
-            Activation::Signal { .. } => None,
+            Activation::Signal { .. } | Activation::Agent {} => None,
         }
     }
 }
@@ -321,6 +340,25 @@ mod tests {
     #[test]
     fn a_small_manifest_is_enough() {
         assert!(parse(&manifest()).is_ok());
+    }
+
+    #[test]
+    fn an_agent_is_a_program_that_may_run_and_never_comes_with_its_guard() {
+        let with = |files: &[(&str, bool)]| {
+            let mut value = manifest();
+            let entry = |(path, executable): &(&str, bool)| {
+                serde_json::json!({"path": path, "sha256": Digest::of(b"x").to_string(), "size": 1, "executable": executable})
+            };
+            value["files"] = files.iter().map(entry).collect();
+            value["activation"] = serde_json::json!({"kind": "agent"});
+            parse(&value).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(&[("tidegate-agent", true), ("notes.txt", false)]), Ok(()));
+        assert!(with(&[("tidegate-agent", false)]).unwrap_err().contains("an executable file `tidegate-agent`"));
+        assert!(with(&[("bin/tidegate-agent", true)]).is_err());
+        for guard in ["tidegate-guard", "sbin/tidegate-guard"] {
+            assert!(with(&[("tidegate-agent", true), (guard, true)]).unwrap_err().contains("never replaced together"));
+        }
     }
 
     #[test]

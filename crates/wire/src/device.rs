@@ -53,6 +53,9 @@ pub struct CheckIn {
     /// The `store_epoch` of the last answer that the device saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_epoch: Option<String>,
+    /// A number that the agent drew when it started. A device whose numbers come back after others is two machines with one key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
 }
 
 impl CheckIn {
@@ -207,7 +210,7 @@ mod tests {
     fn check_in(state: &str, packages: usize) -> CheckIn {
         let package = "p".parse().unwrap();
         let status = PackageStatus { package, current: None, fallback: None, state: state.to_owned(), healthy: true };
-        CheckIn { packages: vec![status; packages], store_epoch: None }
+        CheckIn { packages: vec![status; packages], store_epoch: None, run: None }
     }
 
     #[test]

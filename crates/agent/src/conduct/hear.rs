@@ -7,7 +7,8 @@ use tidegate_domain::device::Event;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{ContractName, PackageName};
 
-use super::{CHECK_IN_MAX, CHECK_IN_MIN, Conductor, jittered};
+use super::speaking::jittered;
+use super::{CHECK_IN_MAX, CHECK_IN_MIN, Conductor};
 use crate::package::Package;
 use crate::talk::{Ask, Heard, News};
 

@@ -18,3 +18,11 @@ pub(crate) use no_group::*;
 pub(crate) use other::*;
 #[cfg(unix)]
 pub(crate) use unix::*;
+
+/// How this process is, as a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServiceState {
+    Ready,
+    Alive,
+    Stopping,
+}

@@ -10,7 +10,10 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use sd_notify::NotifyState;
 use tidegate_domain::release::PayloadSignal;
+
+use super::ServiceState;
 
 /// Ends this process as a power cut would.
 pub(crate) fn kill_self() {
@@ -99,6 +102,20 @@ pub(crate) fn set_private(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o600))
 }
 
+/// Gives a file to a user of this system. Where there is no such user, or this process may not, the file stays whose it is.
+pub(crate) fn give_to(path: &Path, user: &str) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let users = std::fs::read_to_string("/etc/passwd")?;
+    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&user));
+    let id = |at: usize| fields.as_ref()?.get(at)?.parse().ok();
+    match (id(2), id(3)) {
+        (Some(owner), Some(group)) => std::os::unix::fs::chown(path, Some(owner), Some(group)),
+        _ => Ok(()),
+    }
+}
+
 /// Replaces a symbolic link; none removes it.
 pub(crate) fn mirror_link(link: &Path, target: Option<&Path>) -> io::Result<()> {
     let held = std::fs::read_link(link).ok();
@@ -113,6 +130,23 @@ pub(crate) fn mirror_link(link: &Path, target: Option<&Path>) -> io::Result<()> 
     }
     std::os::unix::fs::symlink(target, &beside)?;
     std::fs::rename(&beside, link)
+}
+
+/// Tells whoever manages this service (systemd) how it is, where somebody does.
+pub(crate) fn tell_manager(state: ServiceState) {
+    let state = match state {
+        ServiceState::Ready => NotifyState::Ready,
+        ServiceState::Alive => NotifyState::Watchdog,
+        ServiceState::Stopping => NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!("the service manager does not hear: {error}");
+    }
+}
+
+/// How long the service manager waits for a sign of life, where it does.
+pub(crate) fn managers_patience() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
 }
 
 fn signal_group(pid: u32, signal: Signal) {

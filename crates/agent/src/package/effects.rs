@@ -1,5 +1,6 @@
 //! Performs what a step of the machine asks for. Each effect may be performed again after a kill.
 
+use std::io;
 use std::time::Instant;
 
 use tidegate_domain::device::guard::Attempts;
@@ -10,6 +11,7 @@ use tidegate_domain::observation::{Observation, RefusalReason};
 use super::{Errand, Package, unsent};
 use crate::download::Stop;
 use crate::durable::DiskError;
+use crate::own;
 
 impl Package {
     pub(super) fn perform(&mut self, effect: Effect) {
@@ -81,9 +83,18 @@ impl Package {
         if tried && self.dir.pointers().current == Some(release) {
             return Ok(());
         }
+        if self.payload.own().is_some() && self.dir.pointers().fallback.is_none() {
+            self.keep_own_program()?;
+        }
         let taken = Attempts::of_taken(release, order, attempts.map_or(0, |a| a.starts));
         self.dir.write_attempts(&taken, "attempts-kept")?;
         self.dir.point_current(Some(release), "current-pointer")
+    }
+
+    /// Without something to return to no release of the agent is started: the machine sees that nothing moved, and leaves it.
+    fn keep_own_program(&self) -> Result<(), DiskError> {
+        let kept = own::keep_program(&self.name, &self.dir);
+        kept.map_err(|problem| DiskError::new("keep this agent in", self.dir.dir(), io::Error::other(problem)))
     }
 
     pub(super) fn point_back(&mut self, from: Digest) -> Result<(), DiskError> {

@@ -6,6 +6,7 @@ use tidegate_domain::device::{Event, State};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::RolloutId;
 use tidegate_domain::observation::RefusalReason;
+use tidegate_domain::release::Activation;
 
 use super::{GO_AGAIN_MAX, Package, WEIGH_AGAIN, WEIGH_AGAIN_MAX};
 use crate::download;
@@ -25,6 +26,19 @@ impl Package {
     pub(crate) fn accepted(&mut self, accepted: Accepted) {
         self.weighing = false;
         let order = accepted.trial.order;
+        if self.payload.observed().is_some() {
+            let detail = format!("every check passed; would have taken {}", accepted.trial.version);
+            return self.offer_refused(order, RefusalReason::Observes, detail);
+        }
+        let of_an_agent = matches!(accepted.manifest.activation, Activation::Agent {});
+        if of_an_agent != self.is_own() {
+            let detail = if of_an_agent {
+                "a release of an agent, and this agent does not follow the package as its own (`tidegate-guard agent` starts one that does)"
+            } else {
+                "the package is this agent itself, and the release is none: expected activation = { kind = \"agent\" }"
+            };
+            return self.offer_refused(order, RefusalReason::Manifest, detail.to_owned());
+        }
         let release = accepted.trial.release;
         let wanted: Vec<Digest> = self.dir.pointers().named().chain([release]).collect();
         self.dir.delete_slots_except(&wanted);

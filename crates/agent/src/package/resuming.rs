@@ -6,8 +6,10 @@ use tidegate_domain::device::{Event, State};
 use tidegate_domain::release::Activation;
 use tidegate_domain::time::Elapsed;
 
-use super::Package;
-use super::words::attempts_had;
+use crate::own::Own;
+
+use super::{PROBE_FIRST, Package};
+use super::words::{attempt_of, attempts_had};
 
 /// How long at most a payload that took the whole device down is not started again, so that the device can say so first; and the part of the
 /// release's downtime that this may take.
@@ -18,6 +20,13 @@ impl Package {
     /// Goes on where the machine on disk stands, and starts the payload. One that was being tried and did not end in order is started
     /// once that is said, or a little later: in a boot loop there is no other time to say it.
     pub(crate) fn resume(&mut self, now: Instant) {
+        if let Some(probes) = self.payload.observed() {
+            // Without a probe nothing is known of it, and nothing said.
+            if !probes.is_empty() {
+                self.payload.adopt();
+            }
+            return;
+        }
         let attempts = self.dir.attempts();
         let left = match &self.machine.state {
             State::Activating { trial, .. } => {
@@ -27,6 +36,7 @@ impl Package {
             _ => self.has_been_returned(),
         };
         let returned = left.then(|| attempts_had(attempts.as_ref()));
+        let crashed = attempts.as_ref().is_some_and(|a| a.count > attempt_of(&self.machine.state).max(1));
         if attempts.as_ref().is_some_and(|a| a.count > 0) && self.machine.settling.is_none() {
             self.machine.settling = Some(Elapsed::ZERO);
         }
@@ -34,6 +44,9 @@ impl Package {
             && attempts.is_some_and(|a| Some(a.slot) == self.dir.pointers().current && !a.ended_in_order);
         for effect in self.machine.resume(returned.is_some()) {
             self.perform(effect);
+        }
+        if let Some(own) = self.payload.own().cloned() {
+            return self.resume_as(&own, returned, crashed, now);
         }
         if let Some(attempt) = returned {
             self.event(&Event::ReturnedByGuard { attempt });
@@ -48,6 +61,29 @@ impl Package {
             State::Activating { .. } | State::Reverting { .. } => self.payload.start(),
             _ if self.runs_elsewhere() => self.payload.adopt(),
             _ => self.payload.start(),
+        }
+    }
+
+    /// Goes on as the agent that the package is. It runs already, on whatever the guard decided; where that is not what the machine wants
+    /// now, it ends and is started again.
+    fn resume_as(&mut self, own: &Own, returned: Option<u32>, crashed: bool, now: Instant) {
+        if let Some(attempt) = returned {
+            self.event(&Event::ReturnedByGuard { attempt });
+        } else if crashed {
+            self.event(&Event::Exited { detail: "the agent ended without being told to".to_owned() });
+        }
+        let current = self.dir.pointers().current;
+        match &self.machine.state {
+            State::Activating { trial, .. } if current != Some(trial.release) => {
+                let detail = "the pointer to the release cannot be moved".to_owned();
+                self.event(&Event::ActivationFailed { detail });
+            }
+            _ if current != own.release => self.payload.start(),
+            _ => {
+                let attempt = self.payload.be();
+                self.probe_at = now + PROBE_FIRST;
+                self.event(&Event::Started { attempt });
+            }
         }
     }
 

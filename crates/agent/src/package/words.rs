@@ -1,7 +1,7 @@
 //! What a package's reports say besides the machine's own words.
 
 use tidegate_domain::device::guard::Attempts;
-use tidegate_domain::device::{Effect, Machine};
+use tidegate_domain::device::{Effect, Machine, State};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::observation::{FailureReason, Observation};
 
@@ -19,6 +19,18 @@ pub(super) fn explain(effect: &mut Effect, problem: &str) {
 /// How many attempts the slot had that was left.
 pub(super) fn attempts_had(attempts: Option<&Attempts>) -> u32 {
     attempts.map_or(0, |a| a.returned.as_ref().map_or(a.count, |returned| returned.attempts))
+}
+
+/// The attempt that the machine knows of; 0 where nothing is tried or was.
+pub(super) fn attempt_of(state: &State) -> u32 {
+    match state {
+        State::Activating { attempt, .. }
+        | State::Proving { attempt, .. }
+        | State::Proven { attempt, .. }
+        | State::Reverting { attempt, .. }
+        | State::Reverted { attempt, .. } => *attempt,
+        State::Idle {} | State::Fetching { .. } | State::Staged { .. } => 0,
+    }
 }
 
 pub(super) fn unsent(machine: &Machine, order: Option<Digest>, observation: Observation, detail: String) -> Unsent {
