@@ -42,7 +42,8 @@ pub(crate) enum NotFetched {
 enum FileError {
     Disk(DiskError),
     Server(ServerError),
-    Wrong(String),
+    /// Asking again would bring the same.
+    Refused(Refusal),
 }
 
 impl Stop {
@@ -85,9 +86,9 @@ pub(crate) fn fetch(
                     wait(again, stop);
                 }
                 Err(FileError::Disk(error)) => return Err(refused_by_storage(&part, &error)),
-                Err(FileError::Wrong(detail)) => {
+                Err(FileError::Refused(refusal)) => {
                     let _ = fs::remove_dir_all(&part);
-                    return Err(NotFetched::Refused(Refusal { reason: RefusalReason::WrongDigest, detail }));
+                    return Err(NotFetched::Refused(refusal));
                 }
             }
         }
@@ -108,7 +109,10 @@ fn fetch_file(server: &Server, who: &Credentials, file: &FileEntry, path: &Path,
     }
     let (mut hasher, mut held) = hash_held(path, file.size).map_err(|e| disk("read", path, e))?;
     if held < file.size || !path.exists() {
-        let mut download = server.artifact(who, file.sha256, held).map_err(FileError::Server)?;
+        let mut download = server.artifact(who, file.sha256, held).map_err(|error| unanswered(file, error))?;
+        if let Some(size) = download.size.filter(|size| *size != file.size) {
+            return Err(wrong(format!("`{}` has {size} bytes at the server, and {} by the manifest", file.path, file.size)));
+        }
         if download.offset != held {
             (hasher, held) = (Sha256::new(), 0);
         }
@@ -124,7 +128,7 @@ fn fetch_file(server: &Server, who: &Credentials, file: &FileEntry, path: &Path,
             }
             held = held.saturating_add(read as u64);
             if held > file.size {
-                return Err(FileError::Wrong(format!("`{}` is longer than {} bytes", file.path, file.size)));
+                return Err(wrong(format!("`{}` is longer than {} bytes", file.path, file.size)));
             }
             hasher.update(bytes);
             out.write_all(bytes).map_err(|e| disk("write", path, e))?;
@@ -136,12 +140,27 @@ fn fetch_file(server: &Server, who: &Credentials, file: &FileEntry, path: &Path,
         out.sync_all().map_err(|e| disk("write", path, e))?;
     }
     if Digest::from_bytes(hasher.finalize().into()) != file.sha256 {
-        return Err(FileError::Wrong(format!("`{}` is not the file that the manifest names", file.path)));
+        return Err(wrong(format!("`{}` is not the file that the manifest names", file.path)));
     }
     let out = File::open(path).map_err(|e| disk("open", path, e))?;
     os::set_executable(&out, file.executable).map_err(|e| disk("mark as executable", path, e))?;
     drill::reached("file-complete");
     Ok(())
+}
+
+fn wrong(detail: String) -> FileError {
+    FileError::Refused(Refusal { reason: RefusalReason::WrongDigest, detail })
+}
+
+/// A file that is not there will not be there soon; everything else may pass.
+fn unanswered(file: &FileEntry, error: ServerError) -> FileError {
+    match error {
+        ServerError::Problem { status: 404, .. } => {
+            let detail = format!("the server does not have `{}` ({})", file.path, file.sha256.short());
+            FileError::Refused(Refusal { reason: RefusalReason::MissingFile, detail })
+        }
+        error => FileError::Server(error),
+    }
 }
 
 /// The hash over what is there already, and how much that is. More than the file may have is thrown away.

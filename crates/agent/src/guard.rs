@@ -13,7 +13,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::release::{AGENT_PROGRAM, Activation, Manifest};
 
 use crate::layout::{PackageDir, RUN_VARIABLE};
-use crate::{drill, leftover, os, own, said};
+use crate::{drill, leftover, os, own, program as programs, said};
 
 /// The exit code where nothing may be started.
 pub const EXIT_NOTHING: u8 = 75;
@@ -124,6 +124,11 @@ fn run(dir: &PackageDir, parent: Option<u32>, words: Vec<String>) -> ExitCode {
         eprintln!("tidegate-guard: no command: neither the release nor the device names one");
         return ExitCode::from(EXIT_CANNOT_START);
     };
+    // The system would take it for a shell's script.
+    if programs::is_for_another_machine(Path::new(&program)) {
+        eprintln!("tidegate-guard: cannot run {program}: it was built for another machine");
+        return ExitCode::from(EXIT_CANNOT_START);
+    }
     let mut command = Command::new(&program);
     command.args(words).env("TIDEGATE_SLOT", &slot).env(RUN_VARIABLE, &run_dir).env("TIDEGATE_ACTIVE", &active);
     command.env_remove(drill::KILL_AT_VARIABLE).env_remove(drill::KILL_ONCE_VARIABLE);

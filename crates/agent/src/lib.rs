@@ -23,6 +23,7 @@ mod own;
 mod package;
 mod payload;
 mod probe;
+mod program;
 mod said;
 mod server;
 mod sign;

@@ -368,6 +368,8 @@ impl Payload {
             seen.push(Seen::Exhausted);
             return;
         }
+        let cannot_start = code == Some(i32::from(guard::EXIT_CANNOT_START));
+        let ending = if cannot_start { format!("{ending}: its program cannot be run") } else { ending };
         if now.saturating_duration_since(since) >= RAN_WELL {
             self.exits = 0;
         }
@@ -393,7 +395,9 @@ fn check_and_run(check: &mut Command, dir: &PackageDir, pid: Option<u32>) -> Res
     let manifest = dir.manifest(current);
     let (slot, run_dir) = (dir.slot(current), dir.run());
     dir.mirror(Some(current));
-    let timeout = manifest.as_ref().map_or(COMMAND_MAX, |m| Duration::from_millis(m.downtime.as_ms()));
+    // A little less than the downtime: a command that hangs is named as what it is, and not as a payload that is away for too long.
+    let downtime = |m: &Manifest| Duration::from_millis(m.downtime.as_ms()).mul_f64(0.9);
+    let timeout = manifest.as_ref().map_or(COMMAND_MAX, downtime);
     match (manifest.map(|manifest| manifest.activation), pid) {
         (Some(Activation::Restart { command } | Activation::Hook { command }), _) => {
             let words = guard::filled_in(&command, &slot, &run_dir);

@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tidegate_domain::release::Probe;
@@ -19,6 +20,9 @@ use crate::{durable, os};
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// How much of what a command says on its error output is passed on, and how long that is waited for once it ended.
+const WORDS_BYTES_MAX: usize = 160;
+const WORDS_WITHIN: Duration = Duration::from_millis(200);
 
 /// What a health file must say at least.
 #[derive(Deserialize)]
@@ -30,7 +34,7 @@ struct Health {
 pub(crate) fn round(probes: &[Probe], slot: &Path, run_dir: &Path, said: &Said) -> Result<(), String> {
     for probe in probes {
         match probe {
-            Probe::HealthFile { path, fresh } => health_file(&run_dir.join(path.as_str()), *fresh),
+            Probe::HealthFile { path, fresh } => health_file(&run_dir.join(path.as_str()), *fresh, said),
             Probe::Exec { command, timeout } => {
                 let words = crate::guard::filled_in(command, slot, run_dir);
                 exec(&words, slot, run_dir, duration(*timeout))
@@ -58,12 +62,15 @@ pub(crate) fn forget_health(probes: &[Probe], run_dir: &Path) {
     }
 }
 
-fn health_file(path: &Path, fresh: Elapsed) -> Result<(), String> {
+fn health_file(path: &Path, fresh: Elapsed, said: &Said) -> Result<(), String> {
     let shown = path.display();
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     let modified = modified.map_err(|e| format!("health file {shown}: {e}"))?;
-    // A file from the future was written just now by a clock that was set back since; it goes stale by being rewritten never.
-    let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+    if !path.is_file() {
+        // A pipe would be waited for, a device read without end.
+        return Err(format!("health file {shown} is no file"));
+    }
+    let age = said.file_age(path, modified, Instant::now());
     if age > duration(fresh) {
         return Err(format!("health file {shown} is {} ms old, at most {fresh} is fresh", age.as_millis()));
     }
@@ -75,21 +82,47 @@ fn health_file(path: &Path, fresh: Elapsed) -> Result<(), String> {
 }
 
 fn exec(words: &[String], slot: &Path, run_dir: &Path, timeout: Duration) -> Result<(), String> {
-    run_command(words, slot, run_dir, timeout).map_err(|problem| format!("probe command: {problem}"))
+    run(words, slot, run_dir, timeout, Output::Kept).map_err(|problem| format!("probe command: {problem}"))
 }
 
-/// Runs a command to its end, at most for `timeout`.
+/// Runs a command that changes something to its end, at most for `timeout`. What it says and what it leaves behind goes on.
 pub(crate) fn run_command(words: &[String], slot: &Path, run_dir: &Path, timeout: Duration) -> Result<(), String> {
+    run(words, slot, run_dir, timeout, Output::PassedOn)
+}
+
+/// What becomes of a command's output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// It goes where the agent's own goes.
+    PassedOn,
+    /// A little of it is kept for whoever looks why the command failed. Nothing that it leaves behind lives on.
+    Kept,
+}
+
+fn run(words: &[String], slot: &Path, run_dir: &Path, timeout: Duration, output: Output) -> Result<(), String> {
     let Some((program, rest)) = words.split_first() else { return Err("no command".to_owned()) };
     let mut command = Command::new(program);
     command.args(rest).env("TIDEGATE_SLOT", slot).env(crate::layout::RUN_VARIABLE, run_dir).stdin(Stdio::null());
+    if output == Output::Kept {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+    }
+    // The service manager hears the agent, and nobody whom it asks.
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
     os::own_group(&mut command);
     let mut child = command.spawn().map_err(|e| format!("cannot run {program}: {e}"))?;
+    let words = last_words(child.stderr.take());
     let started = Instant::now();
     loop {
-        match child.try_wait() {
+        let seen = child.try_wait();
+        if output == Output::Kept && !matches!(seen, Ok(None)) {
+            os::kill(child.id());
+        }
+        match seen {
             Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("{program}: {}", os::ending(status))),
+            Ok(Some(status)) => {
+                let words = words.recv_timeout(WORDS_WITHIN).unwrap_or_default();
+                return Err(format!("{program}: {}{words}", os::ending(status)));
+            }
             Ok(None) if started.elapsed() < timeout => thread::sleep(LOOK.min(timeout)),
             Ok(None) => {
                 os::kill(child.id());
@@ -100,6 +133,23 @@ pub(crate) fn run_command(words: &[String], slot: &Path, run_dir: &Path, timeout
             Err(e) => return Err(format!("{program}: {e}")),
         }
     }
+}
+
+/// What a command says on its error output: the beginning of it for people, the rest read and forgotten, so that it never waits.
+fn last_words(stderr: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let Some(mut stderr) = stderr else { return };
+        let (mut kept, mut chunk) = (Vec::new(), [0; 8192]);
+        while let Ok(read @ 1..) = stderr.read(&mut chunk) {
+            let room = WORDS_BYTES_MAX.saturating_sub(kept.len());
+            kept.extend_from_slice(chunk.get(..read.min(room)).unwrap_or_default());
+        }
+        let text = String::from_utf8_lossy(&kept).split_whitespace().collect::<Vec<_>>().join(" ");
+        // Nobody waits for it where the command did well, or left children that go on.
+        let _ = sender.send(if text.is_empty() { text } else { format!(": {text}") });
+    });
+    receiver
 }
 
 fn connect(port: u16, timeout: Duration) -> Result<TcpStream, String> {
@@ -152,6 +202,7 @@ fn duration(elapsed: Elapsed) -> Duration {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::time::SystemTime;
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
@@ -162,6 +213,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("health.json");
         let fresh = Elapsed::from_s(60);
+        let (said, fresh_look) = (Said::default(), Said::default());
+        let health_file = |path: &Path, fresh| super::health_file(path, fresh, &said);
         assert!(health_file(&path, fresh).is_err());
         fs::write(&path, r#"{"ready": true, "version": "1", "events": 4}"#).unwrap();
         assert_eq!(health_file(&path, fresh), Ok(()));
@@ -171,7 +224,7 @@ mod tests {
             .unwrap()
             .set_modified(SystemTime::now() - Duration::from_secs(90))
             .unwrap();
-        assert!(health_file(&path, fresh).unwrap_err().contains("old"));
+        assert!(super::health_file(&path, fresh, &fresh_look).unwrap_err().contains("old"));
         fs::write(&path, r#"{"ready": false}"#).unwrap();
         assert!(health_file(&path, fresh).is_err());
     }
@@ -185,6 +238,25 @@ mod tests {
         assert_eq!(run_command(&words("true"), dir, dir, Duration::from_secs(5)), Ok(()));
         assert!(run_command(&words("false"), dir, dir, Duration::from_secs(5)).is_err());
         assert!(run_command(&[], dir, dir, Duration::from_secs(5)).is_err());
+    }
+
+    #[test]
+    fn a_probe_that_says_much_is_heard_a_little_and_one_that_leaves_children_waits_for_none() {
+        let dir = Path::new("/");
+        let probe = |script: &str| {
+            let words = ["sh", "-c", script].map(str::to_owned);
+            let started = Instant::now();
+            let result = exec(&words, dir, dir, Duration::from_secs(5));
+            assert!(started.elapsed() < Duration::from_secs(4), "{script}");
+            result
+        };
+        let refused = probe("echo cannot find the page >&2; head -c 50000000 /dev/zero >&2; exit 3").unwrap_err();
+        assert!(refused.starts_with("probe command: sh: exit code 3: cannot find the page"), "{refused}");
+        assert!(refused.len() < 300, "{}", refused.len());
+        assert_eq!(probe("head -c 50000000 /dev/zero"), Ok(()));
+        assert_eq!(probe("sleep 600 & exit 0"), Ok(()));
+        let file = dir.join("dev/zero");
+        assert!(health_file(&file, Elapsed::from_s(9_000_000_000), &Said::default()).unwrap_err().contains("is no file"));
     }
 
     #[test]

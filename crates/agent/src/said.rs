@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tidegate_domain::ids::NumberName;
 use tidegate_domain::time::Elapsed;
@@ -43,6 +43,16 @@ struct Heard {
     ready: bool,
     alive_at: Option<Instant>,
     numbers: BTreeMap<NumberName, (f64, Instant)>,
+    files: BTreeMap<PathBuf, Sighting>,
+}
+
+/// When a health file was seen to be written.
+#[derive(Debug)]
+struct Sighting {
+    modified: SystemTime,
+    /// When this was seen first, and how old the file was by then.
+    at: Instant,
+    age: Duration,
 }
 
 impl Said {
@@ -71,6 +81,20 @@ impl Said {
             Some(age) => Err(format!("it has not said WATCHDOG=1 for {age} ms, and has to every {watchdog}")),
             None => Err("it said WATCHDOG=trigger: that it is not well".to_owned()),
         }
+    }
+
+    /// How old a health file is that the file system says was written at `modified`. The system's clock counts only for a file that was
+    /// there when this run's files were looked at first: it may step by years, and the file is no older for it.
+    pub(crate) fn file_age(&self, path: &Path, modified: SystemTime, now: Instant) -> Duration {
+        let mut heard = self.heard();
+        // A time to come is that of a clock that was set back since.
+        let by_the_clock = SystemTime::now().duration_since(modified).unwrap_or_default();
+        let first = Sighting { modified, at: now, age: by_the_clock };
+        let sighting = heard.files.entry(path.to_owned()).or_insert(first);
+        if sighting.modified != modified {
+            *sighting = Sighting { modified, at: now, age: Duration::ZERO };
+        }
+        sighting.age.saturating_add(now.saturating_duration_since(sighting.at))
     }
 
     /// Whether the number was said lately and lies within its bounds.
@@ -198,6 +222,19 @@ mod tests {
             assert_eq!(keeps(lines, SECOND).is_ok(), well, "{lines}");
         }
         assert!(keeps("X_TIDEGATE_NUMBER=queue 1", 11 * SECOND).unwrap_err().contains("fresh"));
+    }
+
+    #[test]
+    fn a_health_file_is_no_older_for_a_clock_that_steps() {
+        let (said, at) = (Said::default(), Instant::now());
+        let age = |modified, after: u32| said.file_age(Path::new("health.json"), modified, at + after * SECOND).as_secs();
+        let year = Duration::from_secs(31_557_600);
+        let stale = SystemTime::now() - 90 * SECOND;
+        assert_eq!((age(stale, 0), age(stale, 5)), (90, 95), "one that an earlier run left");
+        let future = SystemTime::now() + 5 * year;
+        assert_eq!((age(future, 6), age(future, 9)), (0, 3), "written again by a clock that stepped ahead");
+        let past = SystemTime::now() - 5 * year;
+        assert_eq!((age(past, 9), age(past, 20)), (0, 11), "and by one that stepped back");
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub(crate) struct Server {
 pub(crate) struct Download {
     /// The first byte's place in the artifact.
     pub(crate) offset: u64,
+    /// How long the whole artifact is, where the server says so.
+    pub(crate) size: Option<u64>,
     /// The bytes.
     pub(crate) reader: Box<dyn Read + Send>,
 }
@@ -181,9 +183,10 @@ impl Server {
         };
         let mut response = self.ask(&path, request)?;
         match response.status().as_u16() {
-            200 => Ok(Download { offset: 0, reader: Box::new(response.into_body().into_reader()) }),
+            200 => Ok(Download { offset: 0, size: length(&response), reader: Box::new(response.into_body().into_reader()) }),
             206 if starts_at(&response, offset) => {
-                Ok(Download { offset, reader: Box::new(response.into_body().into_reader()) })
+                let size = length(&response).map(|rest| rest.saturating_add(offset));
+                Ok(Download { offset, size, reader: Box::new(response.into_body().into_reader()) })
             }
             206 => Err(ServerError::Malformed("another range than the one that was asked for".to_owned())),
             status => {
@@ -269,6 +272,11 @@ pub(crate) fn fresh_nonce() -> Result<Digest, ServerError> {
 fn starts_at(response: &ureq::http::Response<ureq::Body>, offset: u64) -> bool {
     let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
     range.and_then(|text| text.strip_prefix("bytes ")).is_some_and(|text| text.starts_with(&format!("{offset}-")))
+}
+
+/// The length of the body, where it is said.
+fn length(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
+    response.headers().get("content-length")?.to_str().ok()?.parse().ok()
 }
 
 fn read_body(response: &mut ureq::http::Response<ureq::Body>, bytes_max: u64) -> Result<Vec<u8>, ServerError> {

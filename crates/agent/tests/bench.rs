@@ -28,6 +28,7 @@ pub(crate) struct Bench {
     pub(crate) factory: Digest,
     extra: Vec<String>,
     has_factory: bool,
+    environment: Vec<(&'static str, String)>,
 }
 
 pub(crate) fn probed(manifest: &mut Value) {
@@ -53,7 +54,7 @@ impl Bench {
         let server = Server::start(Fleet::new());
         let token = server.with(|world| world.fleet.token_file(&server.url()));
         fs::write(folder.path().join("token.json"), token.to_string()).unwrap();
-        Bench { server, folder, data, child: None, factory: first.digest, extra: Vec::new(), has_factory: true }
+        Bench { server, folder, data, child: None, factory: first.digest, extra: Vec::new(), has_factory: true, environment: Vec::new() }
     }
 
     /// Publishes a release with this start script and offers it.
@@ -91,6 +92,11 @@ impl Bench {
         self.has_factory = false;
     }
 
+    /// What the device's processes find in their environment.
+    pub(crate) fn with_environment(&mut self, variables: Vec<(&'static str, String)>) {
+        self.environment = variables;
+    }
+
     /// Further flags for the agent.
     pub(crate) fn with_flags(&mut self, flags: &[&str]) {
         self.extra.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -105,6 +111,7 @@ impl Bench {
             .args(self.has_factory.then_some(["--initial", &initial]).iter().flatten())
             .args(["--payload", &format!("{PACKAGE}={PAYLOAD}")])
             .args(&self.extra)
+            .envs(self.environment.iter().cloned())
             .env("TIDEGATE_LOG", "debug,ureq=warn,rustls=warn")
             .stdin(Stdio::null());
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
@@ -171,6 +178,12 @@ impl Bench {
     pub(crate) fn state(&self) -> String {
         let file = json_file(&self.package().join("state.json"));
         file["machine"]["state"]["state"].as_str().unwrap_or("none").to_owned()
+    }
+
+    /// Whether the last check-in says that the payload is well.
+    pub(crate) fn is_said_to_be_well(&self) -> bool {
+        let said = self.server.with(|world| world.said.clone()).unwrap_or_default();
+        said["packages"][0]["healthy"] == true
     }
 
     pub(crate) fn log(&self) -> String {

@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod activation;
+mod bad_input;
 mod bench;
+mod clock;
 mod drills;
 mod fleet;
 mod forbidden;

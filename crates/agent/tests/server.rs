@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) ranges: Vec<String>,
     /// How long a batch of reports is on its way.
     pub(crate) reports_take: Duration,
+    /// No go is given yet.
+    pub(crate) goes_wait: bool,
     /// Answer check-ins without a good proof.
     pub(crate) forge: bool,
     pub(crate) enrolments: u32,
@@ -61,6 +63,7 @@ impl Server {
             cut_after: None,
             ranges: Vec::new(),
             reports_take: Duration::ZERO,
+            goes_wait: false,
             forge: false,
             enrolments: 0,
             goes: 0,
@@ -278,6 +281,9 @@ fn check_in(world: &mut World) -> (u16, Vec<u8>, bool) {
 
 fn go(world: &mut World, body: &[u8]) -> (u16, Vec<u8>, bool) {
     let request: GoRequest = Unverified::<GoRequest>::parse(body).unwrap().danger_unchecked_body().unwrap();
+    if world.goes_wait {
+        return problem(503, "timeout");
+    }
     world.goes += 1;
     let halted = world.halts.iter().any(|h| h.danger_unchecked_body().unwrap().order == request.order);
     let offered = world.offer.as_ref().is_some_and(|parts| parts.order_digest() == request.order);

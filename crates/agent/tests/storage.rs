@@ -56,6 +56,59 @@ fn a_full_disk_is_a_refusal_that_is_reported_and_recovered_from() {
     bench.stop();
 }
 
+/// How storage fails.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Full,
+    ReadOnly,
+}
+
+impl Fault {
+    /// Lets the storage fail so from now on.
+    fn begin(self, tiny: &Tiny) {
+        match self {
+            // Whatever is free is taken; no error is one: there was nothing free.
+            Fault::Full => drop(std::fs::write(tiny.0.join("ballast"), vec![1_u8; 64 << 20])),
+            Fault::ReadOnly => tiny.remount("ro"),
+        }
+    }
+
+    fn end(self, tiny: &Tiny) {
+        match self {
+            Fault::Full => std::fs::remove_file(tiny.0.join("ballast")).unwrap(),
+            Fault::ReadOnly => tiny.remount("rw"),
+        }
+    }
+}
+
+/// Storage that fails at each step of a release on its way, and for as long as it takes the device to notice. Whatever comes of the
+/// release, the device is on one that works afterwards, and says so.
+#[test]
+fn storage_that_fails_at_any_step_leaves_the_device_on_a_working_release() {
+    let policy = crate::fleet::POLICY.replace("prove = { for = \"1s\" }", "prove = { for = \"2s\" }");
+    for fault in [Fault::Full, Fault::ReadOnly] {
+        for step in ["staged", "activating", "proving", "proven"] {
+            let Some((mut bench, tiny)) = bench("24m") else { return };
+            let slow = b"sleep 1\necho '{\"ready\": true}' > \"$TIDEGATE_RUN/health.json\"\nexec sleep 600\n";
+            let release = bench.offer_changed("1.0.0", &[("start", slow)], 1, &policy, crate::bench::probed);
+            bench.server.with(|world| world.goes_wait = step == "staged");
+            bench.start();
+            bench.wait_until(step, |bench| bench.state() == step);
+            fault.begin(&tiny);
+            bench.server.with(|world| world.goes_wait = false);
+            let heard = bench.server.with(|world| world.check_ins);
+            bench.server.wait_for("check-ins on storage that fails", |w| (w.check_ins >= heard + 8).then_some(()));
+            fault.end(&tiny);
+            let settled = |b: &Bench| ["idle", "proven", "reverted"].contains(&b.state().as_str());
+            bench.wait_until("the device is settled", |bench| settled(bench) && bench.is_said_to_be_well());
+            bench.assert_defined();
+            let current = bench.pointer("current");
+            assert!([Some(release.digest), Some(bench.factory)].contains(&current), "{fault:?} at {step}: {current:?}");
+            bench.stop();
+        }
+    }
+}
+
 #[test]
 fn read_only_storage_is_a_refusal_that_is_reported_and_recovered_from() {
     let Some((mut bench, tiny)) = bench("8m") else { return };

@@ -91,6 +91,8 @@ pub enum RefusalReason {
     WrongGo,
     /// A file's digest or size is not what the manifest says.
     WrongDigest,
+    /// The server does not have a file that the manifest names.
+    MissingFile,
     /// The manifest is malformed or outside its bounds.
     Manifest,
     /// The order was halted before the device took the release.

@@ -103,9 +103,12 @@ impl Conductor {
         }
     }
 
-    /// The contracts that the device offers: its own, and those of every fallback.
+    /// The contracts that the device offers: its own, what it runs on (`linux-x86_64`), and those of every fallback.
     pub(super) fn contracts(&self) -> BTreeMap<ContractName, u64> {
         let mut all = self.offers.clone();
+        if let Ok(platform) = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH).parse() {
+            all.entry(platform).or_insert(1);
+        }
         for manifest in self.packages.values().filter_map(Package::fallback_manifest) {
             for (name, level) in manifest.offers {
                 let held = all.entry(name).or_default();
