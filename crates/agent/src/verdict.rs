@@ -35,7 +35,7 @@ const HALTS_MAX: usize = 256;
 
 /// Why an offer, or what came with it, is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {detail}", word(*reason))]
+#[error("{}: {detail}", reason.word())]
 pub struct Refusal {
     /// What the device reports.
     pub reason: RefusalReason,
@@ -391,12 +391,4 @@ pub fn judge_fleet_proven(
 
 fn refuse(reason: RefusalReason, detail: impl ToString) -> Refusal {
     Refusal { reason, detail: detail.to_string() }
-}
-
-/// The stable word of a reason, as reports carry it.
-pub fn word(reason: RefusalReason) -> String {
-    match serde_json::to_value(reason) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => "refused".to_owned(),
-    }
 }

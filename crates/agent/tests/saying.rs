@@ -53,3 +53,60 @@ fn a_payload_whose_number_leaves_its_bounds_returns() {
 fn a_payload_that_no_longer_feeds_its_watchdog_returns() {
     returns_because("WATCHDOG=1", "READY=1", json!([{"kind": "notify", "watchdog": "300ms"}]));
 }
+
+/// The first block of a language in the page that explains this to people.
+fn example(language: &str) -> String {
+    let page = include_str!("../../../docs/operate/health.md");
+    let block = page.split(&format!("```{language}\n")).nth(1).unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
+fn is_proven(files: &[(&str, &[u8])], probes: Value) {
+    let mut bench = Bench::new();
+    let release = bench.offer_changed("1.0.0", files, 1, POLICY, |manifest| manifest["probes"] = probes);
+    bench.start();
+    bench.wait_until("it is proven", |bench| bench.state() == "proven");
+    assert_eq!(bench.pointer("current"), Some(release.digest));
+    bench.stop();
+}
+
+fn says_ready_and_a_queue() -> Value {
+    json!([{"kind": "notify", "watchdog": "5s"}, {"kind": "number", "name": "queue", "at_least": 0, "at_most": 9, "fresh": "5s"}])
+}
+
+#[test]
+fn the_page_shows_a_rust_program_that_is_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, program) = (folder.path().join("health.rs"), folder.path().join("health"));
+    std::fs::write(&source, example("rust")).unwrap();
+    let compiler = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let mut compile = std::process::Command::new(compiler);
+    let compiled = compile.args(["--edition", "2024", "-O", "-o"]).arg(&program).arg(&source).output().unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let program = std::fs::read(program).unwrap();
+    // The release's files keep no mode in this test: the loader of the system is asked to run it.
+    let start = b"cp \"$TIDEGATE_SLOT/health\" \"$TIDEGATE_RUN/health\" && chmod +x \"$TIDEGATE_RUN/health\" && exec \"$TIDEGATE_RUN/health\"\n";
+    is_proven(&[("start", start), ("health", &program)], says_ready_and_a_queue());
+}
+
+#[test]
+fn the_page_shows_a_python_program_that_is_proven() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: python3 is missing; apt-get install --no-install-recommends python3-minimal");
+        return;
+    }
+    let start = b"exec python3 \"$TIDEGATE_SLOT/health.py\"\n";
+    is_proven(&[("start", start), ("health.py", example("python").as_bytes())], says_ready_and_a_queue());
+}
+
+#[test]
+fn the_page_shows_a_shell_script_that_is_proven() {
+    let probes = json!([{"kind": "health_file", "path": "health.json", "fresh": "5s"}]);
+    is_proven(&[("start", example("sh").as_bytes())], probes);
+    let systemd = std::process::Command::new("systemd-notify").arg("--version").output().is_ok();
+    if !systemd {
+        println!("skipped: the numbers of the shell script; apt-get install --no-install-recommends systemd");
+        return;
+    }
+    is_proven(&[("start", example("sh").as_bytes())], says_ready_and_a_queue());
+}

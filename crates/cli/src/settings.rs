@@ -74,6 +74,8 @@ pub(crate) struct UpSettings {
     pub(crate) fleet: Option<PathBuf>,
     /// Where to listen.
     pub(crate) listen: Option<String>,
+    /// Where people and devices get to it.
+    pub(crate) public_url: Option<String>,
     /// Certificate chain in PEM form.
     pub(crate) tls_cert: Option<PathBuf>,
     /// Its private key in PEM form.

@@ -11,6 +11,7 @@ use tidegate_domain::time::Elapsed;
 use tidegate_server::{Server, Settings as ServerSettings};
 use tracing_subscriber::EnvFilter;
 
+use crate::client::check_address;
 use crate::durable_file::{self, Readers};
 use crate::output;
 use crate::settings::UpSettings;
@@ -38,6 +39,9 @@ pub(crate) struct UpArgs {
     /// Where to listen; port 0 picks a free one [default: 127.0.0.1:7440]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Where people and devices get to it, where that is not the address it listens on: behind a proxy that speaks TLS
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// Certificate chain, PEM; without it plain HTTP, which agents accept on loopback only
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -73,8 +77,10 @@ enum LogFormat {
 /// What a started server says of itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Announcement {
-    /// Where it listens.
+    /// Where people and devices get to it.
     pub(crate) url: String,
+    /// Where it listens.
+    pub(crate) address: String,
     /// The one-time login code.
     pub(crate) login_code: String,
 }
@@ -87,12 +93,20 @@ pub(crate) fn run(args: &UpArgs, configured: &UpSettings, json: bool) -> Result<
     start_logs(args, configured)?;
     let settings = settings(args, configured)?;
     let tls = settings.tls.is_some();
+    let public_url = args.public_url.clone().or_else(|| configured.public_url.clone());
+    if let Some(url) = &public_url {
+        check_address(url).context("--public-url")?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let server = Server::start(settings).await?;
         let scheme = if tls { "https" } else { "http" };
-        let announcement =
-            Announcement { url: format!("{scheme}://{}", server.address), login_code: server.login_code.clone() };
+        let address = format!("{scheme}://{}", server.address);
+        let announcement = Announcement {
+            url: public_url.unwrap_or_else(|| address.clone()),
+            address,
+            login_code: server.login_code.clone(),
+        };
         announce(args, &announcement, json)?;
         tell_manager();
         wait_for_the_end().await?;
@@ -151,8 +165,9 @@ fn announce(args: &UpArgs, announcement: &Announcement, json: bool) -> Result<()
         output::line(&serde_json::to_string(announcement)?);
     } else {
         output::line(&format!(
-            "Listening on {url}\nLog in once, within an hour:  tidegate login {url} --code {code}\n\
+            "Listening on {address}\nLog in once, within an hour:  tidegate login {url} --code {code}\n\
              P4 not in force: one server, no auditors. Ctrl-C stops.",
+            address = announcement.address,
             url = announcement.url,
             code = announcement.login_code,
         ));

@@ -101,6 +101,43 @@ pub enum RefusalReason {
     Observes,
 }
 
+impl FailureReason {
+    /// The stable word, as reports carry it.
+    pub fn word(self) -> &'static str {
+        match self {
+            FailureReason::Crashed => "crashed",
+            FailureReason::ProbeFailed => "probe_failed",
+            FailureReason::ActivationFailed => "activation_failed",
+            FailureReason::ContactLost => "contact_lost",
+            FailureReason::Reverted => "reverted",
+            FailureReason::InvariantBroken => "invariant_broken",
+        }
+    }
+}
+
+impl RefusalReason {
+    /// The stable word, as reports carry it.
+    pub fn word(self) -> &'static str {
+        match self {
+            RefusalReason::DiskFull => "disk_full",
+            RefusalReason::ReadOnly => "read_only",
+            RefusalReason::NeedsUnmet => "needs_unmet",
+            RefusalReason::Signature => "signature",
+            RefusalReason::Expired => "expired",
+            RefusalReason::OutsideEnvelope => "outside_envelope",
+            RefusalReason::WrongPlace => "wrong_place",
+            RefusalReason::WrongRing => "wrong_ring",
+            RefusalReason::OldOrder => "old_order",
+            RefusalReason::WrongGo => "wrong_go",
+            RefusalReason::WrongDigest => "wrong_digest",
+            RefusalReason::MissingFile => "missing_file",
+            RefusalReason::Manifest => "manifest",
+            RefusalReason::Halted => "halted",
+            RefusalReason::Observes => "observes",
+        }
+    }
+}
+
 impl Observation {
     /// The stable word for metrics, tables and problem documents.
     pub fn word(&self) -> &'static str {
@@ -114,6 +151,22 @@ impl Observation {
             Observation::NeedsHands { .. } => "needs_hands",
             Observation::Refused { .. } => "refused",
             Observation::ContactLostBoth => "contact_lost_both",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_that_reports_carry() {
+        let failures = [FailureReason::Crashed, FailureReason::ProbeFailed, FailureReason::InvariantBroken];
+        for reason in failures {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
+        }
+        for reason in [RefusalReason::DiskFull, RefusalReason::MissingFile, RefusalReason::Observes, RefusalReason::OldOrder] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
         }
     }
 }

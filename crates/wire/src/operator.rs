@@ -14,7 +14,7 @@ use tidegate_trust::records::{Halt, Order, PolicyRecord};
 use tidegate_trust::signed::Unverified;
 
 pub use account::{AccountLine, AccountPart};
-pub use devices::{DevicePackageView, DeviceView, RetirementView};
+pub use devices::{DevicePackageView, DeviceView, RetirementView, TroubleView};
 pub use holding::{HoldRequest, HoldView, RestoredView, WeeklyWindows};
 pub use rollout_words::{AccusationView, ApprovalRequest, ReasonRequest};
 
@@ -356,4 +356,7 @@ pub struct ExposedDevice {
     pub taken_at_ms: WallTime,
     /// `healthy`, `proven`, `failed`, `silent`, `returned`, `needs_hands` or `pending`.
     pub state: String,
+    /// What it said last of trouble with the package, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<TroubleView>,
 }

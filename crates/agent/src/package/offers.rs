@@ -10,7 +10,7 @@ use tidegate_domain::release::Activation;
 
 use super::{GO_AGAIN_MAX, Package, WEIGH_AGAIN, WEIGH_AGAIN_MAX};
 use crate::download;
-use crate::verdict::{Accepted, word};
+use crate::verdict::Accepted;
 
 impl Package {
     /// Whether an offer should be weighed now. If so, it is being weighed from here on.
@@ -54,7 +54,7 @@ impl Package {
 
     /// The offer, or its files, were refused: said, and weighed again later.
     pub(crate) fn offer_refused(&mut self, order: Digest, reason: RefusalReason, detail: String) {
-        tracing::warn!(package = %self.name, "refused: {}: {detail}", word(reason));
+        tracing::warn!(package = %self.name, "refused: {}: {detail}", reason.word());
         self.weigh_later();
         self.event(&Event::Refused { order, reason, detail });
     }

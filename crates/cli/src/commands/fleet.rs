@@ -84,8 +84,8 @@ pub(super) fn run(context: &Context, command: FleetCommand) -> Result<Answer> {
                     p.package.to_string(),
                     p.state.clone(),
                     match p.current {
+                        _ if p.healthy => "yes",
                         None => "-",
-                        Some(_) if p.healthy => "yes",
                         Some(_) => "no",
                     }
                     .to_owned(),
@@ -95,6 +95,9 @@ pub(super) fn run(context: &Context, command: FleetCommand) -> Result<Answer> {
                 ]);
             }
             text.push_str(&shown.to_string());
+            for (package, trouble) in device.packages.iter().filter_map(|p| Some((&p.package, p.trouble.as_ref()?))) {
+                text.push_str(&format!("\n{package}, {}: {}", instant(trouble.at_ms), trouble.words()));
+            }
             Answer::new(device, text)
         }
         FleetCommand::Retire { device, reason } => {

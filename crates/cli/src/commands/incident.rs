@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 use tidegate_domain::ids::IncidentId;
+use tidegate_wire::operator::TroubleView;
 
 use crate::context::Context;
 use crate::output::{Answer, facts, instant, instant_or_dash, table};
@@ -64,9 +65,10 @@ pub(super) fn run(context: &Context, command: IncidentCommand) -> Result<Answer>
                 ("need hands", i.need_hands.to_string()),
             ]);
             if !i.devices.is_empty() {
-                let mut shown = table(&["device", "took it", "state"]);
+                let mut shown = table(&["device", "took it", "state", "in its own words"]);
                 for device in &i.devices {
-                    shown.add_row([device.device.to_string(), instant(device.taken_at_ms), device.state.clone()]);
+                    let words = device.trouble.as_ref().map_or_else(String::new, TroubleView::words);
+                    shown.add_row([device.device.to_string(), instant(device.taken_at_ms), device.state.clone(), words]);
                 }
                 text.push_str(&shown.to_string());
             }

@@ -9,9 +9,13 @@ mod fake_server;
 mod journey;
 mod making;
 mod nginx;
+mod pilot;
+mod processes;
+mod proxied;
 mod settings;
 mod simulate;
 mod units;
+mod yara;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -58,6 +58,20 @@ pub struct Said {
     pub fallback: Option<Digest>,
     /// When it was recorded.
     pub at_ms: WallTime,
+    /// The last trouble with the package, until a release of it is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
+}
+
+/// What a device said of a release that it refused, left or could not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The observation's word, and its reason where it has one: `failed: probe_failed`.
+    pub what: String,
+    /// The device's own words; may be empty.
+    pub detail: String,
+    /// When it was recorded.
+    pub at_ms: WallTime,
 }
 
 /// How often a token was used.
@@ -203,11 +217,13 @@ impl State {
         let Some(device) = self.devices.get_mut(&report.device) else { return };
         device.last_report_seq = device.last_report_seq.max(report.seq);
         device.heard_at_ms = at;
+        let before = device.said.remove(&report.package).and_then(|said| said.trouble);
         let said = Said {
             word: report.observation.word().to_owned(),
             current: report.current,
             fallback: report.fallback,
             at_ms: at,
+            trouble: trouble(report, at).unwrap_or(before),
         };
         device.said.insert(report.package.clone(), said);
     }
@@ -239,6 +255,20 @@ impl State {
     pub fn device(&self, device: &DeviceId) -> Option<&Device> {
         self.devices.get(device)
     }
+}
+
+/// What a report says of trouble: some new one, or that there is none any more; nothing where it says nothing of it.
+#[allow(clippy::option_option)]
+fn trouble(report: &Report, at: WallTime) -> Option<Option<Trouble>> {
+    let word = report.observation.word();
+    let what = match &report.observation {
+        Observation::Failed { reason, .. } | Observation::NeedsHands { reason } => format!("{word}: {}", reason.word()),
+        Observation::Refused { reason } => format!("{word}: {}", reason.word()),
+        Observation::Crashed | Observation::ContactLostBoth => word.to_owned(),
+        Observation::Proven { .. } => return Some(None),
+        Observation::Activating { .. } | Observation::Healthy | Observation::Returned { .. } => return None,
+    };
+    Some(Some(Trouble { what, detail: report.detail.clone(), at_ms: at }))
 }
 
 fn is_control(course: &Course, device: &DeviceId) -> bool {

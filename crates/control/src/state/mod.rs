@@ -10,7 +10,7 @@ mod people;
 mod releases;
 
 pub use course::Course;
-pub use fleet::{Device, Retirement, Said, TokenUse};
+pub use fleet::{Device, Retirement, Said, TokenUse, Trouble};
 pub use people::Operator;
 pub use releases::{AppliedPolicy, Release};
 
@@ -30,7 +30,7 @@ use crate::decision::{Decision, REPORT, TAKE};
 use crate::hold::Hold;
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 7;
+pub const SNAPSHOT_FORMAT: u32 = 8;
 
 /// More orders than are started between a backup and its restoring.
 const ORDERS_LOST_MAX: u64 = 1_000;

@@ -12,6 +12,7 @@ use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_wire::device::{CheckIn, CheckInAnswer, OfferNotice};
 
 use super::caller::Caller;
+use super::cloned;
 use crate::app::App;
 use crate::body::Json;
 use crate::clock::now;
@@ -30,7 +31,9 @@ pub(crate) async fn check_in(
     count(&app.metrics.check_ins);
     let at = now();
     let answer = answer(&app, &*app.desk.state()?, &caller.device, &said, at);
-    app.presence.checked_in(&caller.device, said.packages, at);
+    if app.presence.checked_in(&caller.device, said.packages, said.run, at) {
+        tokio::spawn(cloned::hold(Arc::clone(&app), caller.device.clone()));
+    }
     caller.answer(&answer)
 }
 

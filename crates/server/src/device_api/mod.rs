@@ -2,6 +2,7 @@
 
 mod caller;
 mod check_in;
+mod cloned;
 mod enrol;
 pub(crate) mod files;
 mod go;

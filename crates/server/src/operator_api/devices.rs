@@ -10,7 +10,7 @@ use tidegate_control::state::{Device, Said, State as Known};
 use tidegate_domain::ids::{DeviceId, PackageName};
 use tidegate_domain::selector::Selector;
 use tidegate_wire::device::PackageStatus;
-use tidegate_wire::operator::{DevicePackageView, DeviceView, ReasonRequest, RetirementView};
+use tidegate_wire::operator::{DevicePackageView, DeviceView, ReasonRequest, RetirementView, TroubleView};
 use utoipa::IntoParams;
 
 use super::page::Page;
@@ -119,6 +119,7 @@ fn now_running(status: &PackageStatus, said: Option<&Said>) -> DevicePackageView
         state: status.state.clone(),
         healthy: status.healthy,
         last_report: said.map(|said| said.word.clone()),
+        trouble: said.and_then(trouble),
     }
 }
 
@@ -130,5 +131,11 @@ fn last_known(package: &PackageName, said: &Said) -> DevicePackageView {
         state: "unknown".to_owned(),
         healthy: matches!(said.word.as_str(), "healthy" | "proven" | "returned"),
         last_report: Some(said.word.clone()),
+        trouble: trouble(said),
     }
+}
+
+pub(super) fn trouble(said: &Said) -> Option<TroubleView> {
+    let known = said.trouble.as_ref()?;
+    Some(TroubleView { what: known.what.clone(), detail: known.detail.clone(), at_ms: known.at_ms })
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use tidegate_control::state::Said;
 use tidegate_domain::ids::{DeviceId, IncidentId};
 use tidegate_domain::incident::{Incident, IncidentState};
 use tidegate_domain::rollout::place::Taken;
 use tidegate_wire::operator::{ExposedDevice, IncidentView};
 
+use super::devices::trouble;
 use super::page::Page;
 use super::person::{Person, Viewer};
 use crate::app::App;
@@ -38,9 +40,11 @@ pub(crate) async fn one(
 ) -> Result<axum::Json<IncidentView>, Refused> {
     let state = app.desk.state()?;
     let incident = state.incidents().get(&id).ok_or_else(|| Refused::unknown("incident", &id))?;
-    let courses = state.rollouts().get(&incident.rollout).into_iter();
-    let devices =
-        courses.flat_map(|course| course.rollout.taken_of_halted()).map(|(device, taken)| exposed(device, taken));
+    let devices = state.rollouts().get(&incident.rollout).into_iter().flat_map(|course| {
+        let package = &course.order_body.package;
+        let said = |device| state.device(device).and_then(|device| device.said.get(package));
+        course.rollout.taken_of_halted().map(move |(device, taken)| exposed(device, taken, said(device)))
+    });
     Ok(axum::Json(IncidentView { devices: devices.collect(), ..view(incident) }))
 }
 
@@ -67,8 +71,9 @@ fn view(incident: &Incident) -> IncidentView {
     }
 }
 
-fn exposed(device: &DeviceId, taken: &Taken) -> ExposedDevice {
-    ExposedDevice { device: device.clone(), taken_at_ms: taken.at_ms, state: word(taken).to_owned() }
+fn exposed(device: &DeviceId, taken: &Taken, said: Option<&Said>) -> ExposedDevice {
+    let trouble = said.and_then(trouble);
+    ExposedDevice { device: device.clone(), taken_at_ms: taken.at_ms, state: word(taken).to_owned(), trouble }
 }
 
 fn word(taken: &Taken) -> &'static str {

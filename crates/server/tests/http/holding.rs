@@ -234,3 +234,39 @@ fn a_retired_device_is_nobody_and_its_id_may_come_back_with_another_key() {
     assert!(world.players[at].takes.is_empty());
     world.running.stop();
 }
+
+#[test]
+fn a_device_that_is_two_machines_is_held_until_it_is_enrolled_anew() {
+    let mut world = world();
+    let (twin, other) = (&world.players[0], &world.players[1]);
+    let says = |player: &Player, run: u64| {
+        let mut said = player.presence();
+        said["run"] = json!(run);
+        assert_eq!(player.post("/check-in", &said).unwrap().status, 200);
+    };
+    let held = |device: &str| world.api.get(&format!("/devices/{device}"))["held_by"].as_array().map_or(0, Vec::len);
+    // Restarts, one of them with a request that came late.
+    for run in [1, 2, 1, 2, 3, 4, 5] {
+        says(other, run);
+    }
+    for run in [7, 8, 7, 8, 7, 8] {
+        says(twin, run);
+    }
+    until("the device is held", || (held(&twin.id) == 1).then_some(()));
+    for run in [7, 8, 7, 8, 7, 8] {
+        says(twin, run);
+    }
+    assert_eq!((held(&twin.id), held(&other.id)), (1, 0));
+    let listed = world.api.get("/holds");
+    assert_eq!(listed.as_array().unwrap().len(), 1, "held once: {listed}");
+    assert_eq!(listed[0]["by"], "tidegate");
+    assert!(listed[0]["reason"].as_str().unwrap().contains("two machines use this device's key"), "{listed}");
+    let id = twin.id.clone();
+    let rollout = world.start("1.0.0");
+    for _ in 0..20 {
+        world.play();
+    }
+    assert!(world.taken(&rollout) > 0, "the others take it");
+    assert!(world.players[0].takes.is_empty(), "{id} takes nothing");
+    world.running.stop();
+}

@@ -54,6 +54,22 @@ pub struct DevicePackageView {
     pub healthy: bool,
     /// The last report's word, for example `proven` or `returned`.
     pub last_report: Option<String>,
+    /// The last trouble with it, until a release of it is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<TroubleView>,
+}
+
+/// What a device said of a release that it refused, left or could not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TroubleView {
+    /// A word, and its reason where it has one: `failed: probe_failed`.
+    pub what: String,
+    /// The device's own words; may be empty.
+    pub detail: String,
+    /// When it was recorded.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub at_ms: WallTime,
 }
 
 /// How a device left the fleet.
@@ -68,4 +84,11 @@ pub struct RetirementView {
     pub by: OperatorName,
     /// Why.
     pub reason: String,
+}
+
+impl TroubleView {
+    /// In one line, for people.
+    pub fn words(&self) -> String {
+        if self.detail.is_empty() { self.what.clone() } else { format!("{}: {}", self.what, self.detail) }
+    }
 }
