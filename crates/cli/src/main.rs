@@ -4,6 +4,7 @@
 mod client;
 mod commands;
 mod context;
+mod declared;
 mod delegation;
 mod demo;
 mod durable_file;

@@ -28,6 +28,11 @@ impl Answer {
         Answer { exit: 1, ..self }
     }
 
+    /// The same with another exit code.
+    pub(crate) fn with_exit(self, exit: u8) -> Answer {
+        Answer { exit, ..self }
+    }
+
     /// An answer that was shown already, as it came.
     pub(crate) fn shown(exit: u8) -> Answer {
         Answer { json: Value::Null, text: String::new(), exit }

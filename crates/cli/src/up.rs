@@ -91,11 +91,12 @@ pub(crate) struct Announcement {
 /// When it cannot start, or its conduct loop fails.
 pub(crate) fn run(args: &UpArgs, configured: &UpSettings, json: bool) -> Result<output::Answer> {
     start_logs(args, configured)?;
-    let settings = settings(args, configured)?;
+    let mut settings = settings(args, configured)?;
     let tls = settings.tls.is_some();
     let public_url = args.public_url.clone().or_else(|| configured.public_url.clone());
     if let Some(url) = &public_url {
         check_address(url).context("--public-url")?;
+        settings.behind_tls = url.starts_with("https://");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

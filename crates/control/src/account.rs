@@ -1,7 +1,7 @@
 //! Who did what, when, to what: each decision as lines for people who look back, and for programs that are told. It leaves out what only
 //! machines need: the steps' permits and bands, metadata that was made anew. Secrets are in no decision, so in no line.
 
-use tidegate_domain::ids::RolloutId;
+use tidegate_domain::ids::{PackageName, RolloutId};
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::HaltReason;
 use tidegate_trust::signed::{Body, Unverified};
@@ -26,6 +26,7 @@ pub struct Line {
 pub const WORDS: &[&str] = &[
     "approved",
     "called",
+    "collected",
     "completed",
     "device_enrolled",
     "device_retired",
@@ -75,9 +76,15 @@ fn lines(decision: &Decision) -> Vec<Line> {
             line(signers(record), "policy", named.unwrap_or_default(), none())
         }
         Decision::LoginIssued { .. } => line(server(), "login_code", "admin".to_owned(), none()),
-        Decision::Operator { operator, role, code, .. } => {
+        Decision::Operator { operator, role, code, packages, .. } => {
             let how = if code.is_some() { "logged in by a one-time code" } else { "got a token" };
-            line("admin".to_owned(), "operator", operator.to_string(), format!("{how}, role {role:?}").to_lowercase())
+            let only: Vec<&str> = packages.iter().map(PackageName::as_str).collect();
+            let only = if only.is_empty() { String::new() } else { format!(" for {}", only.join(", ")) };
+            let detail = format!("{how}, role {role:?}{only}").to_lowercase();
+            line("admin".to_owned(), "operator", operator.to_string(), detail)
+        }
+        Decision::Collected { by, artifacts, bytes } => {
+            line(by.to_string(), "collected", "artifacts".to_owned(), format!("{artifacts} artifacts, {bytes} bytes"))
         }
         Decision::OperatorRemoved { operator } => {
             line("admin".to_owned(), "operator_removed", operator.to_string(), none())

@@ -1,7 +1,7 @@
 //! What is decided and kept for good: the bodies of the `decisions` table. Together with the reports they are the whole truth;
 //! everything else is a fold over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
@@ -81,6 +81,9 @@ pub enum Decision {
         /// SHA-256 of the login code, where one was spent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Digest>,
+        /// The packages that the operator may publish and order; empty for all.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        packages: BTreeSet<PackageName>,
     },
     /// An operator was removed.
     OperatorRemoved {
@@ -120,6 +123,15 @@ pub enum Decision {
         by: OperatorName,
         /// Why, in their words.
         reason: String,
+    },
+    /// Artifacts were deleted that nothing needs any more.
+    Collected {
+        /// Who said so.
+        by: OperatorName,
+        /// How many.
+        artifacts: u64,
+        /// How much room they took.
+        bytes: u64,
     },
     /// The store was put back from a backup; what was recorded after the backup is lost.
     Restored {
@@ -183,6 +195,7 @@ impl Decision {
             Decision::LoginIssued { .. } => "login_issued",
             Decision::Operator { .. } => "operator",
             Decision::OperatorRemoved { .. } => "operator_removed",
+            Decision::Collected { .. } => "collected",
             Decision::Enrolled { .. } => "enrolled",
             Decision::Retired { .. } => "retired",
             Decision::Held { .. } => "held",
@@ -204,6 +217,7 @@ impl Decision {
             Decision::Operator { operator, .. } | Decision::OperatorRemoved { operator } => operator.to_string(),
             Decision::Enrolled { enrolment, .. } => enrolment.digest().to_string(),
             Decision::Restored { .. } => "store".to_owned(),
+            Decision::Collected { .. } => "artifacts".to_owned(),
             Decision::Retired { device, .. } => device.to_string(),
             Decision::Held { number, .. } | Decision::HoldLifted { number, .. } => format!("hold-{number}"),
             Decision::Started { order, .. } => order.digest().to_string(),

@@ -12,9 +12,11 @@ use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_store::SqliteStore;
 use tidegate_wire::device::TrustBundle;
+use tokio::sync::watch;
 
 use crate::clock::now;
 use crate::conductor::Desk;
+use crate::console::sessions::Sessions;
 use crate::halts::Halts;
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
@@ -53,6 +55,10 @@ pub struct App {
     pub artifact_bytes_max: u64,
     /// How long a request may take.
     pub request_timeout: Elapsed,
+    /// Browsers that are signed in.
+    pub(crate) sessions: Sessions,
+    /// Whether the server is stopping.
+    pub(crate) stopped: watch::Receiver<bool>,
     process: String,
     requests: AtomicU64,
     drafts: Mutex<HashMap<Digest, (Draft, WallTime)>>,
@@ -70,6 +76,9 @@ pub(crate) struct Parts {
     pub(crate) idle_check_in: Elapsed,
     pub(crate) artifact_bytes_max: u64,
     pub(crate) request_timeout: Elapsed,
+    /// Whether browsers reach this server by TLS only.
+    pub(crate) secure: bool,
+    pub(crate) stopped: watch::Receiver<bool>,
     /// A word drawn anew by each process, for the ids of its requests.
     pub(crate) process: String,
 }
@@ -88,6 +97,8 @@ impl App {
             idle_check_in: parts.idle_check_in,
             artifact_bytes_max: parts.artifact_bytes_max,
             request_timeout: parts.request_timeout,
+            sessions: Sessions::new(parts.secure),
+            stopped: parts.stopped,
             process: parts.process,
             requests: AtomicU64::new(0),
             drafts: Mutex::default(),

@@ -43,6 +43,9 @@ fn tell_decision(decision: &Decision) {
         Decision::KeyList { record } => tracing::info!(key_list = %record.digest(), "a key list is in force"),
         Decision::Envelope { record } => tracing::info!(envelope = %record.digest(), "an envelope is in force"),
         Decision::Operator { operator, role, .. } => tracing::info!(%operator, ?role, "an operator got a token"),
+        Decision::Collected { by, artifacts, bytes } => {
+            tracing::info!(%by, artifacts, bytes, "artifacts were deleted that nothing needs");
+        }
         Decision::OperatorRemoved { operator } => tracing::info!(%operator, "an operator was removed"),
         Decision::Restored { from_ms } => {
             tracing::warn!(from_ms = from_ms.as_ms(), "the store was put back from a backup")

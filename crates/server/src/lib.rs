@@ -9,6 +9,7 @@ mod backup;
 mod body;
 pub mod clock;
 mod conductor;
+mod console;
 mod device_api;
 pub mod drill;
 mod export;

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::body::JSON_BYTES_MAX;
 use crate::problem::Refused;
-use crate::{device_api, openapi, operator_api, scrape};
+use crate::{console, device_api, openapi, operator_api, scrape};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -40,6 +40,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape::scrape))
+        .merge(console::routes())
         .fallback(|| async { Refused::new(StatusCode::NOT_FOUND, "unknown_route", "there is no such route") })
         .method_not_allowed_fallback(|| async {
             Refused::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this route does not know this method")

@@ -58,6 +58,8 @@ pub struct Settings {
     pub request_timeout: Elapsed,
     /// A file that names whom the account goes to.
     pub webhooks: Option<PathBuf>,
+    /// Whether people reach it by TLS all the same, because a proxy speaks it.
+    pub behind_tls: bool,
 }
 
 impl Settings {
@@ -75,6 +77,7 @@ impl Settings {
             connections_max: 4_096,
             request_timeout: Elapsed::from_s(30),
             webhooks: None,
+            behind_tls: false,
         }
     }
 }
@@ -107,9 +110,9 @@ impl Server {
         let listener =
             TcpListener::bind(settings.listen).await.with_context(|| format!("listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
-        let (app, conductor) = open(&settings).await?;
-        let deliveries = Deliveries::begin(&app, receivers, &settings.data.join("webhooks"))?;
         let (stop, stopped) = watch::channel(false);
+        let (app, conductor) = open(&settings, stopped.clone()).await?;
+        let deliveries = Deliveries::begin(&app, receivers, &settings.data.join("webhooks"))?;
         let service = Service { routes: routes(app.clone()), tls, connections_max: settings.connections_max };
         // Served before it is ready: a halt must get through to a server that cannot write yet.
         let serving = tokio::spawn(serve::serve(listener, service, stopped));
@@ -181,7 +184,10 @@ pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
     }
 }
 
-async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::JoinHandle<anyhow::Result<()>>)> {
+async fn open(
+    settings: &Settings,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<(Arc<App>, std::thread::JoinHandle<anyhow::Result<()>>)> {
     let keys = Arc::new(ServerKeys::open(&settings.fleet)?);
     let mut fresh = [0; 16];
     getrandom::fill(&mut fresh).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
@@ -214,6 +220,8 @@ async fn open(settings: &Settings) -> anyhow::Result<(Arc<App>, std::thread::Joi
         idle_check_in: settings.idle_check_in,
         artifact_bytes_max: settings.artifact_bytes_max,
         request_timeout: settings.request_timeout,
+        secure: settings.tls.is_some() || settings.behind_tls,
+        stopped,
         process: random::token().map_err(|e| anyhow::anyhow!(e.0.detail))?.chars().take(8).collect(),
     };
     Ok((Arc::new(App::new(parts)), conductor))

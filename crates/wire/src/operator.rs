@@ -5,6 +5,8 @@ mod devices;
 mod holding;
 mod rollout_words;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, PolicyName, RolloutId, Version};
@@ -65,6 +67,10 @@ pub struct OperatorRequest {
     pub operator: OperatorName,
     /// The role.
     pub role: Role,
+    /// The packages that the operator may publish and order; empty for all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub packages: BTreeSet<PackageName>,
 }
 
 /// An operator.
@@ -76,6 +82,49 @@ pub struct OperatorView {
     pub operator: OperatorName,
     /// The role.
     pub role: Role,
+    /// The packages that the operator may publish and order; empty for all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub packages: BTreeSet<PackageName>,
+}
+
+/// A link's code that signs one browser in, once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ConsoleCode {
+    /// Where the link leads, below the server's address.
+    pub path: String,
+    /// When it ends.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub expires_at_ms: WallTime,
+}
+
+/// Asks for the deletion of artifacts that nothing needs any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CollectRequest {
+    /// Of each package so many of the newest releases are kept whole.
+    pub keep_releases: u32,
+    /// And those that were published so lately, in milliseconds.
+    pub keep_ms: u64,
+    /// Only say what would be deleted.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What was deleted, or would be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CollectView {
+    /// Releases that lose files by it, as `package version`: to order one again, publish its files again.
+    pub releases: Vec<String>,
+    /// Artifacts.
+    pub artifacts: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Artifacts that stay.
+    pub kept: u64,
 }
 
 /// What this server is and which promises are in force.

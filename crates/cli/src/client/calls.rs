@@ -6,11 +6,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_domain::time::WallTime;
 use tidegate_wire::device::TrustBundle;
-use tidegate_wire::operator::{
-    AccountPart, AccusationView, ApprovalRequest, DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget,
-    HoldRequest, HoldView, IncidentView, LoginRequest, OperatorRequest, OperatorView, PackageView, PolicyRequest,
-    PolicyView, ReasonRequest, RolloutView, SignedHaltRequest, StartRequest, StatusView, TokenAnswer,
-};
+use tidegate_wire::operator::{AccountPart, AccusationView, ApprovalRequest, CollectRequest, CollectView, ConsoleCode, DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, HoldRequest, HoldView, IncidentView, LoginRequest, OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView, SignedHaltRequest, StartRequest, StatusView, TokenAnswer};
 use ureq::SendBody;
 use ureq::http::{Method, header};
 
@@ -53,6 +49,16 @@ impl Client {
     /// Makes an operator.
     pub(crate) fn add_operator(&self, request: &OperatorRequest) -> Result<TokenAnswer> {
         self.ask(Method::POST, "/operators", Some(request))
+    }
+
+    /// A link that signs a browser in.
+    pub(crate) fn console_code(&self) -> Result<ConsoleCode> {
+        self.ask(Method::POST, "/console-codes", None::<&()>)
+    }
+
+    /// Deletes artifacts that nothing needs, or says which they are.
+    pub(crate) fn collect(&self, request: &CollectRequest) -> Result<CollectView> {
+        self.ask(Method::POST, "/artifacts/collect", Some(request))
     }
 
     /// Removes an operator.

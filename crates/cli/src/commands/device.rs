@@ -12,6 +12,7 @@ use tidegate_domain::ids::{AttributeName, RingName};
 use tidegate_domain::time::Elapsed;
 
 use crate::context::{Context, now};
+use crate::declared::Declared;
 use crate::enrolment_token::{TokenPlan, make_token, write_token};
 use crate::output::{Answer, facts, instant};
 
@@ -54,6 +55,12 @@ pub(crate) struct CreateArgs {
     /// The most devices that may join by it
     #[arg(long, value_name = "N", default_value_t = 1)]
     devices: u64,
+    /// Take ring, attributes, devices and life from this rule of the folder's fleet.toml
+    #[arg(long, value_name = "NAME", requires = "from", conflicts_with_all = ["ring", "attributes", "devices", "expires"])]
+    rule: Option<String>,
+    /// The folder with the rule; see `tidegate apply --help`
+    #[arg(short = 'f', long, value_name = "DIR", requires = "rule")]
+    from: Option<PathBuf>,
     /// How long it is good, for example 12h or 30d
     #[arg(long, value_name = "TIME", default_value = "7d")]
     expires: Elapsed,
@@ -97,7 +104,16 @@ pub(super) fn run(context: &Context, command: DeviceCommand) -> Result<Answer> {
         (true, Some(server)) => vec![server.clone()],
         _ => args.endpoints,
     };
-    let plan = TokenPlan { ring: args.ring, attributes, devices_max: args.devices, life: args.expires, endpoints };
+    let plan = match (&args.rule, &args.from) {
+        (Some(rule), Some(from)) => {
+            let declared = Declared::read(from)?;
+            let rule = declared.token_rule(rule)?;
+            let endpoints = if rule.endpoints.is_empty() { endpoints } else { rule.endpoints.clone() };
+            let (ring, attributes) = (rule.ring.clone(), rule.attributes.clone());
+            TokenPlan { ring, attributes, devices_max: rule.devices, life: rule.expires, endpoints }
+        }
+        _ => TokenPlan { ring: args.ring, attributes, devices_max: args.devices, life: args.expires, endpoints },
+    };
     let key = context.open_key(&args.key)?;
     let (token, file) = make_token(fleet, &plan, key.as_ref(), now())?;
     write_token(&args.out, &file)?;

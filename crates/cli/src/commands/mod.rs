@@ -2,6 +2,8 @@
 
 mod blame;
 mod completions;
+mod console;
+mod declaring;
 mod device;
 mod fleet;
 mod hold;
@@ -92,6 +94,15 @@ enum Command {
     /// Who may use the operator API
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
+    /// What would have to change for the server to be as a folder says
+    #[command(after_help = declaring::EXAMPLES)]
+    Diff(declaring::DiffArgs),
+    /// Make the server as a folder says: packages, policies, operators
+    #[command(after_help = declaring::EXAMPLES)]
+    Apply(declaring::ApplyArgs),
+    /// A link that signs a browser in at the server's console
+    #[command(after_help = console::EXAMPLES)]
+    Console,
     /// Run the server
     #[command(after_help = crate::up::EXAMPLES)]
     Up(crate::up::UpArgs),
@@ -155,6 +166,9 @@ pub(crate) fn run(cli: Cli) -> Result<Answer> {
         Command::Log(args) => log::run(&context, &args),
         Command::Blame => blame::run(&context),
         Command::Operator(command) => operator::run(&context, command),
+        Command::Diff(args) => declaring::diff(&context, &args),
+        Command::Apply(args) => declaring::apply(&context, &args),
+        Command::Console => console::run(&context),
         Command::Up(args) => crate::up::run(&args, &context.settings.up, context.json),
         Command::Store(command) => store::run(&context, &command),
         Command::Demo(args) => crate::demo::run(&args, context.json),

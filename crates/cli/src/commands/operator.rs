@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
-use tidegate_domain::ids::OperatorName;
+use tidegate_domain::ids::{OperatorName, PackageName};
 use tidegate_wire::operator::{OperatorRequest, Role};
 
 use crate::context::Context;
@@ -15,6 +15,7 @@ A role lets somebody ask; what takes effect needs the right key as well.
 
 Examples:
   tidegate operator add ada --role approver     prints ada's token, this once
+  tidegate operator add pipeline --role publisher --package content
   tidegate operator list
   tidegate operator remove ada";
 
@@ -29,6 +30,9 @@ pub(crate) enum OperatorCommand {
         /// What the operator may do
         #[arg(long, value_enum)]
         role: RoleWord,
+        /// The only packages that the operator may publish and order; repeatable [default: all]
+        #[arg(long = "package", value_name = "PACKAGE")]
+        packages: Vec<PackageName>,
     },
     /// Show all operators
     List,
@@ -51,8 +55,9 @@ pub(crate) enum RoleWord {
 pub(super) fn run(context: &Context, command: OperatorCommand) -> Result<Answer> {
     let api = context.client()?;
     match command {
-        OperatorCommand::Add { name, role } => {
-            let answer = api.add_operator(&OperatorRequest { operator: name, role: role.into() })?;
+        OperatorCommand::Add { name, role, packages } => {
+            let packages = packages.into_iter().collect();
+            let answer = api.add_operator(&OperatorRequest { operator: name, role: role.into(), packages })?;
             let text = facts(&[
                 ("operator", answer.operator.to_string()),
                 ("role", word(answer.role)),
@@ -63,9 +68,11 @@ pub(super) fn run(context: &Context, command: OperatorCommand) -> Result<Answer>
         }
         OperatorCommand::List => {
             let operators = api.operators()?;
-            let mut shown = table(&["operator", "role"]);
+            let mut shown = table(&["operator", "role", "packages"]);
             for operator in &operators {
-                shown.add_row([operator.operator.to_string(), word(operator.role)]);
+                let only: Vec<&str> = operator.packages.iter().map(PackageName::as_str).collect();
+                let only = if only.is_empty() { "all".to_owned() } else { only.join(", ") };
+                shown.add_row([operator.operator.to_string(), word(operator.role), only]);
             }
             Answer::new(operators, shown.to_string())
         }

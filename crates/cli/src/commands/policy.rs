@@ -15,6 +15,7 @@ use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck, RingCheck}
 use tidegate_domain::rollout::reason::Signal;
 use tidegate_domain::roster::{Candidate, rosters};
 use tidegate_domain::time::Elapsed;
+use tidegate_keyring::Signer;
 use tidegate_trust::keys::PublicKey;
 use tidegate_trust::records::PolicyRecord;
 use tidegate_wire::operator::{PolicyRequest, PolicyView};
@@ -219,20 +220,24 @@ fn margins(ring: &RingCheck) -> String {
 
 fn apply(context: &Context, args: &ApplyArgs) -> Result<Answer> {
     let (text, policy) = read(&args.file)?;
-    let fleet = context.fleet()?;
     let envelope = envelope_of_fleet(context)?;
     envelope.admits(&policy)?;
     let reference = PolicyReference { name: policy.name.clone(), digest: Policy::digest_of(&text) };
     let shown = format!("{}{}", about(&policy, &reference, &envelope), rings(&policy));
     context.confirm(&shown, "Sign and apply this policy?", args.yes)?;
     let key = context.open_key(&args.key)?;
-    let body = PolicyRecord { fleet, name: policy.name, text, issued_at_ms: now(), ext: Default::default() };
-    let record = signed_record(&body, &[key.as_ref()])?;
-    context.client()?.apply_policy(&PolicyRequest { policy: record })?;
+    put(context, &text, &policy, key.as_ref())?;
     Answer::new(
         json!({"name": reference.name, "digest": reference.digest, "policy": reference.to_string()}),
         format!("applied {reference}"),
     )
+}
+
+/// Signs a policy and hands it to the server, which holds it against the envelope.
+pub(super) fn put(context: &Context, text: &str, policy: &Policy, key: &dyn Signer) -> Result<()> {
+    let (name, text) = (policy.name.clone(), text.to_owned());
+    let body = PolicyRecord { fleet: context.fleet()?, name, text, issued_at_ms: now(), ext: Default::default() };
+    Ok(context.client()?.apply_policy(&PolicyRequest { policy: signed_record(&body, &[key])? })?)
 }
 
 fn list(context: &Context) -> Result<Answer> {

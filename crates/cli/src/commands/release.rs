@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tidegate_domain::ids::{PackageName, Version};
 use tidegate_domain::time::Elapsed;
+use tidegate_wire::operator::{CollectRequest, CollectView};
 
 use crate::context::{Context, now};
 use crate::fleet_setup::LIFE;
@@ -37,7 +38,8 @@ how the release takes effect:
 Examples:
   tidegate release stage content 1.0.0 --files build/ --manifest release.toml --out stage/
   tidegate release sign stage/ --key publisher-1.key
-  tidegate release publish stage/";
+  tidegate release publish stage/
+  tidegate release collect --keep 5 --dry-run";
 
 /// Stage, sign and publish releases
 #[derive(Debug, Subcommand)]
@@ -55,6 +57,24 @@ pub(crate) enum ReleaseCommand {
         /// The stage
         stage: PathBuf,
     },
+    /// Delete files of old releases that nothing needs any more: no device runs or returns to them, no rollout goes on with them
+    Collect(CollectArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollectArgs {
+    /// Of each package so many of the newest releases are kept
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    keep: u32,
+    /// And those that were published so lately
+    #[arg(long, value_name = "TIME", default_value = "90d")]
+    keep_for: Elapsed,
+    /// Only say what would be deleted
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete without asking
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +114,7 @@ pub(super) fn run(context: &Context, command: ReleaseCommand) -> Result<Answer> 
         ReleaseCommand::Stage(args) => stage(context, args),
         ReleaseCommand::Sign(args) => sign(context, &args),
         ReleaseCommand::Publish { stage } => publish_stage(context, &Stage::read(&stage)?),
+        ReleaseCommand::Collect(args) => collect(context, &args),
     }
 }
 
@@ -159,6 +180,25 @@ fn publish_stage(context: &Context, stage: &Stage) -> Result<Answer> {
         }),
         text,
     )
+}
+
+fn collect(context: &Context, args: &CollectArgs) -> Result<Answer> {
+    let api = context.client()?;
+    let request =
+        CollectRequest { keep_releases: args.keep, keep_ms: args.keep_for.as_ms(), dry_run: true };
+    let plan = api.collect(&request)?;
+    let shown = |view: &CollectView, did: &str| {
+        let lines: Vec<String> = view.releases.iter().map(|release| format!("  {release}\n")).collect();
+        format!("{}{} artifacts ({} bytes) {did}, {} stay", lines.concat(), view.artifacts, view.bytes, view.kept)
+    };
+    if args.dry_run || plan.artifacts == 0 {
+        let text = shown(&plan, "would be deleted");
+        return Answer::new(plan, text);
+    }
+    context.confirm(&shown(&plan, "will be deleted"), "Delete them?", args.yes)?;
+    let done = api.collect(&CollectRequest { dry_run: false, ..request })?;
+    let text = shown(&done, "deleted");
+    Answer::new(done, text)
 }
 
 /// What a publisher looks at before signing.

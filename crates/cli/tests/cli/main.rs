@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bad_input;
+mod browser;
+mod console;
+mod declaring;
 mod demo;
 mod fake_server;
 mod journey;

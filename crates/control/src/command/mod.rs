@@ -32,7 +32,7 @@ use tidegate_trust::signed::Unverified;
 use crate::contract::NewEntry;
 use crate::decision::{Decision, OperatorRole};
 use crate::hold::Hold;
-use crate::state::State;
+use crate::state::{Operator, State};
 
 /// Something that somebody asks of the server.
 #[derive(Debug, Clone)]
@@ -76,10 +76,17 @@ pub enum Command {
     PutOperator {
         /// Who.
         operator: OperatorName,
-        /// The role.
-        role: OperatorRole,
-        /// SHA-256 of the token.
-        token: Digest,
+        /// Role, token and packages.
+        made: Operator,
+    },
+    /// Artifacts were deleted.
+    Collected {
+        /// Who said so.
+        by: OperatorName,
+        /// How many.
+        artifacts: u64,
+        /// How much room they took.
+        bytes: u64,
     },
     /// Removes an operator.
     RemoveOperator(OperatorName),
@@ -287,7 +294,8 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
             done(now, vec![Decision::LoginIssued { code, expires_at_ms }], Answer::Done)
         }
         Command::Login { code, token } => people::login(state, now, code, token),
-        Command::PutOperator { operator, role, token } => people::put_operator(state, now, operator, role, token),
+        Command::PutOperator { operator, made } => people::put_operator(state, now, operator, made),
+        Command::Collected { by, artifacts, bytes } => done(now, vec![Decision::Collected { by, artifacts, bytes }], Answer::Done),
         Command::RemoveOperator(operator) => people::remove_operator(state, now, operator),
         Command::ApplyPolicy(record) => rollouts::apply_policy(state, now, record),
         Command::Start { order, draft } => rollouts::start(state, now, *order, *draft),

@@ -1,12 +1,17 @@
 //! Operators: logging in by a one-time code, making and removing them.
 
+use std::collections::BTreeSet;
+
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::OperatorName;
 use tidegate_domain::time::WallTime;
 
 use super::{Answer, Refusal, Staged, Why, done};
 use crate::decision::{Decision, OperatorRole};
-use crate::state::State;
+use crate::state::{Operator, State};
+
+/// The most packages that an operator is confined to.
+const OPERATOR_PACKAGES_MAX: usize = 200;
 
 pub(super) fn login(state: &State, now: WallTime, code: Digest, token: Digest) -> Result<Staged, Refusal> {
     if !state.login_is_good(&code, now) {
@@ -16,7 +21,13 @@ pub(super) fn login(state: &State, now: WallTime, code: Digest, token: Digest) -
     let operator: OperatorName =
         "admin".parse().map_err(|e| Refusal::new(Why::Invalid, "operator_name", format!("{e}")))?;
     let decision =
-        Decision::Operator { operator: operator.clone(), role: OperatorRole::Admin, token, code: Some(code) };
+        Decision::Operator {
+            operator: operator.clone(),
+            role: OperatorRole::Admin,
+            token,
+            code: Some(code),
+            packages: BTreeSet::new(),
+        };
     done(now, vec![decision], Answer::LoggedIn(operator, OperatorRole::Admin))
 }
 
@@ -24,13 +35,17 @@ pub(super) fn put_operator(
     state: &State,
     now: WallTime,
     operator: OperatorName,
-    role: OperatorRole,
-    token: Digest,
+    made: Operator,
 ) -> Result<Staged, Refusal> {
+    let Operator { role, token, packages } = made;
+    if packages.len() > OPERATOR_PACKAGES_MAX {
+        let detail = format!("field `packages` names {}: at most {OPERATOR_PACKAGES_MAX}, or none for all", packages.len());
+        return Err(Refusal::new(Why::Invalid, "packages", detail));
+    }
     if state.operators().len() >= 10_000 {
         return Err(Refusal::new(Why::Conflict, "too_many_operators", "there are 10000 operators: remove some first"));
     }
-    done(now, vec![Decision::Operator { operator, role, token, code: None }], Answer::Done)
+    done(now, vec![Decision::Operator { operator, role, token, code: None, packages }], Answer::Done)
 }
 
 pub(super) fn remove_operator(state: &State, now: WallTime, operator: OperatorName) -> Result<Staged, Refusal> {

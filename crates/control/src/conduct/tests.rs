@@ -83,8 +83,11 @@ impl Bench {
 fn operator(name: &str) -> Command {
     Command::PutOperator {
         operator: name.parse().unwrap(),
-        role: OperatorRole::Viewer,
-        token: Digest::of(name.as_bytes()),
+        made: Operator {
+            role: OperatorRole::Viewer,
+            token: Digest::of(name.as_bytes()),
+            packages: Default::default(),
+        },
     }
 }
 

@@ -136,7 +136,10 @@ impl State {
                 self.logins.retain(|_, expires| at < *expires);
                 self.logins.insert(code, expires_at_ms);
             }
-            Decision::Operator { operator, role, token, code } => self.put_operator(operator, role, token, code),
+            Decision::Operator { operator, role, token, code, packages } => {
+                self.put_operator(operator, Operator { role, token, packages }, code);
+            }
+            Decision::Collected { .. } => {}
             Decision::OperatorRemoved { operator } => {
                 self.operators.remove(&operator);
             }

@@ -1,8 +1,10 @@
 //! Operators and login codes, as hashes.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::OperatorName;
+use tidegate_domain::ids::{OperatorName, PackageName};
 use tidegate_domain::time::WallTime;
 
 use super::State;
@@ -15,11 +17,21 @@ pub struct Operator {
     pub role: OperatorRole,
     /// SHA-256 of the bearer token.
     pub token: Digest,
+    /// The packages that the operator may publish and order; empty for all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub packages: BTreeSet<PackageName>,
+}
+
+impl Operator {
+    /// Whether the operator may publish and order a package.
+    pub fn concerns(&self, package: &PackageName) -> bool {
+        self.packages.is_empty() || self.packages.contains(package)
+    }
 }
 
 impl State {
-    pub(super) fn put_operator(&mut self, name: OperatorName, role: OperatorRole, token: Digest, code: Option<Digest>) {
-        self.operators.insert(name, Operator { role, token });
+    pub(super) fn put_operator(&mut self, name: OperatorName, operator: Operator, code: Option<Digest>) {
+        self.operators.insert(name, operator);
         if let Some(code) = code {
             self.logins.remove(&code);
         }

@@ -76,7 +76,7 @@ fn exposed(device: &DeviceId, taken: &Taken, said: Option<&Said>) -> ExposedDevi
     ExposedDevice { device: device.clone(), taken_at_ms: taken.at_ms, state: word(taken).to_owned(), trouble }
 }
 
-fn word(taken: &Taken) -> &'static str {
+pub(crate) fn word(taken: &Taken) -> &'static str {
     match taken {
         Taken { needs_hands: true, .. } => "needs_hands",
         Taken { returned: true, .. } => "returned",

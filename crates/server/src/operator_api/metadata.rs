@@ -61,10 +61,11 @@ pub(crate) async fn put_targets(
     request_body = Object, responses((status = NO_CONTENT)))]
 pub(crate) async fn put_package(
     State(app): State<Arc<App>>,
-    _person: Person<Publisher>,
+    person: Person<Publisher>,
     Named(package): Named<PackageName>,
     Raw(bytes): Raw,
 ) -> Result<StatusCode, Refused> {
+    person.may_move(&package)?;
     let new = unpublished(&*app.desk.state()?, &package, &bytes)?;
     if new.len() > NEW_RELEASES_MAX {
         let detail = format!("the role adds {} releases, at most {NEW_RELEASES_MAX} at once", new.len());
@@ -100,7 +101,7 @@ async fn small_artifact(app: &App, digest: &Digest) -> Result<Option<Vec<u8>>, R
 }
 
 /// A release whose files cannot be fetched must not be published.
-async fn require_files(app: &App, manifest: &Manifest) -> Result<(), Refused> {
+pub(super) async fn require_files(app: &App, manifest: &Manifest) -> Result<(), Refused> {
     for file in &manifest.files {
         let wrong = |problem: String| {
             let detail = format!("release {} {}, file {}: {problem}", manifest.package, manifest.version, file.path);

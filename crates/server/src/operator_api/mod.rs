@@ -3,10 +3,12 @@
 mod account;
 mod artifacts;
 mod blame;
+mod collecting;
+mod console;
 mod devices;
 mod halts;
 mod holds;
-mod incidents;
+pub(crate) mod incidents;
 mod login;
 mod metadata;
 mod operators;
@@ -14,7 +16,7 @@ mod packages;
 mod page;
 mod person;
 mod policies;
-mod rollouts;
+pub(crate) mod rollouts;
 mod status;
 mod trust;
 
@@ -40,6 +42,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(metadata::put_targets))
         .routes(routes!(metadata::put_package))
         .routes(routes!(artifacts::head, artifacts::put))
+        .routes(routes!(collecting::collect))
+        .routes(routes!(console::code))
         .routes(routes!(packages::list))
         .routes(routes!(packages::one))
         .routes(routes!(policies::list, policies::apply))

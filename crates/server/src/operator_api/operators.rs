@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tidegate_control::command::Command;
 use tidegate_control::decision::OperatorRole;
+use tidegate_control::state::Operator;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::OperatorName;
 use tidegate_wire::operator::{OperatorRequest, OperatorView, Role, TokenAnswer};
@@ -29,7 +30,11 @@ pub(crate) async fn list(
 ) -> Result<Response, Refused> {
     let state = app.desk.state()?;
     let all = state.operators().iter().map(|(name, operator)| (name.to_string(), (name, operator)));
-    page.answer(all, |(name, who)| OperatorView { operator: name.clone(), role: role_view(who.role) })
+    page.answer(all, |(name, who)| OperatorView {
+        operator: name.clone(),
+        role: role_view(who.role),
+        packages: who.packages.clone(),
+    })
 }
 
 /// Makes an operator, or gives a known one a new token and role. The token is shown this once.
@@ -38,11 +43,12 @@ pub(crate) async fn list(
 pub(crate) async fn put(
     State(app): State<Arc<App>>,
     _person: Person<Admin>,
-    Json(OperatorRequest { operator, role }): Json<OperatorRequest>,
+    Json(OperatorRequest { operator, role, packages }): Json<OperatorRequest>,
 ) -> Result<(StatusCode, axum::Json<TokenAnswer>), Refused> {
     let token = random::token()?;
     let hash = Digest::of(token.as_bytes());
-    app.desk.ask(Command::PutOperator { operator: operator.clone(), role: role_kept(role), token: hash }).await?;
+    let made = Operator { role: role_kept(role), token: hash, packages };
+    app.desk.ask(Command::PutOperator { operator: operator.clone(), made }).await?;
     Ok((StatusCode::CREATED, axum::Json(TokenAnswer { operator, role, token })))
 }
 

@@ -7,8 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use tidegate_control::decision::OperatorRole;
+use tidegate_control::state::Operator;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::OperatorName;
+use tidegate_domain::ids::{OperatorName, PackageName};
 
 use crate::app::App;
 use crate::problem::Refused;
@@ -22,6 +23,9 @@ pub(crate) trait Least {
 #[derive(Debug)]
 pub(crate) struct Person<R> {
     pub(crate) name: OperatorName,
+    /// The hash of the token that it came with.
+    pub(crate) token: Digest,
+    operator: Operator,
     least: PhantomData<R>,
 }
 
@@ -46,14 +50,30 @@ impl<R: Least> FromRequestParts<Arc<App>> for Person<R> {
         let token = token
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Refused::unauthorised("header `authorization`: expected `Bearer TOKEN`"))?;
+        let token = Digest::of(token.as_bytes());
         let (name, operator) = app
             .desk
-            .operator_of(&Digest::of(token.as_bytes()))
+            .operator_of(&token)
             .ok_or_else(|| Refused::unauthorised("the token is unknown or was revoked: log in again"))?;
         if operator.role < R::ROLE {
             let detail = format!("operator {name} has role {:?}, this needs {:?}", operator.role, R::ROLE);
             return Err(Refused::new(StatusCode::FORBIDDEN, "role_too_low", detail));
         }
-        Ok(Person { name, least: PhantomData })
+        Ok(Person { name, token, operator, least: PhantomData })
+    }
+}
+
+impl<R> Person<R> {
+    /// Whether the operator may publish and order this package.
+    ///
+    /// # Errors
+    /// When the operator is confined to others.
+    pub(crate) fn may_move(&self, package: &PackageName) -> Result<(), Refused> {
+        if self.operator.concerns(package) {
+            return Ok(());
+        }
+        let only: Vec<&str> = self.operator.packages.iter().map(PackageName::as_str).collect();
+        let detail = format!("operator {} is for {} only, not for {package}", self.name, only.join(", "));
+        Err(Refused::new(StatusCode::FORBIDDEN, "another_package", detail))
     }
 }

@@ -16,6 +16,7 @@ use tidegate_domain::time::WallTime;
 use tidegate_trust::signed::Unverified;
 use tidegate_wire::operator::{ApprovalRequest, DraftAnswer, DraftRequest, ReasonRequest, RolloutView, StartRequest};
 
+use super::metadata::require_files;
 use super::page::Page;
 use super::person::{Approver, Person, Viewer};
 use super::status::P4;
@@ -33,9 +34,15 @@ const REASON_CHARS_MAX: usize = 500;
     responses((status = OK, body = DraftAnswer)))]
 pub(crate) async fn draft(
     State(app): State<Arc<App>>,
-    _person: Person<Approver>,
+    person: Person<Approver>,
     Json(DraftRequest { package, version, policy, resume, without }): Json<DraftRequest>,
 ) -> Result<axum::Json<DraftAnswer>, Refused> {
+    person.may_move(&package)?;
+    let manifest = app.desk.state()?.release(&package, &version).map(|release| release.manifest.clone());
+    if let Some(manifest) = manifest {
+        // What was deleted because nothing seemed to need it must be there again first.
+        require_files(&app, &manifest).await?;
+    }
     let rank_seed = random::seed()?;
     let resume = resume_without(resume, without)?;
     let made = {
@@ -195,7 +202,7 @@ fn found(app: &App, id: &RolloutId) -> Result<RolloutView, Refused> {
     state.rollouts().get(id).map(|course| view(&state, course, now())).ok_or_else(|| Refused::unknown("rollout", id))
 }
 
-fn view(state: &Known, course: &Course, at: WallTime) -> RolloutView {
+pub(crate) fn view(state: &Known, course: &Course, at: WallTime) -> RolloutView {
     let rollout = &course.rollout;
     let identity = rollout.identity();
     let report = StepReport::of(rollout, at);

@@ -83,6 +83,8 @@ const ROWS: &[Row] = &[
     Row { formed: true, ..row("PUT /api/v1/metadata/packages/{package}", PUBLISHER, Takes::Tuf("malformed")) },
     named("HEAD /api/v1/artifacts/{sha256}", PUBLISHER, Takes::Nothing, NO_ARTIFACT, "unknown_artifact"),
     Row { formed: true, ..row("PUT /api/v1/artifacts/{sha256}", PUBLISHER, Takes::Bytes) },
+    row("POST /api/v1/artifacts/collect", ADMIN, Takes::Json),
+    row("POST /api/v1/console-codes", VIEWER, Takes::Nothing),
     list("GET /api/v1/packages", VIEWER),
     named("GET /api/v1/packages/{package}", VIEWER, Takes::Nothing, "nothing", "unknown_package"),
     list("GET /api/v1/policies", VIEWER),

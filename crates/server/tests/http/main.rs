@@ -6,6 +6,8 @@ mod approving;
 mod backing_up;
 mod bad_input;
 mod child;
+mod collecting;
+mod console;
 mod crash;
 mod document;
 mod evidence;

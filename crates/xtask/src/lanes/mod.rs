@@ -5,6 +5,7 @@
 mod cargo;
 mod deep;
 mod fuzz;
+mod installed;
 mod packages;
 mod windows;
 
@@ -43,6 +44,8 @@ pub(crate) enum Lane {
         /// The target: a file of `fuzz/fuzz_targets`, without its ending.
         target: String,
     },
+    /// The Debian packages in a fresh Debian.
+    Installed,
     /// Every test of the workspace.
     Tests,
 }
@@ -59,6 +62,7 @@ impl Lane {
             Self::Deep { package } => format!("deep:{package}"),
             Self::FuzzTargets => "fuzz-targets".to_owned(),
             Self::Fuzz { target } => format!("fuzz:{target}"),
+            Self::Installed => "installed".to_owned(),
             Self::Tests => "tests".to_owned(),
         }
     }
@@ -74,6 +78,7 @@ impl Lane {
             Self::Deep { .. } => "the package's long tests (only with --deep)",
             Self::FuzzTargets => "cargo check of the fuzz targets",
             Self::Fuzz { .. } => "a minute of coverage-guided fuzzing (only with --deep)",
+            Self::Installed => "the Debian packages in a fresh Debian: installed, used, upgraded, removed, purged",
             Self::Tests => "cargo test of the whole workspace",
         }
     }
@@ -88,6 +93,7 @@ impl Lane {
             Self::Deep { package } => cargo::test(root, &deep::arguments(package)),
             Self::FuzzTargets => fuzz::check(root).map(LaneEnd::from),
             Self::Fuzz { target } => fuzz::run(root, target),
+            Self::Installed => installed::run(root).map(LaneEnd::from),
             Self::Tests => cargo::test(root, cargo::ALL_TESTS),
         }
     }
@@ -109,7 +115,7 @@ impl From<Outcome> for LaneEnd {
 
 /// The lanes of every run, in order.
 pub(crate) fn quick() -> Vec<Lane> {
-    vec![Lane::Packages, Lane::Fmt, Lane::Clippy, Lane::Tidy, Lane::Windows, Lane::FuzzTargets, Lane::Tests]
+    vec![Lane::Packages, Lane::Fmt, Lane::Clippy, Lane::Tidy, Lane::Windows, Lane::FuzzTargets, Lane::Installed, Lane::Tests]
 }
 
 /// `lanes` with one deep lane for every package that has a deep test and one fuzz lane for every target, before the last lane.

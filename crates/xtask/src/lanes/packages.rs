@@ -41,6 +41,9 @@ const NEEDS: &[Need] = &[
         found_by: &["/usr/bin/systemd-analyze", "/bin/systemd-analyze"],
         used_by: "the tests of the systemd units",
     },
+    Need { packages: &["chromium"], found_by: &["/usr/bin/chromium"], used_by: "the tests of the console in a browser" },
+    Need { packages: &["chromium-driver"], found_by: &["/usr/bin/chromedriver"], used_by: "the tests of the console in a browser" },
+    Need { packages: &["debootstrap"], found_by: &["/usr/sbin/debootstrap"], used_by: "the packages in a fresh Debian" },
     Need { packages: &["yara"], found_by: &["/usr/bin/yara"], used_by: "the test with a scanner's rules as the content" },
     Need { packages: &["tinyproxy"], found_by: &["/usr/bin/tinyproxy"], used_by: "the test of proxies on the way out" },
     Need {
@@ -117,7 +120,7 @@ fn apt_get(arguments: &[&str]) -> anyhow::Result<bool> {
     Ok(status.success())
 }
 
-fn is_root() -> anyhow::Result<bool> {
+pub(super) fn is_root() -> anyhow::Result<bool> {
     let answer = Command::new("id").arg("-u").output().context("cannot start id")?;
     Ok(String::from_utf8_lossy(&answer.stdout).trim() == "0")
 }
@@ -134,7 +137,7 @@ mod tests {
             panic!("a missing package must be a skip");
         };
         assert!(reason.contains("nginx-light") && reason.contains("PKCS#11"), "{reason}");
-        assert!(install.contains(" nginx-light softhsm2 systemd yara "), "{install}");
+        assert!(install.contains(" nginx-light softhsm2 systemd chromium "), "{install}");
     }
 
     #[test]

@@ -1,0 +1,49 @@
+//! Signing in by a link that is good once, and what is said where that did not work.
+
+use maud::html;
+
+use crate::frame;
+
+/// Where nobody is signed in.
+pub fn nobody() -> String {
+    let body = html! {
+        h1 { "Sign in" }
+        p { "A link that is good once, for five minutes, is made where you are logged in already:" }
+        pre { "tidegate console" }
+        p { "Opening it here signs this browser in, as you and with your role. Nothing is ever approved by being signed in." }
+    };
+    frame::page("Sign in", None, None, &body).into_string()
+}
+
+/// The page behind a link: it signs in when somebody presses the button, not when a program looks at the link.
+pub fn enter(code: &str) -> String {
+    let body = html! {
+        h1 { "Sign in to Tidegate" }
+        form.enter method="post" action="/console/enter" {
+            input type="hidden" name="code" value=(code);
+            button type="submit" autofocus { "Sign this browser in" }
+        }
+        p { "It stays signed in for twelve hours, or until you sign out, the server restarts, or your operator's token ends." }
+    };
+    frame::page("Sign in", None, None, &body).into_string()
+}
+
+/// Where something is not there or not allowed.
+pub fn refused(what: &str, detail: &str) -> String {
+    let body = html! { h1 { (what) } p { (detail) } p { a href="/console/" { "All rollouts" } } };
+    frame::page(what, None, None, &body).into_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_from_outside_leaves_as_text() {
+        let hostile = "\"><script>alert(1)</script>";
+        for page in [enter(hostile), refused(hostile, hostile)] {
+            assert!(!page.contains("<script>alert"), "{page}");
+            assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The part of a page that changes, sent whole whenever it did.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream::unfold;
+use tidegate_control::contract::Seq;
+use tidegate_domain::digest::Digest;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::pages;
+use super::sessions::Stream;
+use super::signing_in::SignedIn;
+use crate::app::App;
+
+/// How often it is looked whether anything changed.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often the page is made anew where nothing was recorded.
+const AT_LEAST: Duration = Duration::from_secs(5);
+
+/// Until the viewer goes, is signed out, or the server stops.
+pub(super) async fn rollout(
+    State(app): State<Arc<App>>,
+    who: SignedIn,
+    Path(rollout): Path<String>,
+) -> Result<Response, Response> {
+    pages::view(&app, &rollout)?;
+    let Some(place) = app.sessions.stream() else {
+        let detail = "too many pages are kept up to date already: this one can be reloaded";
+        return Err((StatusCode::SERVICE_UNAVAILABLE, detail).into_response());
+    };
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watch = Watch { app, session: who.session, rollout, sent: None, looked: None, look, _place: place };
+    let events = unfold(watch, |mut watch| async move {
+        let part = watch.next().await?;
+        Some((Ok::<_, Infallible>(Event::default().event("part").data(part)), watch))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+}
+
+struct Watch {
+    app: Arc<App>,
+    session: String,
+    rollout: String,
+    /// The digest of what was sent last.
+    sent: Option<Digest>,
+    /// What was recorded by the last look, and when that was.
+    looked: Option<(Seq, bool, Instant)>,
+    look: tokio::time::Interval,
+    _place: Stream,
+}
+
+impl Watch {
+    /// Something was recorded, a halt stands, or so much time has passed that what depends on the clock alone may be another.
+    fn may_have_changed(&mut self) -> bool {
+        let Ok(last) = self.app.desk.state().map(|state| state.last()) else { return false };
+        let stands = self.rollout.parse().is_ok_and(|rollout| self.app.halts.holds(&rollout));
+        let (now, known) = (Instant::now(), self.looked);
+        let same = known.is_some_and(|(seq, stood, at)| seq == last && stood == stands && now - at < AT_LEAST);
+        if !same {
+            self.looked = Some((last, stands, now));
+        }
+        !same
+    }
+
+    /// The next part that is another than the last; none when it is over.
+    async fn next(&mut self) -> Option<String> {
+        let mut stopped = self.app.stopped.clone();
+        loop {
+            tokio::select! {
+                _ = self.look.tick() => {}
+                _ = stopped.wait_for(|stop| *stop) => return None,
+            }
+            SignedIn::of(&self.app, &self.session)?;
+            if !self.may_have_changed() {
+                continue;
+            }
+            // A server that reads its records anew has nothing to show for a while.
+            let Ok(view) = pages::view(&self.app, &self.rollout) else { continue };
+            let part = tidegate_console::rollout::part(&view);
+            let digest = Digest::of(part.as_bytes());
+            if self.sent != Some(digest) {
+                self.sent = Some(digest);
+                return Some(part);
+            }
+        }
+    }
+}

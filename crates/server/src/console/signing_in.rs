@@ -1,0 +1,90 @@
+//! Signing in by a link that is good once, staying signed in, signing out.
+
+use std::sync::Arc;
+
+use axum::extract::{Form, FromRequestParts, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use tidegate_console::signing_in as page;
+use tidegate_domain::ids::OperatorName;
+
+use crate::app::App;
+
+/// What a link and its form carry.
+#[derive(Debug, Deserialize)]
+pub(super) struct Code {
+    code: String,
+}
+
+/// An operator who is signed in.
+#[derive(Debug)]
+pub(super) struct SignedIn {
+    pub(super) name: OperatorName,
+    pub(super) session: String,
+}
+
+impl SignedIn {
+    /// Whose session this is now: asked anew each time, so that it ends with the operator's token.
+    pub(super) fn of(app: &App, session: &str) -> Option<SignedIn> {
+        let token = app.sessions.token_of(session)?;
+        let (name, _) = app.desk.operator_of(&token)?;
+        Some(SignedIn { name, session: session.to_owned() })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<SignedIn, Response> {
+        let known = session_of(app, &parts.headers).and_then(|session| SignedIn::of(app, session));
+        known.ok_or_else(|| (StatusCode::UNAUTHORIZED, Html(page::nobody())).into_response())
+    }
+}
+
+fn session_of<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|line| line.split("; ")).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| *name == app.sessions.cookie()).map(|(_, value)| value)
+}
+
+/// The page behind the link. Looking at it spends nothing.
+pub(super) async fn ask(Query(Code { code }): Query<Code>) -> Html<String> {
+    Html(page::enter(&code))
+}
+
+/// Spends the code.
+pub(super) async fn enter(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(Code { code }): Form<Code>,
+) -> Result<Response, Response> {
+    refuse_foreign(&headers)?;
+    let entered = app.sessions.enter(&code).map_err(|refused| refused.into_response())?;
+    let known = entered.filter(|(_, token)| app.desk.operator_of(token).is_some());
+    let Some((session, _)) = known else {
+        let detail = "It is unknown, used or older than five minutes. `tidegate console` makes another.";
+        return Err((StatusCode::FORBIDDEN, Html(page::refused("This link signs nobody in", detail))).into_response());
+    };
+    Ok(([(header::SET_COOKIE, app.sessions.set_cookie(Some(&session)))], Redirect::to("/console/")).into_response())
+}
+
+/// Signs out.
+pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Response> {
+    refuse_foreign(&headers)?;
+    if let Some(session) = session_of(&app, &headers) {
+        app.sessions.leave(session);
+    }
+    Ok(([(header::SET_COOKIE, app.sessions.set_cookie(None))], Redirect::to("/console/")).into_response())
+}
+
+/// A form that another site sends in a person's name. Browsers say where a request comes from; programs that are none need not.
+fn refuse_foreign(headers: &HeaderMap) -> Result<(), Response> {
+    let from = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    if from.is_none_or(|from| matches!(from, "same-origin" | "none")) {
+        return Ok(());
+    }
+    let detail = "The form came from another site.";
+    Err((StatusCode::FORBIDDEN, Html(page::refused("Refused", detail))).into_response())
+}

@@ -1,0 +1,209 @@
+//! The console over HTTP: who gets in and how, what every answer forbids, and that a page hears of a change at once.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use ureq::http::Method;
+
+use crate::fleet::{Api, Fleet, PACKAGE, Reply, Running, request, until};
+use crate::played::{FAST_POLICY, Player, Temper, twelve};
+
+/// A browser without scripts, that follows nothing by itself.
+struct Browser {
+    base: String,
+    cookie: Option<String>,
+    agent: ureq::Agent,
+}
+
+impl Browser {
+    fn new(base: &str) -> Browser {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+        Browser { base: base.to_owned(), cookie: None, agent: config.new_agent() }
+    }
+
+    fn ask(&self, method: Method, path: &str, more: &[(&str, &str)], body: &str) -> Reply {
+        let mut headers: Vec<(&str, &str)> = more.to_vec();
+        headers.extend(self.cookie.as_deref().map(|cookie| ("cookie", cookie)));
+        if method == Method::POST {
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+        }
+        let reply = request(&self.agent, method, &format!("{}{path}", self.base), &headers, body.as_bytes()).unwrap();
+        for name in ["content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"] {
+            assert!(reply.headers.contains_key(name), "{path} lacks {name}");
+        }
+        let policy = reply.headers["content-security-policy"].to_str().unwrap();
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        reply
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        self.ask(Method::GET, path, &[], "")
+    }
+
+    /// Signs in by a link.
+    fn enter(&mut self, path: &str) -> Reply {
+        let code = path.split("code=").nth(1).unwrap();
+        let reply = self.ask(Method::POST, "/console/enter", &[], &format!("code={code}"));
+        if let Some(cookie) = reply.headers.get("set-cookie") {
+            self.cookie = Some(cookie.to_str().unwrap().split(';').next().unwrap().to_owned());
+        }
+        reply
+    }
+}
+
+fn link(api: &Api) -> String {
+    let made = api.post("/console-codes", &json!({}));
+    assert_eq!(made.status, 201, "{made:?}");
+    made.json()["path"].as_str().unwrap().to_owned()
+}
+
+fn text(reply: &Reply) -> String {
+    String::from_utf8(reply.body.clone()).unwrap()
+}
+
+#[test]
+fn a_link_signs_one_browser_in_once_and_only_as_long_as_its_operator() {
+    let fleet = Fleet::found();
+    let running = fleet.start();
+    let admin = running.admin();
+    let viewer = admin.operator("viewer");
+    let mut browser = Browser::new(&running.base);
+    for path in ["/console/", "/console/rollouts/x.1", "/console/rollouts/x.1/events"] {
+        let reply = browser.get(path);
+        assert_eq!(reply.status, 401, "{path}");
+        assert!(text(&reply).contains("tidegate console"), "it says how to sign in");
+    }
+    assert_eq!(Api::nobody(&running.base).post("/console-codes", &json!({})).status, 401);
+    let path = link(&viewer);
+    assert_eq!(browser.get(&path).status, 200);
+    assert_eq!(browser.get(&path).status, 200, "looking at the link spends nothing");
+    let foreign = [("sec-fetch-site", "cross-site")];
+    let code = path.split("code=").nth(1).unwrap();
+    assert_eq!(browser.ask(Method::POST, "/console/enter", &foreign, &format!("code={code}")).status, 403);
+    let entered = browser.enter(&path);
+    assert_eq!((entered.status, entered.headers["location"].to_str().unwrap()), (303, "/console/"));
+    let cookie = entered.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("Secure"), "{cookie}");
+    let page = text(&browser.get("/console/"));
+    assert!(page.contains("a-viewer") && page.contains("There is none yet"), "{page}");
+    assert_eq!(browser.get("/console/rollouts/nothing.1").status, 404);
+    assert_eq!(browser.get("/console/rollouts/%3Cscript%3E").status, 404);
+    assert_eq!(Browser::new(&running.base).enter(&path).status, 403, "spent");
+    // A session is no token: it asks nothing of the API.
+    let session = browser.cookie.clone().unwrap().split('=').nth(1).unwrap().to_owned();
+    assert_eq!(admin.with_token(&session).post("/console-codes", &json!({})).status, 401);
+    assert_eq!(browser.ask(Method::POST, "/console/leave", &foreign, "").status, 403);
+    assert_eq!(browser.get("/console/").status, 200);
+    assert_eq!(admin.call(Method::DELETE, "/operators/a-viewer", b"").status, 204);
+    assert_eq!(browser.get("/console/").status, 401, "it ends with its operator");
+    let mut other = Browser::new(&running.base);
+    other.enter(&link(&admin));
+    assert_eq!(other.get("/console/").status, 200);
+    assert_eq!(other.ask(Method::POST, "/console/leave", &[("sec-fetch-site", "same-origin")], "").status, 303);
+    assert_eq!(other.get("/console/").status, 401, "signed out on the server too");
+    running.stop();
+}
+
+#[test]
+fn behind_tls_the_cookie_is_for_tls_only() {
+    let fleet = Fleet::found();
+    let running = Running::start(tidegate_server::Settings { behind_tls: true, ..fleet.settings() });
+    let admin = running.admin();
+    let entered = Browser::new(&running.base).enter(&link(&admin));
+    let cookie = entered.headers["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.starts_with("__Host-tidegate=") && cookie.ends_with("; Secure"), "{cookie}");
+    running.stop();
+}
+
+/// The parts of a page as they come.
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    fn open(browser: &Browser, path: &str) -> Events {
+        let address = browser.base.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let cookie = browser.cookie.as_deref().unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nAccept: text/event-stream\r\n\r\n").unwrap();
+        Events(BufReader::new(stream))
+    }
+
+    /// The next part; none when the stream is over.
+    fn next(&mut self) -> Option<String> {
+        let mut part = String::new();
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).unwrap() == 0 || line == "0\r\n" {
+                return None;
+            }
+            match line.strip_prefix("data: ") {
+                Some(data) => part.push_str(data),
+                None if !part.is_empty() => return Some(part),
+                None => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn an_open_page_hears_of_a_change_at_once_and_of_the_halt() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = twelve(&fleet, &running.base);
+    assert!(players.iter_mut().all(Player::enrol));
+    players.iter_mut().for_each(|player| player.temper = Temper::Fails);
+    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    fleet.publish(&api, "1.0.0", "bad");
+    let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
+    let mut browser = Browser::new(&running.base);
+    browser.enter(&link(&api));
+    let page = text(&browser.get(&format!("/console/rollouts/{rollout}")));
+    assert!(page.contains(&format!("{PACKAGE} 1.0.0")) && page.contains("Nothing") | page.contains("<li>"), "{page}");
+    let events = format!("/console/rollouts/{rollout}/events");
+    assert!(page.contains(&events) && page.contains("<noscript>"), "{page}");
+    let mut events = Events::open(&browser, &events);
+    assert!(events.next().unwrap().contains("running"));
+    until("it halted", || {
+        players.iter_mut().for_each(|player| drop(player.play()));
+        (api.get(&format!("/rollouts/{rollout}"))["report"]["phase"] == "halted").then_some(())
+    });
+    let halted = Instant::now();
+    let part = until("the page says so", || events.next().filter(|part| part.contains("phase halted")));
+    println!("the page said so {} ms after the API", halted.elapsed().as_millis());
+    assert!(part.contains("Incident inc-") && part.contains("probe_failed") | part.contains("crashed"), "{part}");
+    assert!(text(&browser.get("/console/")).contains(&rollout));
+    // A stream does not hold up the server's end, and ends with it.
+    let stopping = Instant::now();
+    running.stop();
+    while events.next().is_some() {}
+    assert!(stopping.elapsed() < Duration::from_secs(8), "{:?}", stopping.elapsed());
+}
+
+#[test]
+fn what_devices_and_people_say_is_shown_as_text() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = twelve(&fleet, &running.base);
+    assert!(players.iter_mut().all(Player::enrol));
+    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    fleet.publish(&api, "1.0.0", "x");
+    let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
+    let hostile = "</p><script>alert(1)</script><img src=x onerror=alert(1)>";
+    let held = api.post("/holds", &json!({"reason": hostile}));
+    assert_eq!(held.status, 201, "{held:?}");
+    let mut browser = Browser::new(&running.base);
+    browser.enter(&link(&api));
+    let shown = until("the hold is among the reasons", || {
+        players.iter_mut().for_each(|player| drop(player.play()));
+        Some(text(&browser.get(&format!("/console/rollouts/{rollout}")))).filter(|page| page.contains("alert(1)"))
+    });
+    assert!(!shown.contains("<script>alert") && !shown.contains("<img src=x"), "{shown}");
+    assert!(shown.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{shown}");
+    running.stop();
+}
