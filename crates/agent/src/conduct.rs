@@ -25,6 +25,7 @@ use crate::download::{self, NotFetched};
 use crate::enrol::Identity;
 use crate::invariant::Invariants;
 use crate::layout::Home;
+use crate::os::{self, ServiceState};
 use crate::outbox::Outbox;
 use crate::own::Own;
 use crate::package::{Errand, Package};
@@ -32,7 +33,6 @@ use crate::payload::Setup;
 use crate::server::{Credentials, Server};
 use crate::talk::{Ask, Heard, Talker};
 use crate::trust_store::TrustStore;
-use crate::os::{self, ServiceState};
 use crate::{clock, durable, probe};
 
 use speaking::drawn;

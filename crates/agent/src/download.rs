@@ -111,7 +111,10 @@ fn fetch_file(server: &Server, who: &Credentials, file: &FileEntry, path: &Path,
     if held < file.size || !path.exists() {
         let mut download = server.artifact(who, file.sha256, held).map_err(|error| unanswered(file, error))?;
         if let Some(size) = download.size.filter(|size| *size != file.size) {
-            return Err(wrong(format!("`{}` has {size} bytes at the server, and {} by the manifest", file.path, file.size)));
+            return Err(wrong(format!(
+                "`{}` has {size} bytes at the server, and {} by the manifest",
+                file.path, file.size
+            )));
         }
         if download.offset != held {
             (hasher, held) = (Sha256::new(), 0);

@@ -53,7 +53,8 @@ pub(crate) fn run(args: InstallArgs) -> anyhow::Result<()> {
     let mut flags = args.flags;
     let data = flags.data_or(DATA);
     let mut file = flags.into_file()?;
-    let token = file.token.take().context("--token FILE is missing: right is what `tidegate device token create` wrote")?;
+    let token =
+        file.token.take().context("--token FILE is missing: right is what `tidegate device token create` wrote")?;
     let (_, _, invitation) = enrol::read_token(&token)?;
     if invitation.expires_at_ms <= clock::now(WallTime::default()) {
         bail!("{}: the token is past its life; make another with `tidegate device token create`", token.display());
@@ -78,11 +79,7 @@ pub(crate) fn run(args: InstallArgs) -> anyhow::Result<()> {
     }
     for (path, bytes) in &writes {
         let private = *path == kept;
-        let written = if private {
-            durable::write_private(path, bytes, "")
-        } else {
-            durable::write(path, bytes, "")
-        };
+        let written = if private { durable::write_private(path, bytes, "") } else { durable::write(path, bytes, "") };
         written?;
         if private {
             os::give_to(path, USER).with_context(|| format!("cannot give {} to {USER}", path.display()))?;
@@ -90,7 +87,10 @@ pub(crate) fn run(args: InstallArgs) -> anyhow::Result<()> {
         println!("wrote {}", path.display());
     }
     if args.no_start || !Path::new(SYSTEMD).exists() {
-        println!("to start the device: systemctl enable --now {SERVICE}, or tidegate-agent --config {}", settings.display());
+        println!(
+            "to start the device: systemctl enable --now {SERVICE}, or tidegate-agent --config {}",
+            settings.display()
+        );
         return Ok(());
     }
     start(&data)
@@ -111,7 +111,10 @@ fn start(data: &Path) -> anyhow::Result<()> {
     let (home, asked) = (Home::new(data), Instant::now());
     while !home.token().exists() {
         if asked.elapsed() >= ENROLLED_WITHIN {
-            bail!("not enrolled within {} s, and it goes on trying; journalctl -u {SERVICE} says why", ENROLLED_WITHIN.as_secs());
+            bail!(
+                "not enrolled within {} s, and it goes on trying; journalctl -u {SERVICE} says why",
+                ENROLLED_WITHIN.as_secs()
+            );
         }
         thread::sleep(LOOK);
     }

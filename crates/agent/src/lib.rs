@@ -29,6 +29,7 @@ mod server;
 mod sign;
 mod status;
 mod talk;
+mod task;
 mod trust_store;
 pub mod verdict;
 
@@ -45,25 +46,25 @@ use std::process::ExitCode;
 ///
 /// Exit codes: 0 after an orderly stop, 2 for arguments or a configuration that cannot be used, 1 for everything else.
 pub fn agent_main_with_args(args: impl Iterator<Item = OsString>, guard_words: Vec<OsString>) -> ExitCode {
-    let task = match config::from_args(args) {
-        Ok(task) => task,
-        Err(config::Stop::Help { text, code }) => {
+    let asked = match task::from_args(args) {
+        Ok(asked) => asked,
+        Err(task::Stop::Help { text, code }) => {
             // Where stdout and stderr are gone there is nobody left to tell.
             let _ = text.print();
             return ExitCode::from(code);
         }
-        Err(config::Stop::Wrong(error)) => {
+        Err(task::Stop::Wrong(error)) => {
             eprintln!("tidegate-agent: {error}");
             return ExitCode::from(2);
         }
     };
-    let done = match task {
-        config::Task::Run(config) => {
+    let done = match asked {
+        task::Task::Run(config) => {
             config.start_log();
             conduct::run(*config, guard_words)
         }
-        config::Task::Install(args) => install::run(*args),
-        config::Task::Status(args) => status::run(&args),
+        task::Task::Install(args) => install::run(*args),
+        task::Task::Status(args) => status::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

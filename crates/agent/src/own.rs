@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn the_guard_says_which_package_the_agent_is_and_no_other_folder_counts() {
         let home = Home::new("/var/lib/tidegate-agent");
-        let of = |dir: Option<&str>, release: Option<&str>| Own::of(dir.map(Into::into), release.map(Into::into), &home);
+        let of =
+            |dir: Option<&str>, release: Option<&str>| Own::of(dir.map(Into::into), release.map(Into::into), &home);
         let here = "/var/lib/tidegate-agent/packages/tidegate-agent";
         assert_eq!(of(None, Some("x")).unwrap(), None, "started by hand");
         let package: PackageName = "tidegate-agent".parse().unwrap();

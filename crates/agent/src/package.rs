@@ -89,7 +89,8 @@ impl Package {
     pub(crate) fn open(setup: Setup, initial: Option<&Path>, now: Instant) -> Result<Package, String> {
         let (name, dir) = (setup.package.clone(), setup.dir.clone());
         if setup.observed.is_some() && (initial.is_some() || dir.pointers().current.is_some()) {
-            return Err("it has a release here, and `observe` starts none: run without it, or on another data folder".to_owned());
+            return Err("it has a release here, and `observe` starts none: run without it, or on another data folder"
+                .to_owned());
         }
         let made = dir.make();
         let (machine, unsent) = match dir.machine().map_err(|e| e.to_string())? {

@@ -3,6 +3,7 @@
 //! Depending on the release the agent runs the payload itself, signals it, or runs a command that restarts it. Which slot is
 //! started is the guard's decision, never this file's.
 
+mod command;
 mod own;
 
 use std::ffi::OsString;
@@ -20,7 +21,9 @@ use tidegate_domain::release::{Activation, Manifest, Probe};
 use crate::layout::PackageDir;
 use crate::own::Own;
 use crate::said::Said;
-use crate::{guard, leftover, os, probe};
+use crate::{guard, os, probe};
+
+use command::check_and_run;
 
 /// How long the agent waits before it starts a payload again that ended by itself: this, then twice as long each time.
 const RESTART: Duration = Duration::from_secs(1);
@@ -31,8 +34,6 @@ const RAN_WELL: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(2);
 /// How often a stopping payload is looked at.
 const LOOK: Duration = Duration::from_millis(10);
-/// The longest that an activation command may take where no manifest says how long.
-const COMMAND_MAX: Duration = Duration::from_secs(60);
 
 /// What happened to the payload, in the order in which it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,7 +189,9 @@ impl Payload {
         match self.manifest().map(|manifest| manifest.activation) {
             Some(Activation::Restart { .. } | Activation::Hook { .. }) => self.run_command(),
             Some(Activation::Signal { .. }) if self.child.is_some() => self.run_command(),
-            Some(Activation::Supervise { .. } | Activation::Signal { .. } | Activation::Agent {}) | None => self.spawn(),
+            Some(Activation::Supervise { .. } | Activation::Signal { .. } | Activation::Agent {}) | None => {
+                self.spawn()
+            }
         }
     }
 
@@ -379,32 +382,5 @@ impl Payload {
         let returns = self.last_attempt == ATTEMPTS_MAX;
         self.start_at = Some(if returns { now } else { now + wait });
         seen.push(Seen::Exited(ending));
-    }
-}
-
-fn check_and_run(check: &mut Command, dir: &PackageDir, pid: Option<u32>) -> Result<(), String> {
-    if pid.is_none() {
-        // The slot before may have been supervised by an agent that was killed.
-        leftover::end(dir);
-    }
-    let status = check.status().map_err(|e| format!("cannot start the guard: {e}"))?;
-    if !status.success() {
-        return Err(format!("the guard let nothing start: {}", os::ending(status)));
-    }
-    let current = dir.pointers().current.ok_or_else(|| "nothing is current".to_owned())?;
-    let manifest = dir.manifest(current);
-    let (slot, run_dir) = (dir.slot(current), dir.run());
-    dir.mirror(Some(current));
-    // A little less than the downtime: a command that hangs is named as what it is, and not as a payload that is away for too long.
-    let downtime = |m: &Manifest| Duration::from_millis(m.downtime.as_ms()).mul_f64(0.9);
-    let timeout = manifest.as_ref().map_or(COMMAND_MAX, downtime);
-    match (manifest.map(|manifest| manifest.activation), pid) {
-        (Some(Activation::Restart { command } | Activation::Hook { command }), _) => {
-            let words = guard::filled_in(&command, &slot, &run_dir);
-            probe::run_command(&words, &slot, &run_dir, timeout)
-        }
-        (Some(Activation::Signal { signal }), Some(pid)) => os::tell(pid, signal).map_err(|e| format!("signal: {e}")),
-        // The slot that was returned to is of another kind: the service that the release restarted is not its own.
-        _ => Err("the slot names no command to start it with".to_owned()),
     }
 }

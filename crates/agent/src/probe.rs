@@ -256,7 +256,9 @@ mod tests {
         assert_eq!(probe("head -c 50000000 /dev/zero"), Ok(()));
         assert_eq!(probe("sleep 600 & exit 0"), Ok(()));
         let file = dir.join("dev/zero");
-        assert!(health_file(&file, Elapsed::from_s(9_000_000_000), &Said::default()).unwrap_err().contains("is no file"));
+        assert!(
+            health_file(&file, Elapsed::from_s(9_000_000_000), &Said::default()).unwrap_err().contains("is no file")
+        );
     }
 
     #[test]

@@ -227,7 +227,8 @@ mod tests {
     #[test]
     fn a_health_file_is_no_older_for_a_clock_that_steps() {
         let (said, at) = (Said::default(), Instant::now());
-        let age = |modified, after: u32| said.file_age(Path::new("health.json"), modified, at + after * SECOND).as_secs();
+        let age =
+            |modified, after: u32| said.file_age(Path::new("health.json"), modified, at + after * SECOND).as_secs();
         let year = Duration::from_secs(31_557_600);
         let stale = SystemTime::now() - 90 * SECOND;
         assert_eq!((age(stale, 0), age(stale, 5)), (90, 95), "one that an earlier run left");

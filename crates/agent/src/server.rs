@@ -183,7 +183,11 @@ impl Server {
         };
         let mut response = self.ask(&path, request)?;
         match response.status().as_u16() {
-            200 => Ok(Download { offset: 0, size: length(&response), reader: Box::new(response.into_body().into_reader()) }),
+            200 => Ok(Download {
+                offset: 0,
+                size: length(&response),
+                reader: Box::new(response.into_body().into_reader()),
+            }),
             206 if starts_at(&response, offset) => {
                 let size = length(&response).map(|rest| rest.saturating_add(offset));
                 Ok(Download { offset, size, reader: Box::new(response.into_body().into_reader()) })

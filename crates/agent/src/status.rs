@@ -113,7 +113,8 @@ fn line(dir: &PackageDir, package: PackageName) -> anyhow::Result<PackageLine> {
 }
 
 fn lines(status: &Status) -> String {
-    let device = status.device.as_ref().map_or_else(|| "not enrolled yet".to_owned(), |device| format!("device {device}"));
+    let device =
+        status.device.as_ref().map_or_else(|| "not enrolled yet".to_owned(), |device| format!("device {device}"));
     let known = if status.enrolled { "enrolled" } else { "without a token from the server" };
     let runs = if status.running { "its agent runs" } else { "no agent runs" };
     let mut lines = vec![format!("{device}, {known}; {runs}"), format!("servers: {}", status.servers.join(", "))];
@@ -121,7 +122,11 @@ fn lines(status: &Status) -> String {
         let shown = |slot: &Option<Slot>| {
             slot.as_ref().map_or_else(
                 || "none".to_owned(),
-                |slot| slot.version.as_ref().map_or_else(|| slot.release.short(), |v| format!("{v} ({})", slot.release.short())),
+                |slot| {
+                    slot.version
+                        .as_ref()
+                        .map_or_else(|| slot.release.short(), |v| format!("{v} ({})", slot.release.short()))
+                },
             )
         };
         let hands = if line.needs_hands { ", NEEDS HANDS" } else { "" };

@@ -60,7 +60,8 @@ fn a_file_that_is_shorter_longer_or_another_than_the_manifest_says_is_refused() 
 
 #[test]
 fn a_manifest_whose_paths_climb_out_or_cannot_be_told_apart_is_refused() {
-    let below = ["..", "../start", "/etc/passwd", "a/../../start", "./start", "a//start", "", ".hidden", "C:/start", "a\\b"];
+    let below =
+        ["..", "../start", "/etc/passwd", "a/../../start", "./start", "a//start", "", ".hidden", "C:/start", "a\\b"];
     let twins = ["START", "Start", "start/below", "st\u{00e4}rt", "sta\u{0308}rt", "start\u{0}", "start\n", "aux."];
     for path in below.into_iter().chain(twins) {
         let mut bench = Bench::new();

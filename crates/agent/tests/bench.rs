@@ -54,7 +54,16 @@ impl Bench {
         let server = Server::start(Fleet::new());
         let token = server.with(|world| world.fleet.token_file(&server.url()));
         fs::write(folder.path().join("token.json"), token.to_string()).unwrap();
-        Bench { server, folder, data, child: None, factory: first.digest, extra: Vec::new(), has_factory: true, environment: Vec::new() }
+        Bench {
+            server,
+            folder,
+            data,
+            child: None,
+            factory: first.digest,
+            extra: Vec::new(),
+            has_factory: true,
+            environment: Vec::new(),
+        }
     }
 
     /// Publishes a release with this start script and offers it.

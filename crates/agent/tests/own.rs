@@ -32,10 +32,7 @@ impl Unit {
         let notify = bench.folder.path().join("manager");
         let socket = UnixDatagram::bind(&notify).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let words = [
-            ("--package-dir", bench.package()),
-            ("--packaged", AGENT.into()),
-        ];
+        let words = [("--package-dir", bench.package()), ("--packaged", AGENT.into())];
         let own = ["--device", DEVICE, "--attr", "os=linux", "--data", bench.data().to_str().unwrap(), "--token"];
         let own: Vec<String> = own.iter().map(|word| (*word).to_owned()).collect();
         let (token, log) = (bench.folder.path().join("token.json"), bench.folder.path().join("log"));
@@ -103,7 +100,8 @@ fn good() -> String {
 
 /// Waits for a report with this word.
 fn heard(bench: &mut Bench, word: &str) -> Report {
-    let find = |bench: &Bench| bench.server.with(|w| w.reports.values().find(|r| r.observation.word() == word).cloned());
+    let find =
+        |bench: &Bench| bench.server.with(|w| w.reports.values().find(|r| r.observation.word() == word).cloned());
     bench.wait_until(word, |bench| find(bench).is_some());
     find(bench).unwrap()
 }

@@ -143,13 +143,19 @@ impl Declared {
         for (name, rule) in &self.tokens {
             if let Some(ring) = rule.ring.as_ref().filter(|ring| !rings.contains(ring)) {
                 let known: Vec<&str> = rings.iter().map(|ring| ring.as_str()).collect();
-                bail!("{shown}: tokens.{name}: no policy here has a ring `{ring}`; right is one of {}", known.join(", "));
+                bail!(
+                    "{shown}: tokens.{name}: no policy here has a ring `{ring}`; right is one of {}",
+                    known.join(", ")
+                );
             }
         }
         for (name, package) in &self.packages {
             let most = u32::try_from(package.publishers.len()).unwrap_or(u32::MAX);
             if package.threshold == 0 || package.threshold > most {
-                bail!("{shown}: packages.{name}: threshold {} of {most} publishers; right is 1 to {most}", package.threshold);
+                bail!(
+                    "{shown}: packages.{name}: threshold {} of {most} publishers; right is 1 to {most}",
+                    package.threshold
+                );
             }
         }
         Ok(())
@@ -212,7 +218,10 @@ fn read_policies(folder: &Path) -> Result<Vec<DeclaredPolicy>> {
     }
     let reading = || format!("cannot read the folder {}", folder.display());
     let entries = std::fs::read_dir(folder).with_context(reading)?;
-    let mut files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>().with_context(reading)?;
+    let mut files = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .with_context(reading)?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     if files.len() > POLICIES_MAX {
@@ -223,7 +232,12 @@ fn read_policies(folder: &Path) -> Result<Vec<DeclaredPolicy>> {
         let text = durable_file::read_text(&file, POLICY_BYTES_MAX)?;
         let policy = Policy::parse(&text).with_context(|| file.display().to_string())?;
         if let Some(other) = policies.iter().find(|other| other.policy.name == policy.name) {
-            bail!("{} and {} are both named {}; right is one file a name", other.file.display(), file.display(), policy.name);
+            bail!(
+                "{} and {} are both named {}; right is one file a name",
+                other.file.display(),
+                file.display(),
+                policy.name
+            );
         }
         let reference = PolicyReference { name: policy.name.clone(), digest: Policy::digest_of(&text) };
         policies.push(DeclaredPolicy { file, text, policy, reference });

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::OperatorName;
+use tidegate_domain::time::Elapsed;
 use tidegate_wire::operator::Role;
 
 use crate::durable_file::{self, Readers};
@@ -82,6 +83,10 @@ pub(crate) struct UpSettings {
     pub(crate) tls_key: Option<PathBuf>,
     /// `text` or `json`.
     pub(crate) log_format: Option<String>,
+    /// How often idle devices check in.
+    pub(crate) check_in: Option<Elapsed>,
+    /// How often rollouts take a step.
+    pub(crate) step: Option<Elapsed>,
     /// Whom the account goes to.
     pub(crate) webhooks: Option<PathBuf>,
 }

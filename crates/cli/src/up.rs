@@ -27,6 +27,9 @@ Devices and people reach it under the printed address. The login code is good on
 
 What it logs: TIDEGATE_LOG, for example TIDEGATE_LOG=debug.";
 
+const CHECK_IN: Elapsed = Elapsed::from_s(60);
+const STEP: Elapsed = Elapsed::from_s(1);
+
 /// Run the server
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
@@ -51,12 +54,12 @@ pub(crate) struct UpArgs {
     /// How logs are written [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// How often idle devices check in
-    #[arg(long, value_name = "TIME", default_value = "1min")]
-    check_in: Elapsed,
-    /// How often rollouts take a step
-    #[arg(long, value_name = "TIME", default_value = "1s")]
-    step: Elapsed,
+    /// How often idle devices check in [default: 1min]
+    #[arg(long, value_name = "TIME")]
+    check_in: Option<Elapsed>,
+    /// How often rollouts take a step [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    step: Option<Elapsed>,
     /// A TOML file that names whom the account goes to as signed webhooks; docs/operate/webhooks.md has an example
     #[arg(long, value_name = "FILE")]
     webhooks: Option<PathBuf>,
@@ -134,8 +137,8 @@ fn settings(args: &UpArgs, configured: &UpSettings) -> Result<ServerSettings> {
     let data = args.data.clone().or_else(|| configured.data.clone()).unwrap_or_else(|| PathBuf::from("tidegate-data"));
     Ok(ServerSettings {
         tls,
-        idle_check_in: args.check_in,
-        step_every: args.step,
+        idle_check_in: args.check_in.or(configured.check_in).unwrap_or(CHECK_IN),
+        step_every: args.step.or(configured.step).unwrap_or(STEP),
         webhooks: args.webhooks.clone().or_else(|| configured.webhooks.clone()),
         ..ServerSettings::new(data, fleet, listen)
     })

@@ -89,6 +89,7 @@ pub fn part(view: &RolloutPage) -> String {
 
 fn changing(view: &RolloutPage) -> Markup {
     let report = &view.report;
+    let goes_on = matches!(phase(view), "running" | "paused");
     html! {
         h1 { (view.package) " " (view.version) " " span class=(format!("phase {}", phase(view))) { (phase(view)) } }
         p.about {
@@ -111,7 +112,7 @@ fn changing(view: &RolloutPage) -> Markup {
         }
         section aria-labelledby="rings" {
             h2 id="rings" { "Rings" }
-            div.rings { @for one in &report.rings { (drawn(one, report.ring.as_ref() == Some(&one.name))) } }
+            div.rings { @for one in &report.rings { (drawn(one, goes_on && report.ring.as_ref() == Some(&one.name))) } }
             p.legend {
                 span.proven { "proven" } " " span.underway { "on trial" } " " span.failed { "failed" } " " span.silent { "silent" } " " span.empty { "not opened" }
             }

@@ -165,7 +165,9 @@ mod tests {
         for reason in failures {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
         }
-        for reason in [RefusalReason::DiskFull, RefusalReason::MissingFile, RefusalReason::Observes, RefusalReason::OldOrder] {
+        for reason in
+            [RefusalReason::DiskFull, RefusalReason::MissingFile, RefusalReason::Observes, RefusalReason::OldOrder]
+        {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
         }
     }

@@ -346,9 +346,7 @@ mod tests {
     fn an_agent_is_a_program_that_may_run_and_never_comes_with_its_guard() {
         let with = |files: &[(&str, bool)]| {
             let mut value = manifest();
-            let entry = |(path, executable): &(&str, bool)| {
-                serde_json::json!({"path": path, "sha256": Digest::of(b"x").to_string(), "size": 1, "executable": executable})
-            };
+            let entry = |(path, executable): &(&str, bool)| serde_json::json!({"path": path, "sha256": Digest::of(b"x").to_string(), "size": 1, "executable": executable});
             value["files"] = files.iter().map(entry).collect();
             value["activation"] = serde_json::json!({"kind": "agent"});
             parse(&value).map(drop).map_err(|error| error.to_string())

@@ -16,12 +16,12 @@ use tokio::sync::watch;
 
 use crate::clock::now;
 use crate::conductor::Desk;
-use crate::console::sessions::Sessions;
 use crate::halts::Halts;
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
 use crate::problem::Refused;
+use crate::sessions::Sessions;
 
 /// How long a draft of an order can be signed.
 pub(crate) const DRAFT_LIFE: Elapsed = Elapsed::from_s(600);

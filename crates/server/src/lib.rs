@@ -26,6 +26,7 @@ mod rebuild;
 mod routes;
 mod scrape;
 mod serve;
+mod sessions;
 mod start;
 mod unstalled;
 mod webhooks;

@@ -1,6 +1,8 @@
 //! Messages of the operator API (`/api/v1`): what people's tools say to the server, and the views that they get.
 
 mod account;
+mod collecting;
+mod console;
 mod devices;
 mod holding;
 mod rollout_words;
@@ -16,6 +18,8 @@ use tidegate_trust::records::{Halt, Order, PolicyRecord};
 use tidegate_trust::signed::Unverified;
 
 pub use account::{AccountLine, AccountPart};
+pub use collecting::{CollectRequest, CollectView};
+pub use console::ConsoleCode;
 pub use devices::{DevicePackageView, DeviceView, RetirementView, TroubleView};
 pub use holding::{HoldRequest, HoldView, RestoredView, WeeklyWindows};
 pub use rollout_words::{AccusationView, ApprovalRequest, ReasonRequest};
@@ -86,45 +90,6 @@ pub struct OperatorView {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub packages: BTreeSet<PackageName>,
-}
-
-/// A link's code that signs one browser in, once.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ConsoleCode {
-    /// Where the link leads, below the server's address.
-    pub path: String,
-    /// When it ends.
-    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
-    pub expires_at_ms: WallTime,
-}
-
-/// Asks for the deletion of artifacts that nothing needs any more.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct CollectRequest {
-    /// Of each package so many of the newest releases are kept whole.
-    pub keep_releases: u32,
-    /// And those that were published so lately, in milliseconds.
-    pub keep_ms: u64,
-    /// Only say what would be deleted.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// What was deleted, or would be.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct CollectView {
-    /// Releases that lose files by it, as `package version`: to order one again, publish its files again.
-    pub releases: Vec<String>,
-    /// Artifacts.
-    pub artifacts: u64,
-    /// Their size.
-    pub bytes: u64,
-    /// Artifacts that stay.
-    pub kept: u64,
 }
 
 /// What this server is and which promises are in force.

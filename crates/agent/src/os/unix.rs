@@ -108,7 +108,8 @@ pub(crate) fn give_to(path: &Path, user: &str) -> io::Result<()> {
         return Ok(());
     }
     let users = std::fs::read_to_string("/etc/passwd")?;
-    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&user));
+    let fields =
+        users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&user));
     let id = |at: usize| fields.as_ref()?.get(at)?.parse().ok();
     match (id(2), id(3)) {
         (Some(owner), Some(group)) => std::os::unix::fs::chown(path, Some(owner), Some(group)),

@@ -8,8 +8,8 @@ use tidegate_domain::time::Elapsed;
 
 use crate::own::Own;
 
-use super::{PROBE_FIRST, Package};
 use super::words::{attempt_of, attempts_had};
+use super::{PROBE_FIRST, Package};
 
 /// How long at most a payload that took the whole device down is not started again, so that the device can say so first; and the part of the
 /// release's downtime that this may take.

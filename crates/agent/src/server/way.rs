@@ -180,7 +180,8 @@ mod tests {
         for direct in ["http://127.0.0.1:7440/x", "https://direct.example", "https://a.inside.example"] {
             assert!(passed_by(direct), "{direct}");
         }
-        let set = ProxySettings { url: Some("http://u:p%40ss@other.example:1".to_owned()), direct: vec!["*".to_owned()] };
+        let set =
+            ProxySettings { url: Some("http://u:p%40ss@other.example:1".to_owned()), direct: vec!["*".to_owned()] };
         let proxy = set.clone().or(environment).proxy(&endpoints).unwrap().unwrap();
         assert_eq!((proxy.host(), proxy.username(), proxy.password()), ("other.example", Some("u"), Some("p@ss")));
         assert!(proxy.is_no_proxy(&"https://gate.example".parse().unwrap()));

@@ -6,7 +6,12 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_domain::time::WallTime;
 use tidegate_wire::device::TrustBundle;
-use tidegate_wire::operator::{AccountPart, AccusationView, ApprovalRequest, CollectRequest, CollectView, ConsoleCode, DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, HoldRequest, HoldView, IncidentView, LoginRequest, OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView, SignedHaltRequest, StartRequest, StatusView, TokenAnswer};
+use tidegate_wire::operator::{
+    AccountPart, AccusationView, ApprovalRequest, CollectRequest, CollectView, ConsoleCode, DeviceView, DraftAnswer,
+    DraftRequest, HaltAnswer, HaltTarget, HoldRequest, HoldView, IncidentView, LoginRequest, OperatorRequest,
+    OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView, SignedHaltRequest, StartRequest,
+    StatusView, TokenAnswer,
+};
 use ureq::SendBody;
 use ureq::http::{Method, header};
 

@@ -83,7 +83,9 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Answer> {
         return Answer::new(json_of(&changes, &[]), shown(&changes, &unnamed));
     }
     let needs = |key: &Option<String>, flag: &str, what: &str| {
-        key.clone().with_context(|| format!("{flag} is missing: {what} have to change; right is a key as `tidegate diff` shows what for"))
+        key.clone().with_context(|| {
+            format!("{flag} is missing: {what} have to change; right is a key as `tidegate diff` shows what for")
+        })
     };
     let packages = changes.iter().any(|change| matches!(change, Change::Package { .. }));
     let policies = changes.iter().any(|change| matches!(change, Change::Policy(_)));
@@ -124,9 +126,11 @@ fn present(context: &Context, declared: &Declared) -> Result<Present> {
         let keys = signers.keys().map(|(_, key)| *key.as_bytes()).collect();
         present.packages.insert(package.clone(), Publishers { keys, threshold: signers.threshold() });
     }
-    present.policies = api.policies()?.into_iter().filter(|policy| policy.current).map(|policy| policy.digest).collect();
+    present.policies =
+        api.policies()?.into_iter().filter(|policy| policy.current).map(|policy| policy.digest).collect();
     let operators = api.operators()?.into_iter();
-    present.operators = operators.map(|o| (o.operator, DeclaredOperator { role: o.role, packages: o.packages })).collect();
+    present.operators =
+        operators.map(|o| (o.operator, DeclaredOperator { role: o.role, packages: o.packages })).collect();
     Ok(present)
 }
 

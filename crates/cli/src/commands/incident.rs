@@ -68,7 +68,12 @@ pub(super) fn run(context: &Context, command: IncidentCommand) -> Result<Answer>
                 let mut shown = table(&["device", "took it", "state", "in its own words"]);
                 for device in &i.devices {
                     let words = device.trouble.as_ref().map_or_else(String::new, TroubleView::words);
-                    shown.add_row([device.device.to_string(), instant(device.taken_at_ms), device.state.clone(), words]);
+                    shown.add_row([
+                        device.device.to_string(),
+                        instant(device.taken_at_ms),
+                        device.state.clone(),
+                        words,
+                    ]);
                 }
                 text.push_str(&shown.to_string());
             }

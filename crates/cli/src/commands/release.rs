@@ -184,8 +184,7 @@ fn publish_stage(context: &Context, stage: &Stage) -> Result<Answer> {
 
 fn collect(context: &Context, args: &CollectArgs) -> Result<Answer> {
     let api = context.client()?;
-    let request =
-        CollectRequest { keep_releases: args.keep, keep_ms: args.keep_for.as_ms(), dry_run: true };
+    let request = CollectRequest { keep_releases: args.keep, keep_ms: args.keep_for.as_ms(), dry_run: true };
     let plan = api.collect(&request)?;
     let shown = |view: &CollectView, did: &str| {
         let lines: Vec<String> = view.releases.iter().map(|release| format!("  {release}\n")).collect();

@@ -39,8 +39,13 @@ impl Browser {
         until("the driver", || agent.get(format!("{base}/status")).call().ok());
         // The sandbox needs rights that a container's root does not have; the pages are ours.
         let arguments = json!([
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            format!("--window-size={width},{height}"), format!("--user-data-dir={}", profile.display()),
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            format!("--window-size={width},{height}"),
+            format!("--user-data-dir={}", profile.display()),
         ]);
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",

@@ -69,7 +69,10 @@ fn a_person_watches_a_rollout_from_start_to_halt() {
     browser.wait_for("is restored.");
     browser.wait_for("the tide is out");
     let seen = browser.text();
-    for word in LAB.into_iter().chain(["hard failures fill all 2 places", "2 took the release, 2 harmed, 2 well again (2 without hands), 0 need hands"]) {
+    for word in LAB.into_iter().chain([
+        "hard failures fill all 2 places",
+        "2 took the release, 2 harmed, 2 well again (2 without hands), 0 need hands",
+    ]) {
         assert!(seen.contains(word), "{word}: {seen}");
     }
     assert_eq!(browser.eval("window.opened"), 2, "the page was never loaded anew");
@@ -84,6 +87,7 @@ fn a_person_watches_a_rollout_from_start_to_halt() {
     let phone = Browser::start(&pilot.home.path("phone"), (390, 1800));
     phone.open(pilot.home.json(&["console"])["url"].as_str().unwrap());
     phone.press("Sign this browser in");
+    phone.wait_for("gatehouse 1.2.0");
     phone.open(&format!("{base}/console/rollouts/{rollout}"));
     phone.wait_for("the tide is out");
     let wide = phone.eval("document.documentElement.scrollWidth <= document.documentElement.clientWidth");

@@ -19,7 +19,8 @@ impl Drop for Server {
 fn served() -> (Home, Server) {
     let home = Home::new().with("TIDEGATE_KEY_DIR", "fleet/offline");
     let fleet = home.init(&["--publishers", "2"]);
-    let up = ["up", "--data", "data", "--fleet", "fleet/server", "--listen", "127.0.0.1:0", "--announce", "server.json"];
+    let up =
+        ["up", "--data", "data", "--fleet", "fleet/server", "--listen", "127.0.0.1:0", "--announce", "server.json"];
     let server = Server(start(&home, &up, &home.path("server.log")));
     let announced: Value =
         until("the server", || serde_json::from_slice(&std::fs::read(home.path("server.json")).ok()?).ok());
@@ -80,11 +81,17 @@ fn what_a_folder_says_is_made_so_and_making_it_so_again_changes_nothing() {
 
     // Another threshold, another policy under the same name, another role; and somebody whom the folder does not know.
     home.json(&["operator", "add", "guest", "--role", "viewer"]);
-    home.write("declared/fleet.toml", &FLEET.replace("threshold = 2", "threshold = 1").replace("\"approver\"", "\"viewer\""));
+    home.write(
+        "declared/fleet.toml",
+        &FLEET.replace("threshold = 2", "threshold = 1").replace("\"approver\"", "\"viewer\""),
+    );
     home.write("declared/policies/content.toml", &POLICY.replace("soak = \"5min\" }]", "soak = \"6min\" }]"));
     let (code, changes) = diff(&home, &[]);
     assert_eq!((code, changes.len()), (4, 3), "{changes:?}");
-    assert!(changes[0].starts_with("~ package   content: 1 of 2 must sign") && changes[0].contains("(now 2 of 2"), "{changes:?}");
+    assert!(
+        changes[0].starts_with("~ package   content: 1 of 2 must sign") && changes[0].contains("(now 2 of 2"),
+        "{changes:?}"
+    );
     assert!(changes[2].contains("ada: viewer (now approver; gets a new token)"), "{changes:?}");
     assert_eq!(diff(&home, &["--prune"]).1.len(), 4);
     let shown = home.run(&["diff", "-f", "declared"]);
@@ -95,7 +102,8 @@ fn what_a_folder_says_is_made_so_and_making_it_so_again_changes_nothing() {
     assert!(!operators.contains("guest") && operators.contains("admin"), "{operators}");
 
     // The rule makes tokens.
-    let token = ["device", "token", "create", "--key", "enrolment", "--rule", "lab", "-f", "declared", "--out", "lab.token"];
+    let token =
+        ["device", "token", "create", "--key", "enrolment", "--rule", "lab", "-f", "declared", "--out", "lab.token"];
     let token = home.json(&token);
     let body = token["token"].clone();
     assert_eq!((&body["ring"], &body["devices_max"]), (&json!("lab"), &json!(20)));
@@ -106,11 +114,19 @@ fn what_a_folder_says_is_made_so_and_making_it_so_again_changes_nothing() {
 fn a_folder_that_cannot_be_meant_is_refused_with_what_would_be_right() {
     let (home, _server) = served();
     for (fleet, policy, words) in [
-        ("[packages.x]\npublishers = [\"publisher-1\"]\nthreshold = 2\n", POLICY, "threshold 2 of 1 publishers; right is 1 to 1"),
+        (
+            "[packages.x]\npublishers = [\"publisher-1\"]\nthreshold = 2\n",
+            POLICY,
+            "threshold 2 of 1 publishers; right is 1 to 1",
+        ),
         ("[packages.x]\npublishers = [\"nobody\"]\n", POLICY, "packages.x.publishers"),
         ("[package.x]\n", POLICY, "unknown field `package`"),
         ("[operators.a]\nrole = \"king\"\n", POLICY, "unknown variant `king`"),
-        ("[tokens.a]\nring = \"lba\"\ndevices = 1\nexpires = \"1d\"\n", POLICY, "no policy here has a ring `lba`; right is one of all, lab"),
+        (
+            "[tokens.a]\nring = \"lba\"\ndevices = 1\nexpires = \"1d\"\n",
+            POLICY,
+            "no policy here has a ring `lba`; right is one of all, lab",
+        ),
         ("", "name = \"x\"\n", "content.toml"),
     ] {
         home.write("declared/fleet.toml", fleet);
@@ -142,7 +158,8 @@ fn a_pipeline_and_a_person_publish_together_and_neither_alone() {
     home.write("declared/policies/content.toml", POLICY);
     let made = home.json(&[&["apply", "-f", "declared"], &KEYS[..]].concat());
     let about = home.json(&["status"]);
-    let login: Value = serde_json::from_slice(&std::fs::read(home.path(".config/tidegate/login.json")).unwrap()).unwrap();
+    let login: Value =
+        serde_json::from_slice(&std::fs::read(home.path(".config/tidegate/login.json")).unwrap()).unwrap();
     home.write("runner/content/rules.txt", "rules\n");
     home.write("runner/release.toml", "downtime = \"3s\"\nactivation = { kind = \"supervise\" }\n");
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap();

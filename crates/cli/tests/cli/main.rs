@@ -17,6 +17,7 @@ mod processes;
 mod proxied;
 mod settings;
 mod simulate;
+mod start;
 mod units;
 mod yara;
 

@@ -211,9 +211,8 @@ fn a_site_that_leaks_goes_back_when_a_number_that_its_device_says_leaves_its_bou
     if !is_there("nginx", "nginx-light") {
         return;
     }
-    let probes = format!(
-        "[[probes]]\nkind = \"number\"\nname = \"body_files\"\nat_most = {FILES_MAX}\nfresh = \"5s\"\n"
-    );
+    let probes =
+        format!("[[probes]]\nkind = \"number\"\nname = \"body_files\"\nat_most = {FILES_MAX}\nfresh = \"5s\"\n");
     let kind = site("{ kind = \"supervise\" }", &probes, set_up_with_a_counter);
     let pilot = Pilot::start(kind, &files(SITE, &page(OLD)));
     // What its users do all the time.

@@ -138,7 +138,8 @@ impl Pilot {
         self.home.json(&["release", "sign", version, "--key", "publisher-1"]);
         self.home.json(&["release", "publish", version]);
         let release = Digest::of(&fs::read(stage.join("manifest.json")).unwrap()).to_string();
-        let order = ["rollout", "start", self.kind.package, version, "--policy", &self.policy, "--key", "order", "--yes"];
+        let order =
+            ["rollout", "start", self.kind.package, version, "--policy", &self.policy, "--key", "order", "--yes"];
         let rollout = self.home.json(&order)["rollout"].as_str().unwrap().to_owned();
         (release, rollout)
     }

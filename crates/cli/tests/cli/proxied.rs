@@ -71,7 +71,10 @@ fn nginx(home: &Home, port: u16, upstream: &str) -> Process {
 fn proxy(home: &Home, port: u16) -> Option<Process> {
     home.write("hosts", &format!("127.0.0.1 localhost {NAME}\n"));
     let log = home.path("proxy.log");
-    let conf = format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\nLogFile \"{}\"\nLogLevel Connect\n", log.display());
+    let conf = format!(
+        "Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\nLogFile \"{}\"\nLogLevel Connect\n",
+        log.display()
+    );
     home.write("proxy.conf", &conf);
     let script = "mount --bind hosts /etc/hosts && exec tinyproxy -d -c proxy.conf";
     let mut command = Command::new("unshare");
@@ -106,7 +109,8 @@ fn people_and_devices_reach_a_server_behind_a_proxy_that_speaks_tls_and_through_
     let up = ["up", "--data", "data", "--fleet", "fleet/server", "--listen", "127.0.0.1:0", "--check-in", "500ms"];
     let more = ["--announce", "server.json", "--public-url", &public];
     let _server = Process(start(&home, &[&up[..], &more[..]].concat(), &home.path("server.log")));
-    let announced: Value = until("the server", || serde_json::from_slice(&fs::read(home.path("server.json")).ok()?).ok());
+    let announced: Value =
+        until("the server", || serde_json::from_slice(&fs::read(home.path("server.json")).ok()?).ok());
     assert_eq!(announced["url"], public.as_str(), "what people are told is where they get to it");
     let _nginx = nginx(&home, tls_port, announced["address"].as_str().unwrap());
     until("nginx", || std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, tls_port)).ok());
@@ -118,14 +122,16 @@ fn people_and_devices_reach_a_server_behind_a_proxy_that_speaks_tls_and_through_
     let home = person(home);
     let code = announced["login_code"].as_str().unwrap();
     home.json(&["login", &public, "--code", code, "--fleet-digest", &fleet]);
-    let token = ["device", "token", "create", "--key", "enrolment", "--devices", "4", "--endpoint", &public, "--out", "token"];
+    let token =
+        ["device", "token", "create", "--key", "enrolment", "--devices", "4", "--endpoint", &public, "--out", "token"];
     home.json(&token);
 
     // A device that its environment leads through the proxy, set up as people do.
     let install = |name: &str, more: &[&str], environment: &[(&str, &str)]| {
         let data = home.path(&format!("devices/{name}"));
         let etc = home.path(&format!("etc/{name}"));
-        let words = ["agent", "install", "--data", data.to_str().unwrap(), "--etc", etc.to_str().unwrap(), "--no-start"];
+        let words =
+            ["agent", "install", "--data", data.to_str().unwrap(), "--etc", etc.to_str().unwrap(), "--no-start"];
         let own = ["--token", "token", "--ca", ca.to_str().unwrap(), "--device", name, "--package", "site"];
         let log = home.path(&format!("{name}.install"));
         let mut installed = start_with(&home, &[&words[..], &own, more].concat(), &log, environment);
@@ -157,5 +163,8 @@ fn people_and_devices_reach_a_server_behind_a_proxy_that_speaks_tls_and_through_
         .output()
         .unwrap();
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    assert_eq!((&shown["device"], &shown["enrolled"], &shown["running"]), (&"by-settings".into(), &true.into(), &true.into()));
+    assert_eq!(
+        (&shown["device"], &shown["enrolled"], &shown["running"]),
+        (&"by-settings".into(), &true.into(), &true.into())
+    );
 }

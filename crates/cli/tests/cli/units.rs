@@ -31,8 +31,10 @@ fn every_unit_says_only_what_systemd_understands() {
     for unit in units() {
         let text = std::fs::read_to_string(&unit).unwrap();
         let name = unit.file_name().unwrap().to_str().unwrap().replace("@.", "@sensor-content.");
-        let program = |word: &str| if word.contains("=/usr/bin/tidegate") { "ExecStart=/bin/true" } else { word }.to_owned();
-        let text: Vec<String> = text.lines().map(|line| line.split(' ').map(program).collect::<Vec<_>>().join(" ")).collect();
+        let program =
+            |word: &str| if word.contains("=/usr/bin/tidegate") { "ExecStart=/bin/true" } else { word }.to_owned();
+        let text: Vec<String> =
+            text.lines().map(|line| line.split(' ').map(program).collect::<Vec<_>>().join(" ")).collect();
         let copy = folder.path().join(name);
         std::fs::write(&copy, text.join("\n")).unwrap();
         let mut command = Command::new("systemd-analyze");

@@ -295,7 +295,9 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         }
         Command::Login { code, token } => people::login(state, now, code, token),
         Command::PutOperator { operator, made } => people::put_operator(state, now, operator, made),
-        Command::Collected { by, artifacts, bytes } => done(now, vec![Decision::Collected { by, artifacts, bytes }], Answer::Done),
+        Command::Collected { by, artifacts, bytes } => {
+            done(now, vec![Decision::Collected { by, artifacts, bytes }], Answer::Done)
+        }
         Command::RemoveOperator(operator) => people::remove_operator(state, now, operator),
         Command::ApplyPolicy(record) => rollouts::apply_policy(state, now, record),
         Command::Start { order, draft } => rollouts::start(state, now, *order, *draft),

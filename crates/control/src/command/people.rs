@@ -20,14 +20,13 @@ pub(super) fn login(state: &State, now: WallTime, code: Digest, token: Digest) -
     }
     let operator: OperatorName =
         "admin".parse().map_err(|e| Refusal::new(Why::Invalid, "operator_name", format!("{e}")))?;
-    let decision =
-        Decision::Operator {
-            operator: operator.clone(),
-            role: OperatorRole::Admin,
-            token,
-            code: Some(code),
-            packages: BTreeSet::new(),
-        };
+    let decision = Decision::Operator {
+        operator: operator.clone(),
+        role: OperatorRole::Admin,
+        token,
+        code: Some(code),
+        packages: BTreeSet::new(),
+    };
     done(now, vec![decision], Answer::LoggedIn(operator, OperatorRole::Admin))
 }
 
@@ -39,7 +38,8 @@ pub(super) fn put_operator(
 ) -> Result<Staged, Refusal> {
     let Operator { role, token, packages } = made;
     if packages.len() > OPERATOR_PACKAGES_MAX {
-        let detail = format!("field `packages` names {}: at most {OPERATOR_PACKAGES_MAX}, or none for all", packages.len());
+        let detail =
+            format!("field `packages` names {}: at most {OPERATOR_PACKAGES_MAX}, or none for all", packages.len());
         return Err(Refusal::new(Why::Invalid, "packages", detail));
     }
     if state.operators().len() >= 10_000 {

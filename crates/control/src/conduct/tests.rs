@@ -83,11 +83,7 @@ impl Bench {
 fn operator(name: &str) -> Command {
     Command::PutOperator {
         operator: name.parse().unwrap(),
-        made: Operator {
-            role: OperatorRole::Viewer,
-            token: Digest::of(name.as_bytes()),
-            packages: Default::default(),
-        },
+        made: Operator { role: OperatorRole::Viewer, token: Digest::of(name.as_bytes()), packages: Default::default() },
     }
 }
 

@@ -14,9 +14,9 @@ use tidegate_domain::digest::Digest;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::pages;
-use super::sessions::Stream;
 use super::signing_in::SignedIn;
 use crate::app::App;
+use crate::sessions::Stream;
 
 /// How often it is looked whether anything changed.
 const LOOK: Duration = Duration::from_millis(250);

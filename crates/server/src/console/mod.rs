@@ -4,7 +4,6 @@
 
 mod events;
 mod pages;
-pub(crate) mod sessions;
 mod signing_in;
 
 use std::sync::Arc;
@@ -31,7 +30,10 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/console/enter", get(signing_in::ask).post(signing_in::enter))
         .route("/console/leave", post(signing_in::leave))
         .route(tidegate_console::STYLE_PATH, get(|| async { file("text/css; charset=utf-8", tidegate_console::STYLE) }))
-        .route(tidegate_console::LIVE_PATH, get(|| async { file("text/javascript; charset=utf-8", tidegate_console::LIVE) }))
+        .route(
+            tidegate_console::LIVE_PATH,
+            get(|| async { file("text/javascript; charset=utf-8", tidegate_console::LIVE) }),
+        )
         .route(tidegate_console::ICON_PATH, get(|| async { file("image/svg+xml", tidegate_console::ICON) }))
         .layer(from_fn(guarded))
 }

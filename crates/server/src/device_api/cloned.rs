@@ -13,7 +13,8 @@ use crate::clock::now;
 
 /// Who holds it.
 const SERVER: &str = "tidegate";
-const REASON: &str = "two machines use this device's key: retire it, remove the data folders of both and enrol them anew";
+const REASON: &str =
+    "two machines use this device's key: retire it, remove the data folders of both and enrol them anew";
 
 /// Holds the device, unless it is held for that already.
 pub(super) async fn hold(app: Arc<App>, device: DeviceId) {

@@ -9,8 +9,8 @@ use tidegate_wire::operator::ConsoleCode;
 use super::person::{Person, Viewer};
 use crate::app::App;
 use crate::clock::now;
-use crate::console::sessions::CODE_LIFE;
 use crate::problem::Refused;
+use crate::sessions::CODE_LIFE;
 
 /// Makes a link that signs a browser in as whoever asks, once, within five minutes.
 #[utoipa::path(post, path = "/console-codes", tag = "operators", responses((status = CREATED, body = ConsoleCode)))]

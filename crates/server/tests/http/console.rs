@@ -30,7 +30,9 @@ impl Browser {
             headers.push(("content-type", "application/x-www-form-urlencoded"));
         }
         let reply = request(&self.agent, method, &format!("{}{path}", self.base), &headers, body.as_bytes()).unwrap();
-        for name in ["content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"] {
+        for name in
+            ["content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"]
+        {
             assert!(reply.headers.contains_key(name), "{path} lacks {name}");
         }
         let policy = reply.headers["content-security-policy"].to_str().unwrap();
@@ -85,7 +87,10 @@ fn a_link_signs_one_browser_in_once_and_only_as_long_as_its_operator() {
     let entered = browser.enter(&path);
     assert_eq!((entered.status, entered.headers["location"].to_str().unwrap()), (303, "/console/"));
     let cookie = entered.headers["set-cookie"].to_str().unwrap();
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("Secure"), "{cookie}");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("Secure"),
+        "{cookie}"
+    );
     let page = text(&browser.get("/console/"));
     assert!(page.contains("a-viewer") && page.contains("There is none yet"), "{page}");
     assert_eq!(browser.get("/console/rollouts/nothing.1").status, 404);
@@ -126,7 +131,11 @@ impl Events {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let cookie = browser.cookie.as_deref().unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nAccept: text/event-stream\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nAccept: text/event-stream\r\n\r\n"
+        )
+        .unwrap();
         Events(BufReader::new(stream))
     }
 

@@ -18,7 +18,7 @@ const VERSIONS: [(&str, &str); 2] = [("first", "0.1.0-1"), ("second", "0.1.1-1")
 /// Bounds for a fleet of one device.
 const ENVELOPE: &str = "name = \"danger-installed\"\nprove_min = \"2s\"\nsoak_min = \"1s\"\nrings_required = []\n\
                         unproven_share_max = 1.0\n";
-const POLICY: &str = "name = \"installed\"\nrings = [{ name = \"lab\", lab = true, soak = \"1s\" }]\n\
+const POLICY: &str = "name = \"installed\"\nrings = [{ name = \"lab\", lab = true, soak = \"1s\" }, { name = \"rest\", soak = \"1s\" }]\n\
                       window = { unproven_share_max = 1.0 }\nprove = { for = \"2s\" }\npace = { check_in = \"500ms\" }\n";
 
 /// Runs the lane.
@@ -33,7 +33,8 @@ pub(super) fn run(root: &Path) -> anyhow::Result<Outcome> {
         Ok(base) => base,
         // No mirror, or none that answers: nothing is known of the packages then, for or against them.
         Err(error) => {
-            let reason = format!("no minimal Debian could be made ({error:#}); skipped: the packages in a fresh Debian");
+            let reason =
+                format!("no minimal Debian could be made ({error:#}); skipped: the packages in a fresh Debian");
             return Ok(Outcome::Skipped { reason, install: "a Debian mirror that answers".to_owned() });
         }
     };
@@ -103,9 +104,14 @@ fn base(folder: &Path) -> anyhow::Result<PathBuf> {
 fn mirror() -> anyhow::Result<String> {
     let lists = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"];
     let words = lists.iter().filter_map(|list| fs::read_to_string(list).ok());
-    let words: Vec<String> = words.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let words: Vec<String> =
+        words.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
     let is_one = |word: &&String| word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian");
-    words.iter().find(is_one).cloned().context("no mirror among this machine's apt sources whose address ends in /debian")
+    words
+        .iter()
+        .find(is_one)
+        .cloned()
+        .context("no mirror among this machine's apt sources whose address ends in /debian")
 }
 
 fn suite() -> anyhow::Result<String> {

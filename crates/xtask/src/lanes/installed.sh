@@ -42,6 +42,7 @@ serve)
     tidegate trust init --dir fleet --scrypt-log-n 14 --envelope /envelope.toml > /dev/null
     cp -r fleet/server /etc/tidegate/server && chown -R tidegate: /etc/tidegate/server && chmod -R go= /etc/tidegate/server
     sed -i "s/127.0.0.1:7440/127.0.0.1:$PORT/" /etc/tidegate/server.toml
+    echo 'check_in = "1s"' >> /etc/tidegate/server.toml
     install -d -o tidegate -g tidegate -m 700 /var/lib/tidegate
     install -d -o tidegate-agent -g tidegate-agent -m 755 /var/lib/tidegate-agent
     unit tidegate-server $SERVER_PID /root/server.log
@@ -52,7 +53,7 @@ serve)
     ;;
 release)
     tidegate package add site --publisher-key publisher-1 --targets-key targets > /dev/null
-    tidegate policy apply /policy.toml --key order --yes > /root/policy.txt
+    tidegate policy apply /policy.toml --key order --yes > /root/policy.txt 2> /dev/null
     tidegate device token create --key enrolment --ring lab --endpoint $URL --out lab.token > /dev/null
     tidegate-agent install --token lab.token --device device-1 --payload 'site=sleep 600'
     test "$(stat -c '%U %a' /etc/tidegate/token.json)" = "tidegate-agent 600" || fail "the token is the agent's alone"
@@ -65,7 +66,7 @@ release)
     tidegate release publish stage > /dev/null
     tidegate rollout start site 1.0.0 --policy "$(sed 's/applied //' policy.txt)" --key order --yes > /dev/null 2>&1
     within 60 "the release is proven on the device" shows '"state":"proven"'
-    say "a release went through: $(tidegate-agent status | tail -1)"
+    say "a release went through: $(tidegate-agent status | grep '^site')"
     ;;
 upgrade)
     before=$(sha256sum /var/lib/tidegate-agent/device.key)

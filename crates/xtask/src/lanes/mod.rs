@@ -115,7 +115,16 @@ impl From<Outcome> for LaneEnd {
 
 /// The lanes of every run, in order.
 pub(crate) fn quick() -> Vec<Lane> {
-    vec![Lane::Packages, Lane::Fmt, Lane::Clippy, Lane::Tidy, Lane::Windows, Lane::FuzzTargets, Lane::Installed, Lane::Tests]
+    vec![
+        Lane::Packages,
+        Lane::Fmt,
+        Lane::Clippy,
+        Lane::Tidy,
+        Lane::Windows,
+        Lane::FuzzTargets,
+        Lane::Installed,
+        Lane::Tests,
+    ]
 }
 
 /// `lanes` with one deep lane for every package that has a deep test and one fuzz lane for every target, before the last lane.

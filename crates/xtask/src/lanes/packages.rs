@@ -41,10 +41,26 @@ const NEEDS: &[Need] = &[
         found_by: &["/usr/bin/systemd-analyze", "/bin/systemd-analyze"],
         used_by: "the tests of the systemd units",
     },
-    Need { packages: &["chromium"], found_by: &["/usr/bin/chromium"], used_by: "the tests of the console in a browser" },
-    Need { packages: &["chromium-driver"], found_by: &["/usr/bin/chromedriver"], used_by: "the tests of the console in a browser" },
-    Need { packages: &["debootstrap"], found_by: &["/usr/sbin/debootstrap"], used_by: "the packages in a fresh Debian" },
-    Need { packages: &["yara"], found_by: &["/usr/bin/yara"], used_by: "the test with a scanner's rules as the content" },
+    Need {
+        packages: &["chromium"],
+        found_by: &["/usr/bin/chromium"],
+        used_by: "the tests of the console in a browser",
+    },
+    Need {
+        packages: &["chromium-driver"],
+        found_by: &["/usr/bin/chromedriver"],
+        used_by: "the tests of the console in a browser",
+    },
+    Need {
+        packages: &["debootstrap"],
+        found_by: &["/usr/sbin/debootstrap"],
+        used_by: "the packages in a fresh Debian",
+    },
+    Need {
+        packages: &["yara"],
+        found_by: &["/usr/bin/yara"],
+        used_by: "the test with a scanner's rules as the content",
+    },
     Need { packages: &["tinyproxy"], found_by: &["/usr/bin/tinyproxy"], used_by: "the test of proxies on the way out" },
     Need {
         packages: &["faketime"],

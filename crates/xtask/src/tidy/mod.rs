@@ -1,8 +1,9 @@
 //! The house rules that the compiler does not check: which crate may use which, what pure crates may not touch,
-//! module circles, lengths, names, headers, and where OS-specific calls may stand.
-//! Each rule is a module that reads the loaded workspace and returns findings; none of them writes anything.
+//! module circles, lengths, names, headers, where OS-specific calls may stand, and that the book is whole.
+//! Each rule is a module that reads the workspace and returns findings; none of them writes anything.
 
 mod arrows;
+mod book;
 mod circles;
 mod exceptions;
 mod headers;
@@ -64,6 +65,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Report> {
     findings.extend(names::check(&workspace));
     findings.extend(headers::check(&workspace));
     findings.extend(os_calls::check(&workspace));
+    findings.extend(book::check(root)?);
     findings.sort();
     findings.dedup();
     let files = workspace.crates.iter().map(|krate| krate.files.len()).sum();
