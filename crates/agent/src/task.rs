@@ -44,7 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Set this machine up as a device: write the settings given, keep token and certificates, start the service
-    Install(InstallArgs),
+    Install(Box<InstallArgs>),
     /// Show who this device is and where its packages stand, from its data folder alone
     Status(StatusArgs),
 }
@@ -76,7 +76,7 @@ pub(crate) fn from_args(args: impl Iterator<Item = OsString>) -> Result<Task, St
         Stop::Help { text: Box::new(error), code }
     })?;
     match cli.verb {
-        Some(Verb::Install(args)) => Ok(Task::Install(Box::new(args))),
+        Some(Verb::Install(args)) => Ok(Task::Install(args)),
         Some(Verb::Status(args)) => Ok(Task::Status(args)),
         None => {
             merge(cli.flags).and_then(follows_something).map(|config| Task::Run(Box::new(config))).map_err(Stop::Wrong)

@@ -6,7 +6,8 @@ use crate::{Home, text};
 
 /// The blocks of a language in a page, one after the other.
 fn blocks(page: &str, language: &str) -> String {
-    let blocks = page.split(&format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let blocks = page.split(&fence).skip(1);
     blocks.map(|block| block.split("\n```").next().unwrap_or_default().to_owned() + "\n").collect()
 }
 

@@ -10,6 +10,7 @@ use crate::command::OnlineKey;
 use crate::contract::StoreEpoch;
 use crate::decision::OperatorRole;
 use crate::model_store::ModelStore;
+use crate::state::Operator;
 
 /// Nobody: no command here signs anything.
 struct NoKeys;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::unfold;
@@ -15,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::pages;
 use super::signing_in::SignedIn;
+use super::sorry::Sorry;
 use crate::app::App;
 use crate::sessions::Stream;
 
@@ -28,12 +28,10 @@ pub(super) async fn rollout(
     State(app): State<Arc<App>>,
     who: SignedIn,
     Path(rollout): Path<String>,
-) -> Result<Response, Response> {
+) -> Result<Response, Sorry> {
     pages::view(&app, &rollout)?;
-    let Some(place) = app.sessions.stream() else {
-        let detail = "too many pages are kept up to date already: this one can be reloaded";
-        return Err((StatusCode::SERVICE_UNAVAILABLE, detail).into_response());
-    };
+    let too_many = || Sorry::NotNow("Too many pages are kept up to date already: this one can be reloaded.".to_owned());
+    let place = app.sessions.stream().ok_or_else(too_many)?;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watch = Watch { app, session: who.session, rollout, sent: None, looked: None, look, _place: place };

@@ -5,6 +5,7 @@
 mod events;
 mod pages;
 mod signing_in;
+mod sorry;
 
 use std::sync::Arc;
 

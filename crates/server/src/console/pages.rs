@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::Html;
 use tidegate_console::rollout::{self, IncidentLine, RolloutPage, TroubledDevice};
 use tidegate_console::rollouts::{self as list, RolloutLine, Viewer};
-use tidegate_console::signing_in::refused;
 use tidegate_control::state::{Course, State as Known};
 use tidegate_domain::ids::{IncidentId, RolloutId};
 
 use super::signing_in::SignedIn;
+use super::sorry::Sorry;
 use crate::app::App;
 use crate::clock::now;
 use crate::operator_api::{incidents, rollouts as api};
@@ -21,8 +20,8 @@ const LINES_MAX: usize = 200;
 const TROUBLED_MAX: usize = 50;
 
 /// All rollouts.
-pub(super) async fn rollouts(State(app): State<Arc<App>>, who: SignedIn) -> Result<Html<String>, Response> {
-    let state = app.desk.state().map_err(|refusal| sorry(&refusal.to_string()))?;
+pub(super) async fn rollouts(State(app): State<Arc<App>>, who: SignedIn) -> Result<Html<String>, Sorry> {
+    let state = app.desk.state().map_err(|refusal| Sorry::NotNow(refusal.to_string()))?;
     let mut lines: Vec<RolloutLine> = state.rollouts().values().map(|course| line(&app, &state, course)).collect();
     lines.sort_by_key(|line| std::cmp::Reverse((line.started_at_ms, line.rollout.clone())));
     let more = lines.len().saturating_sub(LINES_MAX);
@@ -35,7 +34,7 @@ pub(super) async fn rollout(
     State(app): State<Arc<App>>,
     who: SignedIn,
     Path(rollout): Path<String>,
-) -> Result<Html<String>, Response> {
+) -> Result<Html<String>, Sorry> {
     let view = view(&app, &rollout)?;
     Ok(Html(rollout::page(&view, Viewer { name: who.name.as_str() })))
 }
@@ -57,11 +56,10 @@ fn line(app: &App, state: &Known, course: &Course) -> RolloutLine {
 }
 
 /// A rollout as its page shows it.
-pub(super) fn view(app: &App, rollout: &str) -> Result<RolloutPage, Response> {
-    let unknown = || (StatusCode::NOT_FOUND, Html(refused("Unknown", "There is no such rollout."))).into_response();
-    let id: RolloutId = rollout.parse().map_err(|_| unknown())?;
-    let state = app.desk.state().map_err(|refusal| sorry(&refusal.to_string()))?;
-    let course = state.rollouts().get(&id).ok_or_else(unknown)?;
+pub(super) fn view(app: &App, rollout: &str) -> Result<RolloutPage, Sorry> {
+    let id: RolloutId = rollout.parse().map_err(|_| Sorry::Unknown)?;
+    let state = app.desk.state().map_err(|refusal| Sorry::NotNow(refusal.to_string()))?;
+    let course = state.rollouts().get(&id).ok_or(Sorry::Unknown)?;
     let view = api::view(&state, course, now());
     let troubled: Vec<TroubledDevice> = troubled(&state, course);
     let incident = state.incidents().get(&IncidentId::of(&id)).map(|incident| IncidentLine {
@@ -111,8 +109,4 @@ fn troubled(state: &Known, course: &Course) -> Vec<TroubledDevice> {
     let rank = |state: &str| ["needs_hands", "silent", "failed", "returned"].iter().position(|word| *word == state);
     troubled.sort_by_key(|one| (rank(&one.state), one.taken_at_ms, one.device.clone()));
     troubled
-}
-
-fn sorry(why: &str) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, Html(refused("Not now", why))).into_response()
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tidegate_console::signing_in as page;
 use tidegate_domain::ids::OperatorName;
 
+use super::sorry::Sorry;
 use crate::app::App;
 
 /// What a link and its form carry.
@@ -59,19 +60,16 @@ pub(super) async fn enter(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Form(Code { code }): Form<Code>,
-) -> Result<Response, Response> {
+) -> Result<Response, Sorry> {
     refuse_foreign(&headers)?;
-    let entered = app.sessions.enter(&code).map_err(|refused| refused.into_response())?;
+    let entered = app.sessions.enter(&code).map_err(Sorry::Failed)?;
     let known = entered.filter(|(_, token)| app.desk.operator_of(token).is_some());
-    let Some((session, _)) = known else {
-        let detail = "It is unknown, used or older than five minutes. `tidegate console` makes another.";
-        return Err((StatusCode::FORBIDDEN, Html(page::refused("This link signs nobody in", detail))).into_response());
-    };
+    let (session, _) = known.ok_or(Sorry::Spent)?;
     Ok(([(header::SET_COOKIE, app.sessions.set_cookie(Some(&session)))], Redirect::to("/console/")).into_response())
 }
 
 /// Signs out.
-pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Response> {
+pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Sorry> {
     refuse_foreign(&headers)?;
     if let Some(session) = session_of(&app, &headers) {
         app.sessions.leave(session);
@@ -80,11 +78,7 @@ pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
 }
 
 /// A form that another site sends in a person's name. Browsers say where a request comes from; programs that are none need not.
-fn refuse_foreign(headers: &HeaderMap) -> Result<(), Response> {
+fn refuse_foreign(headers: &HeaderMap) -> Result<(), Sorry> {
     let from = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    if from.is_none_or(|from| matches!(from, "same-origin" | "none")) {
-        return Ok(());
-    }
-    let detail = "The form came from another site.";
-    Err((StatusCode::FORBIDDEN, Html(page::refused("Refused", detail))).into_response())
+    if from.is_none_or(|from| matches!(from, "same-origin" | "none")) { Ok(()) } else { Err(Sorry::Foreign) }
 }

@@ -1,0 +1,38 @@
+//! Pages in the place of those that were asked for.
+
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use tidegate_console::signing_in::refused;
+
+use crate::problem::Refused;
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) enum Sorry {
+    /// There is no such rollout.
+    Unknown,
+    /// The server is reading its records, or as many pages are kept up to date as may be.
+    NotNow(String),
+    /// A form that another site sent in a person's name.
+    Foreign,
+    /// A link that is unknown, used or too old.
+    Spent,
+    /// The server is at fault.
+    Failed(Refused),
+}
+
+impl IntoResponse for Sorry {
+    fn into_response(self) -> Response {
+        let (status, what, detail) = match self {
+            Sorry::Unknown => (StatusCode::NOT_FOUND, "Unknown", "There is no such rollout.".to_owned()),
+            Sorry::NotNow(why) => (StatusCode::SERVICE_UNAVAILABLE, "Not now", why),
+            Sorry::Foreign => (StatusCode::FORBIDDEN, "Refused", "The form came from another site.".to_owned()),
+            Sorry::Spent => {
+                let detail = "It is unknown, used or older than five minutes. `tidegate console` makes another.";
+                (StatusCode::FORBIDDEN, "This link signs nobody in", detail.to_owned())
+            }
+            Sorry::Failed(refused) => return refused.into_response(),
+        };
+        (status, Html(refused(what, &detail))).into_response()
+    }
+}
