@@ -28,7 +28,7 @@ fn the_ten_minute_start_works_from_top_to_bottom() {
         .output()
         .unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
-    for words in ["completed", "halted, exit code 3", "1 (1 back without hands)", "need hands   0", "the tide is out"] {
+    for words in ["completed", "halted, exit code 3", "1 (1 back without hands)", "need hands  0", "the tide is out"] {
         let log = || std::fs::read_to_string(home.path("agent.log")).unwrap_or_default();
         let said = out.contains(words) || log().contains(words);
         assert!(said, "{words:?} is not said: {out}\n{err}\n{}", log());
