@@ -24,7 +24,12 @@ impl Tiny {
 
     fn remount(&self, options: &str) {
         let how = format!("remount,{options}");
-        assert!(Command::new("mount").args(["-o", &how]).arg(&self.0).status().unwrap().success());
+        let begun = std::time::Instant::now();
+        // Not while a file is open for writing there: the device writes whenever it likes.
+        while !Command::new("mount").args(["-o", &how]).arg(&self.0).output().unwrap().status.success() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{how}");
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
     }
 }
 
