@@ -122,10 +122,16 @@ fn assert_returned(bench: &mut Bench, bad: &Release, reason: &str) -> Digest {
 #[test]
 fn an_agent_takes_a_good_release_of_itself_and_proves_it() {
     let mut bench = Bench::new();
-    let good = offer(&bench, "1.0.0", &good(), 1);
+    let runs = |bench: &Bench, which: &str| {
+        let marks = fs::read_to_string(bench.folder.path().join("runs")).unwrap_or_default();
+        marks.lines().filter(|line| *line == which).count()
+    };
+    let marks = bench.folder.path().join("runs").display().to_string();
+    let good = offer(&bench, "1.0.0", &format!("echo first >> {marks}\n{}", good()), 1);
     let unit = Unit::start(&bench);
     heard(&mut bench, "proven");
     assert_eq!(bench.pointer("current"), Some(good.digest));
+    assert_eq!(runs(&bench, "first"), 1, "what was proven is what runs");
     let parts = bench.server.with(|world| world.offer.clone().unwrap());
     bench.server.with(|world| world.fleet_proven.push(world.fleet.fleet_proven(&parts)));
     bench.wait_until("the release is the fallback", |bench| bench.pointer("fallback") == Some(good.digest));
@@ -137,10 +143,11 @@ fn an_agent_takes_a_good_release_of_itself_and_proves_it() {
         manifest["activation"] = json!({"kind": "agent"});
         manifest["files"][0]["executable"] = json!(true);
     };
-    let script = format!("#!/bin/sh\n# second\nexec {AGENT} \"$@\"\n");
+    let script = format!("#!/bin/sh\necho second >> {marks}\nexec {AGENT} \"$@\"\n");
     let second = bench.offer_changed("2.0.0", &[("tidegate-agent", script.as_bytes())], 2, &policy, change);
     heard(&mut bench, "proven");
     assert_eq!(bench.pointer("current"), Some(second.digest));
+    assert_eq!(runs(&bench, "second"), 2, "once, and the restart that belongs to the proof");
     assert_eq!(bench.pointer("fallback"), Some(good.digest));
     assert_eq!(bench.attempts()["count"], 0, "{}", bench.log());
     drop(unit);
