@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use ureq::http::Method;
 
-use crate::fleet::{Fleet, OTHER, PACKAGE, until};
-use crate::played::{FAST_POLICY, Player, twelve};
+use crate::fleet::{Fleet, OTHER, PACKAGE};
+use crate::played::FAST_POLICY;
+use crate::world::{World, world};
 
 /// Every artifact's file: they lie in folders by the first digits of their digests.
 fn files(fleet: &Fleet) -> Vec<PathBuf> {
@@ -31,19 +32,13 @@ fn artifacts(fleet: &Fleet) -> usize {
 
 #[test]
 fn old_releases_lose_their_files_when_nothing_needs_them() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
-    fleet.publish(&api, "1.0.0", "one");
-    let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
-    until("somebody runs the first", || {
-        players.iter_mut().for_each(|player| drop(player.play()));
-        (api.get(&format!("/rollouts/{rollout}"))["report"]["phase"] == "completed").then_some(())
-    });
+    let mut world = world();
+    let rollout = world.start("1.0.0");
+    world.completes(&rollout);
+    let first = world.api.get(&format!("/packages/{PACKAGE}"))["releases"][0]["release"].clone();
+    let runs = json!({"packages": [{"package": PACKAGE, "state": "idle", "healthy": true, "current": first}]});
+    assert_eq!(world.players[0].post("/check-in", &runs).unwrap().status, 200);
+    let World { mut fleet, running, api, policy, .. } = world;
     for (version, content) in [("2.0.0", "two"), ("3.0.0", "three"), ("4.0.0", "four")] {
         fleet.publish(&api, version, content);
     }

@@ -8,7 +8,8 @@ use serde_json::json;
 use ureq::http::Method;
 
 use crate::fleet::{Api, Fleet, PACKAGE, Reply, Running, request, until};
-use crate::played::{FAST_POLICY, Player, Temper, twelve};
+use crate::played::Temper;
+use crate::world::{World, world};
 
 /// A browser without scripts, that follows nothing by itself.
 struct Browser {
@@ -158,16 +159,11 @@ impl Events {
 
 #[test]
 fn an_open_page_hears_of_a_change_at_once_and_of_the_halt() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| player.temper = Temper::Fails);
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
-    fleet.publish(&api, "1.0.0", "bad");
-    let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
+    let mut world = world();
+    world.players.iter_mut().for_each(|player| player.temper = Temper::Fails);
+    let path = world.start("1.0.0");
+    let rollout = path.strip_prefix("/rollouts/").unwrap();
+    let World { running, api, mut players, .. } = world;
     let mut browser = Browser::new(&running.base);
     browser.enter(&link(&api));
     let page = text(&browser.get(&format!("/console/rollouts/{rollout}")));
@@ -178,13 +174,13 @@ fn an_open_page_hears_of_a_change_at_once_and_of_the_halt() {
     assert!(events.next().unwrap().contains("running"));
     until("it halted", || {
         players.iter_mut().for_each(|player| drop(player.play()));
-        (api.get(&format!("/rollouts/{rollout}"))["report"]["phase"] == "halted").then_some(())
+        (api.get(&path)["report"]["phase"] == "halted").then_some(())
     });
     let halted = Instant::now();
     let part = until("the page says so", || events.next().filter(|part| part.contains("phase halted")));
     println!("the page said so {} ms after the API", halted.elapsed().as_millis());
     assert!(part.contains("Incident inc-") && part.contains("probe_failed") | part.contains("crashed"), "{part}");
-    assert!(text(&browser.get("/console/")).contains(&rollout));
+    assert!(text(&browser.get("/console/")).contains(rollout));
     // A stream does not hold up the server's end, and ends with it.
     let stopping = Instant::now();
     running.stop();
@@ -194,25 +190,17 @@ fn an_open_page_hears_of_a_change_at_once_and_of_the_halt() {
 
 #[test]
 fn what_devices_and_people_say_is_shown_as_text() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
-    fleet.publish(&api, "1.0.0", "x");
-    let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
+    let mut world = world();
+    let path = world.start("1.0.0");
     let hostile = "</p><script>alert(1)</script><img src=x onerror=alert(1)>";
-    let held = api.post("/holds", &json!({"reason": hostile}));
-    assert_eq!(held.status, 201, "{held:?}");
-    let mut browser = Browser::new(&running.base);
-    browser.enter(&link(&api));
+    world.hold(&json!({"reason": hostile}));
+    let mut browser = Browser::new(&world.running.base);
+    browser.enter(&link(&world.api));
     let shown = until("the hold is among the reasons", || {
-        players.iter_mut().for_each(|player| drop(player.play()));
-        Some(text(&browser.get(&format!("/console/rollouts/{rollout}")))).filter(|page| page.contains("alert(1)"))
+        world.play();
+        Some(text(&browser.get(&format!("/console{path}")))).filter(|page| page.contains("alert(1)"))
     });
     assert!(!shown.contains("<script>alert") && !shown.contains("<img src=x"), "{shown}");
     assert!(shown.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{shown}");
-    running.stop();
+    world.running.stop();
 }

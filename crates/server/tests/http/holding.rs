@@ -3,62 +3,10 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::fleet::{Api, Fleet, PACKAGE, Running, until};
-use crate::played::{FAST_POLICY, Player, twelve};
+use crate::fleet::{PACKAGE, until};
+use crate::played::Player;
+use crate::world::world;
 use tidegate_wire::device::Offer;
-
-struct World {
-    fleet: Fleet,
-    running: Running,
-    api: Api,
-    players: Vec<Player>,
-    policy: tidegate_domain::digest::Digest,
-}
-
-fn world() -> World {
-    let fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
-    World { fleet, running, api, players, policy }
-}
-
-impl World {
-    fn start(&mut self, version: &str) -> String {
-        self.fleet.publish(&self.api, version, version);
-        format!("/rollouts/{}", self.fleet.start_rollout(&self.api, version, &self.policy))
-    }
-
-    fn play(&mut self) {
-        self.players.iter_mut().for_each(|player| drop(player.play()));
-    }
-
-    fn hold(&self, body: &Value) -> u64 {
-        let made = self.api.post("/holds", body);
-        assert_eq!(made.status, 201, "{made:?}");
-        made.json()["hold"].as_u64().unwrap()
-    }
-
-    fn lift(&self, hold: u64) {
-        let lifted = self.api.post(&format!("/holds/{hold}/lift"), &json!({"reason": "done"}));
-        assert_eq!(lifted.status, 204, "{lifted:?}");
-    }
-
-    fn completes(&mut self, rollout: &str) {
-        until("the rollout is complete", || {
-            self.play();
-            (self.api.get(rollout)["report"]["phase"] == "completed").then_some(())
-        });
-    }
-
-    fn taken(&self, rollout: &str) -> u64 {
-        let shown = self.api.get(rollout);
-        shown["report"]["rings"].as_array().unwrap().iter().map(|ring| ring["taken"].as_u64().unwrap()).sum()
-    }
-}
 
 #[test]
 fn in_a_freeze_nothing_opens_and_after_it_all_goes_on() {

@@ -25,3 +25,4 @@ mod returning;
 mod signed_halt;
 mod troubleshooting;
 mod webhooks;
+mod world;
