@@ -74,8 +74,10 @@ pub(crate) struct Standing {
     pub(crate) left: bool,
     /// A payload was started and its probes have not passed yet, on whichever slot.
     pub(crate) waits_for_health: bool,
-    /// How long it must still be healthy and in contact to be proven; none where it is not being proven.
-    pub(crate) proof_left: Option<Elapsed>,
+    /// How long it must still be healthy and in contact until it restarts by plan or is proven; none where it is not being proven.
+    pub(crate) undisturbed_for: Option<Elapsed>,
+    /// Planned restarts are left before it is proven.
+    pub(crate) is_to_restart: bool,
     /// It is back after a loss of contact, and does not know yet whose fault that was.
     pub(crate) settles_contact: bool,
     /// It was proven.
@@ -166,12 +168,7 @@ impl Lives {
 impl Life {
     fn standing(&self) -> Standing {
         let state = &self.machine.state;
-        let proof_left = match state {
-            State::Proving { trial, elapsed, .. } => {
-                Some(Elapsed::from_ms(trial.prove_for.as_ms().saturating_sub(elapsed.as_ms())))
-            }
-            _ => None,
-        };
+        let is_to_restart = matches!(state, State::Proving { trial, restarts, .. } if *restarts < trial.prove_restarts);
         let on_trial = matches!(state, State::Activating { .. } | State::Proving { .. });
         Standing {
             on_release: on_trial || matches!(state, State::Proven { .. }),
@@ -180,7 +177,8 @@ impl Life {
             waits_for_health: !self.machine.healthy
                 && !self.machine.needs_hands
                 && !matches!(state, State::Idle {} | State::Fetching { .. } | State::Staged { .. }),
-            proof_left,
+            undisturbed_for: self.machine.undisturbed_for(),
+            is_to_restart,
             settles_contact: matches!(state, State::Reverted { silent: Some(_), .. }),
             proven: self.machine.proven.is_some(),
             healthy: self.machine.healthy,
@@ -349,6 +347,25 @@ mod tests {
         let before = lives.count();
         through(&mut lives, &all);
         assert_eq!(lives.count(), before, "the second device is only looked up");
+    }
+
+    #[test]
+    fn a_proof_with_restarts_waits_for_health_after_each() {
+        let mut lives = Lives::new(Trial { prove_restarts: 1, ..trial() }, Elapsed::from_s(60));
+        let mut all = TAKEN.to_vec();
+        all.push(Happening::Healthy);
+        let (standing, _) = through(&mut lives, &all);
+        assert_eq!((standing.undisturbed_for, standing.is_to_restart), (Some(Elapsed::from_s(300)), true));
+        all.push(Happening::Ticks { count: 60, in_contact: true });
+        let (standing, _) = through(&mut lives, &all);
+        assert!(standing.waits_for_health && standing.undisturbed_for.is_none());
+        all.push(Happening::Healthy);
+        let (standing, _) = through(&mut lives, &all);
+        assert_eq!((standing.undisturbed_for, standing.is_to_restart), (Some(Elapsed::from_s(300)), false));
+        all.push(Happening::Ticks { count: 60, in_contact: true });
+        let (standing, words) = through(&mut lives, &all);
+        assert!(standing.proven);
+        assert_eq!(words, ["activating", "healthy", "proven"]);
     }
 
     #[test]

@@ -100,19 +100,26 @@ impl Machine {
             return Vec::new();
         }
         *elapsed = elapsed.plus(passed);
-        if *restarts < trial.prove_restarts {
-            let due_ms = u128::from(trial.prove_for.as_ms()) * (u128::from(*restarts) + 1);
-            if u128::from(elapsed.as_ms()) * (u128::from(trial.prove_restarts) + 1) >= due_ms {
-                (*restarting, *waited) = (true, Elapsed::ZERO);
-                return vec![Effect::RestartPayload];
-            }
+        if *elapsed < due(trial, *restarts) {
             return Vec::new();
         }
-        if *elapsed < trial.prove_for {
-            return Vec::new();
+        if *restarts < trial.prove_restarts {
+            (*restarting, *waited) = (true, Elapsed::ZERO);
+            return vec![Effect::RestartPayload];
         }
         let (trial, restarts, attempt) = (trial.clone(), *restarts, *attempt);
         self.pass_proof(trial, restarts, attempt)
+    }
+
+    /// How long the release must still be well and in contact until its next planned restart, or until it is proven where no restart is
+    /// left; none where it is not being proven, or restarts.
+    pub fn undisturbed_for(&self) -> Option<Elapsed> {
+        match &self.state {
+            State::Proving { trial, elapsed, restarts, restarting: false, .. } => {
+                Some(Elapsed::from_ms(due(trial, *restarts).as_ms().saturating_sub(elapsed.as_ms())))
+            }
+            _ => None,
+        }
     }
 
     /// Proving -> Proven.
@@ -123,6 +130,14 @@ impl Machine {
         self.state = State::Proven { trial, attempt, probe_failures: 0 };
         vec![Effect::MarkProven { release }, report(Some(order), Observation::Proven { restarts }, "")]
     }
+}
+
+/// How much of the proof comes before the next planned restart: they part it evenly. The whole of it once none is left.
+fn due(trial: &Trial, restarts: u32) -> Elapsed {
+    let parts = u64::from(trial.prove_restarts) + 1;
+    let passed = (u64::from(restarts) + 1).min(parts);
+    let ms = u128::from(trial.prove_for.as_ms()) * u128::from(passed);
+    Elapsed::from_ms(u64::try_from(ms.div_ceil(u128::from(parts))).unwrap_or(u64::MAX))
 }
 
 /// Counts the silence of a release that may break connectivity, and says whether its deadline is over.

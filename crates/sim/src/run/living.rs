@@ -57,36 +57,38 @@ impl Run<'_> {
         };
         let waiting = self.outbox.contains_key(&device);
         let strikes = [self.strike_at(device), self.misfortune_at(device), self.health_at(device)];
-        let proven =
-            standing.proof_left.map(|left| now_ms + left.as_ms()).filter(|_| self.has(device, mark::IN_CONTACT));
+        let next = standing.undisturbed_for.filter(|_| self.has(device, mark::IN_CONTACT));
+        let next = next.map(|left| now_ms + left.as_ms());
         let speaks = unheard || standing.on_trial || standing.settles_contact;
         let check_in = if speaks || waiting || self.has(device, mark::BOOTING) {
-            let undisturbed = proven.filter(|proven| strikes.into_iter().flatten().all(|at| at > *proven));
+            let undisturbed = next.filter(|next| strikes.into_iter().flatten().all(|at| at > *next));
             let second_ends = self.took_ms(device) + self.horizons.map_or(0, |horizons| horizons.second.as_ms());
-            let in_time = |proven: &u64| !self.lateness_counts && *proven <= second_ends;
-            let is_heard = |proven: &u64| heard[0] && !waiting && (heard[1] || in_time(proven));
+            let is_proof_in_time =
+                |next: &u64| !standing.is_to_restart && !self.lateness_counts && *next <= second_ends;
+            let is_heard = |next: &u64| heard[0] && !waiting && (heard[1] || is_proof_in_time(next));
             Some(self.next_check_in(device, undisturbed.filter(is_heard)))
         } else {
             None
         };
         let booted = self.boots_until_ms(device).filter(|at| *at > now_ms);
-        let due = strikes.into_iter().chain([proven, check_in, booted]);
+        let due = strikes.into_iter().chain([next, check_in, booted]);
         if let Some(at) = due.flatten().min() {
             self.wake_at(device, at);
         }
     }
 
-    /// The next check-in that could matter. On the way to a proof that nothing disturbs, for a device that was heard of and has nothing
-    /// to send, one that succeeds changes nothing: the proof itself is heard of in the band that is left, in time unless lateness counts.
-    fn next_check_in(&self, device: u32, proven: Option<u64>) -> u64 {
+    /// The next check-in that could matter. On the way to a proof or a planned restart that nothing disturbs, for a device that was heard
+    /// of and has nothing to send, one that succeeds changes nothing: a proof is heard of in the band that is left, in time unless lateness
+    /// counts.
+    fn next_check_in(&self, device: u32, undisturbed: Option<u64>) -> u64 {
         let mut at = self.population.check_in_from(device, self.now_ms() + 1);
-        let Some(proven) = proven else { return at };
+        let Some(until) = undisturbed else { return at };
         let mut last = at;
-        while at < proven && self.population.is_in_contact(device, at) {
+        while at < until && self.population.is_in_contact(device, at) {
             (last, at) = (at, self.population.check_in_from(device, at + 1));
         }
         // Time counts as in contact up to the last check-in that succeeds.
-        if at < proven { last } else { at }
+        if at < until { last } else { at }
     }
 
     fn count_time(&mut self, device: u32) {

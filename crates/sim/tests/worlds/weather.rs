@@ -1,6 +1,8 @@
 //! Bad weather that is nobody's fault: a sound release comes through it, and is not halted.
 
-use crate::world::{fared, ours, world};
+use tidegate_sim::compare::Entrant;
+
+use crate::world::{fared, ours, policy, world};
 
 fn comes_through(rest: &str, devices: u32) {
     let world = world(devices, rest);
@@ -41,4 +43,16 @@ fn a_control_plane_that_is_down_for_a_while() {
 #[test]
 fn updates_that_restart_the_device_and_take_most_of_their_downtime() {
     comes_through("release = { downtime = \"5min\", up = [\"2min\", \"290s\"] }", 100_000);
+}
+
+/// A device that waits for its planned restart until the proof is over takes the restart for one that never ends: nobody is proven then.
+#[test]
+fn proofs_that_ask_for_restarts_of_the_payload() {
+    for restarts in [1, 2, 5] {
+        let mut asks = policy("default");
+        asks.prove.restarts = restarts;
+        let outcome = fared(&world(20_000, ""), Entrant::Policy(Box::new(asks)), 1).outcome;
+        assert_eq!(outcome.halt_reasons, Vec::<String>::new(), "{restarts} restarts");
+        assert!(outcome.fleet_done_ms.is_some(), "{restarts} restarts: {} exposed", outcome.exposed);
+    }
 }
