@@ -8,6 +8,7 @@ use tidegate_trust::signed::{Body, Unverified};
 
 use crate::contract::{Entry, Table};
 use crate::decision::Decision;
+use crate::state::Conclusion;
 
 /// One line of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub const WORDS: &[&str] = &[
     "called",
     "collected",
     "completed",
+    "concluded",
     "device_enrolled",
     "device_retired",
     "envelope",
@@ -85,6 +87,13 @@ fn lines(decision: &Decision) -> Vec<Line> {
         }
         Decision::Collected { by, artifacts, bytes } => {
             line(by.to_string(), "collected", "artifacts".to_owned(), format!("{artifacts} artifacts, {bytes} bytes"))
+        }
+        Decision::Concluded { rollout, conclusion } => {
+            let Conclusion { package, version, taken, proven, harmed, .. } = &**conclusion;
+            let how = conclusion.phase();
+            let detail =
+                format!("{package} {version}, {how}: {taken} took it, {proven} proved it, {harmed} were harmed");
+            line(server(), "concluded", rollout.to_string(), detail)
         }
         Decision::OperatorRemoved { operator } => {
             line("admin".to_owned(), "operator_removed", operator.to_string(), none())

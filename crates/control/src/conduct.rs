@@ -22,8 +22,9 @@ use crate::state::State;
 
 /// How long a lease is asked for. It is renewed when a third is over.
 pub const LEASE_TTL: Elapsed = Elapsed::from_s(15);
-/// How often a snapshot is kept, in entries.
-pub const SNAPSHOT_EVERY: u64 = 20_000;
+/// How often a snapshot is kept, in entries: a long log is folded from one at most a fifth of it back, so that all snapshots together cost as
+/// much as a few of the last.
+const SNAPSHOT_EVERY_MIN: u64 = 20_000;
 /// How long the machine waits before it asks a store again that failed.
 const RETRY: Elapsed = Elapsed::from_s(1);
 /// The most commands in one turn.
@@ -189,7 +190,8 @@ impl Conductor {
             self.renew_at = now.after(LEASE_TTL.third());
             return self.ask(Underway::Renew, Request::Renew { fence, now, ttl: LEASE_TTL });
         }
-        if state.last() >= self.snapshot_at.plus(SNAPSHOT_EVERY)
+        let every = SNAPSHOT_EVERY_MIN.max(self.snapshot_at.as_u64() / 4);
+        if state.last() >= self.snapshot_at.plus(every)
             && let Ok(snapshot) = state.to_snapshot()
         {
             self.snapshot_at = snapshot.seq;
@@ -317,8 +319,8 @@ impl Conductor {
     fn failed(&mut self, now: WallTime, underway: Underway, error: &StoreError) {
         let refusal = Refusal::new(Why::Unavailable, error.kind(), format!("nothing was recorded: {error}"));
         self.stance = match underway {
-            // A snapshot is a convenience; without room for it the log is still whole.
-            Underway::SaveSnapshot if error.is_retryable() => return,
+            // A snapshot is a convenience: without room for it, or where it is too large to be kept, the log is still whole.
+            Underway::SaveSnapshot if error.is_retryable() || matches!(error, StoreError::TooLarge { .. }) => return,
             Underway::Append { answers, .. } => {
                 self.answers.extend(answers.into_iter().map(|(ticket, _)| (ticket, Err(refusal.clone()))));
                 self.whole = false;

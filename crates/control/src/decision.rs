@@ -17,6 +17,7 @@ use tidegate_trust::signed::Unverified;
 
 use crate::contract::{NewEntry, Table};
 use crate::hold::Hold;
+use crate::state::Conclusion;
 
 /// What an operator may do; each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -133,6 +134,13 @@ pub enum Decision {
         /// How much room they took.
         bytes: u64,
     },
+    /// A rollout concerns no device any more: this much is kept of it, and its reports may go.
+    Concluded {
+        /// The rollout.
+        rollout: RolloutId,
+        /// What is kept.
+        conclusion: Box<Conclusion>,
+    },
     /// The store was put back from a backup; what was recorded after the backup is lost.
     Restored {
         /// When the backup was made.
@@ -196,6 +204,7 @@ impl Decision {
             Decision::Operator { .. } => "operator",
             Decision::OperatorRemoved { .. } => "operator_removed",
             Decision::Collected { .. } => "collected",
+            Decision::Concluded { .. } => "concluded",
             Decision::Enrolled { .. } => "enrolled",
             Decision::Retired { .. } => "retired",
             Decision::Held { .. } => "held",
@@ -221,7 +230,7 @@ impl Decision {
             Decision::Retired { device, .. } => device.to_string(),
             Decision::Held { number, .. } | Decision::HoldLifted { number, .. } => format!("hold-{number}"),
             Decision::Started { order, .. } => order.digest().to_string(),
-            Decision::Step { rollout, .. } => rollout.to_string(),
+            Decision::Concluded { rollout, .. } | Decision::Step { rollout, .. } => rollout.to_string(),
         }
     }
 

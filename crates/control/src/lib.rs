@@ -13,4 +13,5 @@ pub mod history;
 pub mod hold;
 pub mod model_store;
 pub mod presence;
+pub mod pruning;
 pub mod state;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::contract::bounds::READ_BYTES_MAX;
+use crate::contract::bounds::{self, READ_BYTES_MAX};
 use crate::contract::{
     Entry, Fence, Head, LeaseRecord, NewEntry, Reply, Request, Seq, Snapshot, StoreEpoch, StoreError, Table,
 };
@@ -41,6 +41,7 @@ impl ModelStore {
             Request::SaveSnapshot { fence, snapshot } => self.save_snapshot(fence, snapshot),
             Request::LoadSnapshot => Ok(Reply::Snapshot(self.snapshot.clone())),
             Request::Head => Ok(Reply::Head(self.head())),
+            Request::Prune { fence, reports } => self.prune(fence, &reports),
             Request::NewEpoch { fence, epoch } => {
                 self.lease.admit(fence)?;
                 self.epoch = epoch;
@@ -79,6 +80,24 @@ impl ModelStore {
             goes_in
         };
         self.log.iter().skip(start).take(limit as usize).take_while(goes_in).cloned().collect()
+    }
+
+    fn prune(&mut self, fence: Fence, reports: &[Seq]) -> Result<Reply, StoreError> {
+        self.lease.admit(fence)?;
+        let at = |seq: Seq| usize::try_from(seq.as_u64()).ok()?.checked_sub(1);
+        let is_report = |seq: Seq| {
+            at(seq).and_then(|at| self.log.get(at)).is_some_and(|entry| entry.content.table == Table::Reports)
+        };
+        if let Some(other) = reports.iter().find(|seq| !is_report(**seq)) {
+            return Err(bounds::no_report(*other));
+        }
+        for seq in reports {
+            let Some(entry) = at(*seq).and_then(|at| self.log.get_mut(at)) else { continue };
+            let key = entry.content.unique_key.take();
+            key.map(|key| self.unique_keys.remove(&(Table::Reports, key)));
+            entry.content = NewEntry::pruned(entry.content.at);
+        }
+        Ok(Reply::Done)
     }
 
     fn save_snapshot(&mut self, fence: Fence, snapshot: Snapshot) -> Result<Reply, StoreError> {

@@ -46,6 +46,7 @@ fn tell_decision(decision: &Decision) {
         Decision::Collected { by, artifacts, bytes } => {
             tracing::info!(%by, artifacts, bytes, "artifacts were deleted that nothing needs");
         }
+        Decision::Concluded { rollout, .. } => tracing::info!(%rollout, "a rollout concerns no device any more"),
         Decision::OperatorRemoved { operator } => tracing::info!(%operator, "an operator was removed"),
         Decision::Restored { from_ms } => {
             tracing::warn!(from_ms = from_ms.as_ms(), "the store was put back from a backup")

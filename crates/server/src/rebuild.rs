@@ -29,17 +29,30 @@ pub struct RebuildReport {
 /// # Errors
 /// When a server uses the folder, there is no store in it, or an entry cannot be read.
 pub async fn rebuild(data: &Path) -> anyhow::Result<RebuildReport> {
-    let path = data.join(DATABASE);
-    anyhow::ensure!(path.is_file(), "{}: there is no store", path.display());
-    let _lock = lock(data)?;
-    // The name is used only where a store is made, and there is one already.
-    let options = OpenOptions { fresh_epoch: StoreEpoch::from_bytes([0; 16]), size_max_bytes: None };
-    let store = SqliteStore::open(&path, options).await?;
-    let fence = lease(&store).await?;
+    let Alone { _lock, store, fence } = alone(data).await?;
     let report = compare(&store, fence).await;
     store.perform(Request::Release { fence }).await?;
     store.close().await;
     report
+}
+
+/// A store that no server uses meanwhile.
+pub(crate) struct Alone {
+    _lock: std::fs::File,
+    pub(crate) store: SqliteStore,
+    pub(crate) fence: Fence,
+}
+
+/// Takes the store of a data folder for oneself.
+pub(crate) async fn alone(data: &Path) -> anyhow::Result<Alone> {
+    let path = data.join(DATABASE);
+    anyhow::ensure!(path.is_file(), "{}: there is no store", path.display());
+    let lock = lock(data)?;
+    // The name is used only where a store is made, and there is one already.
+    let options = OpenOptions { fresh_epoch: StoreEpoch::from_bytes([0; 16]), size_max_bytes: None };
+    let store = SqliteStore::open(&path, options).await?;
+    let fence = lease(&store).await?;
+    Ok(Alone { _lock: lock, store, fence })
 }
 
 pub(crate) async fn lease(store: &SqliteStore) -> anyhow::Result<Fence> {
@@ -51,7 +64,7 @@ pub(crate) async fn lease(store: &SqliteStore) -> anyhow::Result<Fence> {
     }
 }
 
-async fn compare(store: &SqliteStore, fence: Fence) -> anyhow::Result<RebuildReport> {
+pub(crate) async fn compare(store: &SqliteStore, fence: Fence) -> anyhow::Result<RebuildReport> {
     let rebuilt = fold(store, State::default()).await?;
     let kept = store.perform(Request::LoadSnapshot).await?.into_snapshot()?;
     let identical = match &kept {

@@ -64,6 +64,7 @@ impl SqliteStore {
             | Request::Release { .. }
             | Request::Append { .. }
             | Request::SaveSnapshot { .. }
+            | Request::Prune { .. }
             | Request::NewEpoch { .. } => self.writer.as_ref().ok_or(StoreError::ReadOnly)?.perform(request).await,
         }
     }
@@ -79,6 +80,23 @@ impl SqliteStore {
             rule: "UTF-8",
         })?;
         sqlx::query("VACUUM INTO ?1").bind(path).execute(&self.readers).await.map_err(fault::of)?;
+        Ok(())
+    }
+
+    /// Gives the room of what was pruned back to the file system. Needs as much room as the store has, for a while.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        let writer = self.writer.as_ref().ok_or(StoreError::ReadOnly)?;
+        let mut place = writer.connection.lock().await;
+        // As in `Writer::perform`: a connection that failed is not used again.
+        let mut connection = match place.take() {
+            Some(connection) => connection,
+            None => writer.options.connect().await.map_err(fault::of)?,
+        };
+        sqlx::raw_sql("VACUUM").execute(&mut connection).await.map_err(fault::of)?;
+        *place = Some(connection);
         Ok(())
     }
 

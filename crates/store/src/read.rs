@@ -1,8 +1,10 @@
 //! Reads: entries, the snapshot, where the store stands. Nothing read is trusted to be whole before it was looked at.
 
+use std::io::Read as _;
+
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteExecutor;
-use tidegate_control::contract::bounds::READ_BYTES_MAX;
+use tidegate_control::contract::bounds::{READ_BYTES_MAX, SNAPSHOT_BYTES_MAX};
 use tidegate_control::contract::{
     Entry, Fence, Head, LeaseRecord, NewEntry, Seq, Snapshot, StoreEpoch, StoreError, Table,
 };
@@ -90,8 +92,15 @@ pub(crate) async fn snapshot(executor: impl SqliteExecutor<'_>) -> Result<Option
     if Digest::of(&bytes).as_bytes().as_slice() != sha256 {
         return Err(corrupt("the snapshot is not what was saved: fold from the beginning"));
     }
+    let bytes = unpacked(&bytes).map_err(|error| corrupt(format!("the snapshot: {error}: fold from the beginning")))?;
     let format = u32::try_from(format).map_err(|_| corrupt(format!("{format} is no snapshot format")))?;
     Ok(Some(Snapshot { seq: Seq::from_u64(unsigned(seq)?), format, bytes }))
+}
+
+fn unpacked(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    zstd::Decoder::new(bytes)?.take(SNAPSHOT_BYTES_MAX as u64).read_to_end(&mut unpacked)?;
+    Ok(unpacked)
 }
 
 fn entry((table, seq, kind, subject, unique_key, at_ms, body): EntryRow) -> Result<Entry, StoreError> {

@@ -4,7 +4,8 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tidegate_control::contract::StoreEpoch;
 
 /// In order; a store's schema version says how many of them it has had. One that has shipped is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_two_tables.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_two_tables.sql"), include_str!("../migrations/0002_pruned_reports.sql")];
 
 /// What SQLite keeps in the file's header to tell whose it is: `TIDE`.
 const APPLICATION_ID: i64 = 0x5449_4445;

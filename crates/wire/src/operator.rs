@@ -2,6 +2,7 @@
 
 mod account;
 mod collecting;
+mod concluded;
 mod console;
 mod devices;
 mod holding;
@@ -19,6 +20,7 @@ use tidegate_trust::signed::Unverified;
 
 pub use account::{AccountLine, AccountPart};
 pub use collecting::{CollectRequest, CollectView};
+pub use concluded::ConcludedView;
 pub use console::ConsoleCode;
 pub use devices::{DevicePackageView, DeviceView, RetirementView, TroubleView};
 pub use holding::{HoldRequest, HoldView, RestoredView, WeeklyWindows};

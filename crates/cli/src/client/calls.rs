@@ -7,10 +7,10 @@ use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, Roll
 use tidegate_domain::time::WallTime;
 use tidegate_wire::device::TrustBundle;
 use tidegate_wire::operator::{
-    AccountPart, AccusationView, ApprovalRequest, CollectRequest, CollectView, ConsoleCode, DeviceView, DraftAnswer,
-    DraftRequest, HaltAnswer, HaltTarget, HoldRequest, HoldView, IncidentView, LoginRequest, OperatorRequest,
-    OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView, SignedHaltRequest, StartRequest,
-    StatusView, TokenAnswer,
+    AccountPart, AccusationView, ApprovalRequest, CollectRequest, CollectView, ConcludedView, ConsoleCode, DeviceView,
+    DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, HoldRequest, HoldView, IncidentView, LoginRequest,
+    OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView,
+    SignedHaltRequest, StartRequest, StatusView, TokenAnswer,
 };
 use ureq::SendBody;
 use ureq::http::{Method, header};
@@ -154,6 +154,11 @@ impl Client {
     /// All rollouts.
     pub(crate) fn rollouts(&self) -> Result<Vec<RolloutView>> {
         self.get("/rollouts")
+    }
+
+    /// All concluded rollouts.
+    pub(crate) fn concluded(&self) -> Result<Vec<ConcludedView>> {
+        self.get("/concluded")
     }
 
     /// A rollout.

@@ -8,6 +8,9 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 use serde_json::json;
 use tempfile::NamedTempFile;
+use tidegate_domain::ids::RolloutId;
+use tidegate_domain::time::Elapsed;
+use tidegate_server::PruneReport;
 use tokio::runtime::Runtime;
 
 use crate::context::Context;
@@ -33,6 +36,18 @@ Examples:
   tidegate store backup --data /var/lib/tidegate --into /backup/tidegate-monday
   tidegate store backup --into /backup/tidegate-tuesday --previous /backup/tidegate-monday
   tidegate store restore /backup/tidegate-tuesday --data /var/lib/tidegate";
+
+const PRUNE_EXAMPLES: &str = "\
+A rollout that ended before that time and concerns no device any more is concluded: how it went is
+kept, with its decisions and its incident. The content of reports that old and of such rollouts only
+goes, except for what each device said last. What is known stays as it is: everything is folded with
+and without the reports before anything goes. Artifacts are another thing: tidegate release collect.
+
+Stop the server first: only one writer holds the store. Devices go on meanwhile.
+
+Examples:
+  tidegate store prune --data /var/lib/tidegate --older-than 400d --dry-run
+  tidegate store prune --data /var/lib/tidegate --older-than 400d --yes";
 
 const EXAMPLES: &str = "\
 Two append-only tables are the truth; everything else is a fold over them. This folds from the
@@ -76,6 +91,22 @@ pub(crate) enum StoreCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// Take away the content of old reports that nothing known follows from any more
+    #[command(after_help = PRUNE_EXAMPLES)]
+    Prune {
+        /// The server's data folder [default: as for `up`]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Rollouts that ended, and reports that arrived, longer ago than this
+        #[arg(long, value_name = "TIME", default_value = "400d")]
+        older_than: Elapsed,
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+        /// Prune without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// Write everything recorded as text, for `simulate --replay` and for whoever wants to look
     #[command(after_help = EXPORT_EXAMPLES)]
     Export {
@@ -98,6 +129,9 @@ pub(super) fn run(context: &Context, command: &StoreCommand) -> Result<Answer> {
         StoreCommand::Rebuild { data } => rebuild(&runtime, &folder(data)),
         StoreCommand::Backup { data, into, previous } => backup(&runtime, &folder(data), into, previous.as_deref()),
         StoreCommand::Restore { backup, data } => restore(&runtime, backup, &folder(data)),
+        StoreCommand::Prune { data, older_than, dry_run, yes } => {
+            prune(context, &runtime, &folder(data), *older_than, (*dry_run, *yes))
+        }
         StoreCommand::Export { data, output } => export(&runtime, &folder(data), output),
     }
 }
@@ -147,6 +181,48 @@ fn restore(runtime: &Runtime, backup: &Path, data: &Path) -> Result<Answer> {
         json!({"data": data.display().to_string(), "entries": entries, "from_ms": from, "paused": paused}),
         text,
     )
+}
+
+fn prune(context: &Context, runtime: &Runtime, data: &Path, age: Elapsed, how: (bool, bool)) -> Result<Answer> {
+    let (only_say, unasked) = how;
+    let prune = |dry_run| {
+        let bar = ProgressBar::new(0);
+        let report = runtime.block_on(tidegate_server::prune(data, age, dry_run, &shown_on(&bar)));
+        bar.finish_and_clear();
+        report
+    };
+    let mut report = prune(true)?;
+    let nothing = report.reports == 0 && report.concluded.is_empty();
+    if only_say || nothing {
+        return answered(&report, "would be pruned");
+    }
+    context.confirm(&pruned(&report, "will be pruned"), "Prune them?", unasked)?;
+    report = prune(false)?;
+    answered(&report, "pruned")
+}
+
+fn answered(report: &PruneReport, did: &str) -> Result<Answer> {
+    let kept: Vec<_> = report.kept.iter().map(|kept| json!({"rollout": kept.rollout, "why": kept.why})).collect();
+    let concluded: Vec<&RolloutId> = report.concluded.keys().collect();
+    Answer::new(
+        json!({
+            "entries": report.entries,
+            "reports": report.reports,
+            "bytes": report.bytes,
+            "concluded": concluded,
+            "kept": kept,
+        }),
+        pruned(report, did),
+    )
+}
+
+fn pruned(report: &PruneReport, did: &str) -> String {
+    let concluded = report.concluded.iter().map(|(id, it)| {
+        format!("  {id} is concluded: {} {}, {}, {} took it\n", it.package, it.version, it.phase(), it.taken)
+    });
+    let kept = report.kept.iter().map(|kept| format!("  {} stays: {}\n", kept.rollout, kept.why));
+    let lines: String = concluded.chain(kept).collect();
+    format!("{lines}{} reports ({} bytes) of {} entries {did}", report.reports, report.bytes, report.entries)
 }
 
 fn shown_on(bar: &ProgressBar) -> impl Fn(&'static str, u64, u64) + '_ {

@@ -202,8 +202,7 @@ fn has_rosters_of(rollout: &Rollout, order: &Order) -> bool {
 }
 
 fn next_order_seq(state: &State, package: &PackageName) -> u64 {
-    let of_package = state.rollouts().values().filter(|course| course.order_body.package == *package);
-    let next = of_package.map(|course| course.order_body.order_seq).max().unwrap_or(0) + 1;
+    let next = state.order_seqs(Some(package)).max().unwrap_or(0) + 1;
     state.restored().map_or(next, |restored| next.max(restored.order_seq_min))
 }
 

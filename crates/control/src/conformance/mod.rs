@@ -6,6 +6,7 @@
 mod bounds;
 mod lease;
 mod log;
+mod pruning;
 mod schedule;
 mod snapshot;
 mod trial;
@@ -34,7 +35,7 @@ impl Case {
 
 /// Every case.
 pub fn cases() -> impl Iterator<Item = Case> {
-    let all = [log::CASES, lease::CASES, snapshot::CASES, bounds::CASES];
+    let all = [log::CASES, lease::CASES, pruning::CASES, snapshot::CASES, bounds::CASES];
     all.into_iter().flatten().map(|&(name, run)| Case { name, run })
 }
 

@@ -55,6 +55,7 @@ impl Schedule {
             6 => Request::LoadSnapshot,
             7 => Request::SaveSnapshot { fence: self.fence(), snapshot: self.snapshot() },
             8 => Request::Read { after: Seq::from_u64(self.below(self.last + 3)), limit: self.below(40) as u32 },
+            10 if self.one_in(3) => Request::Prune { fence: self.fence(), reports: self.numbers() },
             9 if self.one_in(3) => {
                 let epoch = StoreEpoch::from_bytes(u128::from(self.next()).to_be_bytes());
                 Request::NewEpoch { fence: self.fence(), epoch }
@@ -89,6 +90,11 @@ impl Schedule {
         let seq = Seq::from_u64(self.below(self.last + 2));
         let bytes = (0..self.below(64)).map(|_| self.next() as u8).collect();
         Snapshot { seq, format: self.below(3) as u32, bytes }
+    }
+
+    /// Mostly few enough that all of them can be reports.
+    fn numbers(&mut self) -> Vec<Seq> {
+        (0..self.below(3)).map(|_| Seq::from_u64(1 + self.below(self.last + 1))).collect()
     }
 
     fn entries(&mut self) -> Vec<NewEntry> {

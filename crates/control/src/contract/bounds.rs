@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use tidegate_domain::time::{Elapsed, WallTime};
 
 use super::error::StoreError;
-use super::record::NewEntry;
+use super::record::{NewEntry, Seq};
 
 /// Entries in one append.
 pub const BATCH_ENTRIES_MAX: usize = 10_000;
@@ -30,8 +30,8 @@ pub const LEASE_TTL_MAX: Elapsed = Elapsed::from_s(3_600);
 pub const READ_ENTRIES_MAX: u32 = 10_000;
 /// A read ends with the entry whose body brings the sum of its bodies to this many bytes.
 pub const READ_BYTES_MAX: usize = 16 << 20;
-/// Bytes of a snapshot.
-pub const SNAPSHOT_BYTES_MAX: usize = 512 << 20;
+/// Bytes of a snapshot: a million devices are about 700 MiB.
+pub const SNAPSHOT_BYTES_MAX: usize = 8 << 30;
 /// The last instant of the year 9999.
 pub const TIME_MAX: WallTime = WallTime::from_ms(253_402_300_799_999);
 
@@ -104,6 +104,11 @@ pub(super) fn at_most(what: &'static str, found: usize, max: usize) -> Result<()
         return Err(StoreError::TooLarge { what, found: found as u64, max: max as u64 });
     }
     Ok(())
+}
+
+/// Only reports are pruned.
+pub fn no_report(seq: Seq) -> StoreError {
+    invalid("number to prune", &seq.to_string(), "the number of an entry of the reports table")
 }
 
 pub(super) fn invalid(what: &'static str, found: &str, rule: &'static str) -> StoreError {

@@ -14,7 +14,7 @@ use tidegate_domain::time::{Elapsed, WallTime};
 
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAnswer, LeaseRecord};
-pub use record::{Entry, Fence, NewEntry, Seq, Snapshot, StoreEpoch, StoreEpochError, Table};
+pub use record::{Entry, Fence, NewEntry, PRUNED, Seq, Snapshot, StoreEpoch, StoreEpochError, Table};
 
 /// What can be asked of a store. Each request is done whole or not at all, and is durable before it is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,13 @@ pub enum Request {
     LoadSnapshot,
     /// Answer: [`Reply::Head`].
     Head,
+    /// Takes the content of reports away, of all or of none; what is gone already stays so. Answer: [`Reply::Done`].
+    Prune {
+        /// The writer's lease.
+        fence: Fence,
+        /// Their numbers, 1 to [`bounds::BATCH_ENTRIES_MAX`].
+        reports: Vec<Seq>,
+    },
     /// Begins a new history on what is there, after a restore. Answer: [`Reply::Done`].
     NewEpoch {
         /// The writer's lease.
@@ -137,6 +144,12 @@ impl Request {
             }
             Request::SaveSnapshot { snapshot, .. } => {
                 bounds::at_most("bytes of a snapshot", snapshot.bytes.len(), bounds::SNAPSHOT_BYTES_MAX)
+            }
+            Request::Prune { reports, .. } if reports.is_empty() => {
+                Err(bounds::invalid("reports", "[]", "at least one number"))
+            }
+            Request::Prune { reports, .. } => {
+                bounds::at_most("reports to prune", reports.len(), bounds::BATCH_ENTRIES_MAX)
             }
             Request::Release { .. } | Request::LoadSnapshot | Request::Head | Request::NewEpoch { .. } => Ok(()),
         }

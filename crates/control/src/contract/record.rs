@@ -40,6 +40,9 @@ impl fmt::Display for Seq {
     }
 }
 
+/// The kind of an entry of the reports table whose content is gone: only its number and its time are left.
+pub const PRUNED: &str = "pruned";
+
 /// The number of a grant of the lease. It rises with every grant and is presented with every write,
 /// so that a writer that lost the lease without noticing cannot write any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -172,6 +175,20 @@ pub struct NewEntry {
     pub at: WallTime,
     /// JSON, kept byte for byte.
     pub body: Vec<u8>,
+}
+
+impl NewEntry {
+    /// What is left of a report of this time once its content is gone.
+    pub fn pruned(at: WallTime) -> NewEntry {
+        NewEntry {
+            table: Table::Reports,
+            kind: PRUNED.to_owned(),
+            subject: PRUNED.to_owned(),
+            unique_key: None,
+            at,
+            body: b"null".to_vec(),
+        }
+    }
 }
 
 /// What the store holds under one number; it never changes.

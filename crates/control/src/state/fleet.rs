@@ -11,9 +11,11 @@ use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Enrolment, EnrolmentToken, GoRequest, Report};
-use tidegate_trust::signed::Unverified;
+use tidegate_trust::signed::{Body, Unverified};
 
 use super::{Course, State, held};
+use crate::contract::Entry;
+use crate::decision::{REPORT, TAKE};
 
 /// An enrolled device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,8 +121,7 @@ impl State {
     }
 
     pub(super) fn take(&mut self, body: &[u8], at: WallTime) -> Result<(), String> {
-        let record: Unverified<GoRequest> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-        let request = held(&record)?;
+        let request = held_in::<GoRequest>(body)?;
         let rollout = self.by_order.get(&request.order).and_then(|id| self.rollouts.get_mut(id));
         if let Some(course) = rollout {
             course.first_take_at_ms.get_or_insert(at);
@@ -133,15 +134,18 @@ impl State {
     }
 
     pub(super) fn hear(&mut self, body: &[u8], at: WallTime) -> Result<(), String> {
-        let record: Unverified<Report> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-        let report = held(&record)?;
+        let report = held_in::<Report>(body)?;
         self.remember(&report, at);
-        self.hear_elsewhere(&report, at);
-        self.hear_broken(&report, at);
+        for id in self.told_elsewhere(&report, at) {
+            self.tell(&id, &Fact::TroubledElsewhere { device: report.device.clone() }, at);
+        }
+        for id in self.told_broken(&report) {
+            self.tell(&id, &Fact::BrokenBefore { device: report.device.clone() }, at);
+        }
         for id in self.concerned(&report) {
-            let Some(course) = self.rollouts.get_mut(&id) else { continue };
             let Report { device, observation, age_ms, numbers, .. } = report.clone();
-            course.rollout.apply(&Fact::Observed { device, observation, age_ms, numbers }, at);
+            self.tell(&id, &Fact::Observed { device, observation, age_ms, numbers }, at);
+            let Some(course) = self.rollouts.get(&id) else { continue };
             if let Some(incident) = self.incidents.get_mut(&tidegate_domain::ids::IncidentId::of(&id)) {
                 incident.observe(&course.rollout, at);
             }
@@ -149,16 +153,39 @@ impl State {
         Ok(())
     }
 
+    /// The rollouts that an entry of the reports table says something to.
+    ///
+    /// # Errors
+    /// When its body is not what its kind says.
+    pub(crate) fn told(&self, entry: &Entry) -> Result<BTreeSet<RolloutId>, String> {
+        let (body, at) = (&entry.content.body, entry.content.at);
+        match entry.content.kind.as_str() {
+            TAKE => Ok(self.by_order.get(&held_in::<GoRequest>(body)?.order).cloned().into_iter().collect()),
+            REPORT => {
+                let report = held_in::<Report>(body)?;
+                let elsewhere = self.told_elsewhere(&report, at).into_iter().chain(self.told_broken(&report));
+                Ok(elsewhere.chain(self.concerned(&report)).collect())
+            }
+            _ => Ok(BTreeSet::new()),
+        }
+    }
+
+    fn tell(&mut self, id: &RolloutId, fact: &Fact, at: WallTime) {
+        if let Some(course) = self.rollouts.get_mut(id) {
+            course.rollout.apply(fact, at);
+        }
+    }
+
     /// A failure of a package that no rollout may explain, for it has none under way, is an outcome of what the device took last of the others,
     /// and of those that it is a control of where it took none.
-    fn hear_elsewhere(&mut self, report: &Report, at: WallTime) {
+    fn told_elsewhere(&self, report: &Report, at: WallTime) -> Vec<RolloutId> {
         let failed = match report.observation {
             Observation::Failed { reason, .. } => reason != FailureReason::Reverted,
             Observation::NeedsHands { .. } => true,
             _ => false,
         };
         if !failed || self.is_concerned_with(&report.package, at) || self.is_unproven(report) {
-            return;
+            return Vec::new();
         }
         let took_at = |course: &Course| match course.rollout.place_of(&report.device).map(|(_, _, place)| &place.stage)
         {
@@ -171,37 +198,27 @@ impl State {
             })
         };
         let last = others().filter_map(|(id, course)| Some((took_at(course)?, id))).max();
-        let concerned: Vec<RolloutId> = match last {
+        match last {
             Some((_, id)) => vec![id.clone()],
             None => {
                 others().filter(|(_, course)| is_control(course, &report.device)).map(|(id, _)| id.clone()).collect()
-            }
-        };
-        for id in concerned {
-            if let Some(course) = self.rollouts.get_mut(&id) {
-                course.rollout.apply(&Fact::TroubledElsewhere { device: report.device.clone() }, at);
             }
         }
     }
 
     /// A broken invariant speaks against the files: also where another order brings them by now.
-    fn hear_broken(&mut self, report: &Report, at: WallTime) {
+    fn told_broken(&self, report: &Report) -> Vec<RolloutId> {
         let broken = matches!(report.observation, Observation::Failed { reason: FailureReason::InvariantBroken, .. });
         let under = report.order.filter(|_| broken).and_then(|order| self.rollout_of_order(&order));
         let took = |course: &&Course| {
             let place = course.rollout.place_of(&report.device);
             place.is_some_and(|(_, _, place)| matches!(place.stage, Stage::Taken(_)))
         };
-        let Some(under) = under.filter(took) else { return };
+        let Some(under) = under.filter(took) else { return Vec::new() };
         let manifest = self.release(&under.order_body.package, &under.order_body.version).map(|known| &known.manifest);
         let later = |course: &&Course| course.order_body.order_seq > under.order_body.order_seq;
         let same = manifest.into_iter().flat_map(|manifest| self.earlier_of_same_files(manifest)).filter(later);
-        let ids: Vec<RolloutId> = same.map(|course| course.order_body.rollout.clone()).collect();
-        for id in ids {
-            if let Some(course) = self.rollouts.get_mut(&id) {
-                course.rollout.apply(&Fact::BrokenBefore { device: report.device.clone() }, at);
-            }
-        }
+        same.map(|course| course.order_body.rollout.clone()).collect()
     }
 
     /// Whether the package runs a release there that no rollout has brought to its end: it may fail by itself.
@@ -257,9 +274,14 @@ impl State {
     }
 }
 
+pub(crate) fn held_in<T: Body>(body: &[u8]) -> Result<T, String> {
+    let record: Unverified<T> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    held(&record)
+}
+
 /// What a report says of trouble: some new one, or that there is none any more; nothing where it says nothing of it.
 #[allow(clippy::option_option)]
-fn trouble(report: &Report, at: WallTime) -> Option<Option<Trouble>> {
+pub(crate) fn trouble(report: &Report, at: WallTime) -> Option<Option<Trouble>> {
     let word = report.observation.word();
     let what = match &report.observation {
         Observation::Failed { reason, .. } | Observation::NeedsHands { reason } => format!("{word}: {}", reason.word()),

@@ -3,14 +3,17 @@
 //! [`State::apply`] is the only way in. The same entries give the same state, whoever folds them: that is how a server starts, how
 //! `store rebuild` checks a snapshot, and how the simulator replays. Nothing here decides anything.
 
+mod concluded;
 mod course;
 mod fleet;
 mod holds;
 mod people;
 mod releases;
 
+pub use concluded::{Conclusion, Kept};
 pub use course::Course;
 pub use fleet::{Device, Retirement, Said, TokenUse, Trouble};
+pub(crate) use fleet::{held_in, trouble};
 pub use people::Operator;
 pub use releases::{AppliedPolicy, Release};
 
@@ -25,12 +28,12 @@ use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{EnvelopeRecord, KeyList};
 use tidegate_trust::signed::{Fleet, Unverified};
 
-use crate::contract::{Entry, Seq, Snapshot, Table};
+use crate::contract::{Entry, PRUNED, Seq, Snapshot, Table};
 use crate::decision::{Decision, REPORT, TAKE};
 use crate::hold::Hold;
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 8;
+pub const SNAPSHOT_FORMAT: u32 = 9;
 
 /// More orders than are started between a backup and its restoring.
 const ORDERS_LOST_MAX: u64 = 1_000;
@@ -50,6 +53,7 @@ pub struct State {
     pub(crate) releases: BTreeMap<PackageName, Vec<Release>>,
     pub(crate) policies: BTreeMap<Digest, AppliedPolicy>,
     pub(crate) rollouts: BTreeMap<RolloutId, Course>,
+    pub(crate) concluded: BTreeMap<RolloutId, Conclusion>,
     pub(crate) by_order: BTreeMap<Digest, RolloutId>,
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     pub(crate) holds: BTreeMap<u32, Hold>,
@@ -112,6 +116,7 @@ impl State {
             }
             (Table::Reports, TAKE) => self.take(&content.body, content.at).map_err(wrong)?,
             (Table::Reports, REPORT) => self.hear(&content.body, content.at).map_err(wrong)?,
+            (Table::Reports, PRUNED) => {}
             (Table::Reports, other) => return Err(wrong(format!("unknown kind {other:?}"))),
         }
         self.last = entry.seq;
@@ -145,10 +150,10 @@ impl State {
             }
             Decision::Enrolled { token, enrolment, bearer } => self.enrol(&token, &enrolment, bearer, at)?,
             Decision::Restored { from_ms } => {
-                let seqs = self.rollouts.values().map(|course| course.order_body.order_seq);
-                let order_seq_min = seqs.max().unwrap_or(0).saturating_add(ORDERS_LOST_MAX);
+                let order_seq_min = self.order_seqs(None).max().unwrap_or(0).saturating_add(ORDERS_LOST_MAX);
                 self.restored = Some(Restored { at_ms: at, from_ms, order_seq_min });
             }
+            Decision::Concluded { rollout, conclusion } => self.conclude(rollout, *conclusion),
             Decision::Retired { device, by, reason } => self.retire(&device, by, reason, at),
             Decision::Held { number, hold } => self.hold(number, *hold, at),
             Decision::HoldLifted { number, .. } => {

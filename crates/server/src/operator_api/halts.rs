@@ -11,6 +11,7 @@ use tidegate_domain::ids::RolloutId;
 use tidegate_domain::rollout::Phase;
 use tidegate_wire::operator::{HaltAnswer, HaltTarget, ReasonRequest, SignedHaltRequest};
 
+use super::concluded;
 use super::person::{Person, Viewer};
 use super::rollouts::reason;
 use crate::app::App;
@@ -35,8 +36,10 @@ pub(crate) async fn halt(
 ) -> Result<Response, Refused> {
     let reason = reason(request)?;
     // While nothing recorded has been read yet, whatever id is given is believed: halting too much is cheap.
-    if app.desk.state().is_ok_and(|state| !state.rollouts().contains_key(&rollout)) {
-        return Err(Refused::unknown("rollout", &rollout));
+    if let Ok(state) = app.desk.state()
+        && !state.rollouts().contains_key(&rollout)
+    {
+        return Err(concluded::unknown(&state, &rollout));
     }
     kept(&app, rollout, PersonsHalt { by: person.name, reason, record: None }).await
 }
@@ -50,7 +53,7 @@ pub(crate) async fn target(
     Named(rollout): Named<RolloutId>,
 ) -> Result<axum::Json<HaltTarget>, Refused> {
     let state = app.desk.state()?;
-    let course = state.rollouts().get(&rollout).ok_or_else(|| Refused::unknown("rollout", &rollout))?;
+    let course = state.rollouts().get(&rollout).ok_or_else(|| concluded::unknown(&state, &rollout))?;
     let (fleet, order) = (course.order_body.fleet, course.rollout.identity().order);
     Ok(axum::Json(HaltTarget { rollout, fleet, order }))
 }

@@ -4,6 +4,7 @@ mod account;
 mod artifacts;
 mod blame;
 mod collecting;
+mod concluded;
 mod console;
 mod devices;
 mod halts;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rollouts::draft))
         .routes(routes!(rollouts::list, rollouts::start))
         .routes(routes!(rollouts::one))
+        .routes(routes!(concluded::list))
         .routes(routes!(rollouts::pause))
         .routes(routes!(rollouts::resume))
         .routes(routes!(rollouts::approve))

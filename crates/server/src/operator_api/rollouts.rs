@@ -16,6 +16,7 @@ use tidegate_domain::time::WallTime;
 use tidegate_trust::signed::Unverified;
 use tidegate_wire::operator::{ApprovalRequest, DraftAnswer, DraftRequest, ReasonRequest, RolloutView, StartRequest};
 
+use super::concluded;
 use super::metadata::require_files;
 use super::page::Page;
 use super::person::{Approver, Person, Viewer};
@@ -199,7 +200,7 @@ pub(super) fn reason(request: ReasonRequest) -> Result<String, Refused> {
 
 fn found(app: &App, id: &RolloutId) -> Result<RolloutView, Refused> {
     let state = app.desk.state()?;
-    state.rollouts().get(id).map(|course| view(&state, course, now())).ok_or_else(|| Refused::unknown("rollout", id))
+    state.rollouts().get(id).map(|course| view(&state, course, now())).ok_or_else(|| concluded::unknown(&state, id))
 }
 
 pub(crate) fn view(state: &Known, course: &Course, at: WallTime) -> RolloutView {

@@ -92,6 +92,7 @@ const ROWS: &[Row] = &[
     row("POST /api/v1/policies", APPROVER, Takes::Json),
     row("POST /api/v1/rollouts/draft", APPROVER, Takes::Json),
     list("GET /api/v1/rollouts", VIEWER),
+    list("GET /api/v1/concluded", VIEWER),
     row("POST /api/v1/rollouts", APPROVER, Takes::Json),
     named("GET /api/v1/rollouts/{rollout}", VIEWER, Takes::Nothing, "nothing.1", "unknown_rollout"),
     named("POST /api/v1/rollouts/{rollout}/pause", VIEWER, Takes::Json, "nothing.1", "unknown_rollout"),

@@ -19,6 +19,7 @@ mod lying_planner;
 mod main_job;
 mod manners;
 mod played;
+mod pruning;
 mod rebuilding;
 mod resuming;
 mod returning;

@@ -51,6 +51,8 @@ pub(crate) struct Player {
     pub(crate) prove_for: Duration,
     /// Whether it runs the second package too.
     pub(crate) runs_both: bool,
+    /// The release that it says it runs.
+    pub(crate) runs: Option<Digest>,
     /// What its payload says in numbers, in thousandths.
     pub(crate) numbers: BTreeMap<NumberName, i64>,
     fleet: Digest,
@@ -93,6 +95,7 @@ impl Player {
             enrolment: json!({"token": token, "enrolment": record}),
             prove_for: Duration::from_millis(300),
             runs_both: false,
+            runs: None,
             numbers: BTreeMap::new(),
             fleet: fleet.fleet,
             base: String::new(),
@@ -241,7 +244,7 @@ impl Player {
             detail: String::new(),
             numbers: self.numbers.clone(),
             age_ms,
-            current: None,
+            current: self.runs,
             fallback: None,
             at_ms: now(),
             ext: Default::default(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use tidegate_control::contract::{Reply, Request, Seq, Snapshot, StoreEpoch, StoreError};
+use tidegate_control::contract::{NewEntry, Reply, Request, Seq, Snapshot, StoreEpoch, StoreError};
 use tidegate_store::{OpenError, OpenOptions, SqliteStore};
 
 use crate::{EPOCH, append, entry, head, lease, open, runtime, whole_log};
@@ -112,8 +112,39 @@ fn entries_cannot_be_changed_or_deleted_by_any_program() {
                 assert!(error.to_string().contains("append-only"), "{sql}: {error}");
             }
         }
+        let pruned = "kind = 'pruned', subject = 'pruned', unique_key = NULL";
+        for part in
+            [format!("{pruned}, body = '1'"), format!("{pruned}, body = 'null', at_ms = 1"), "body = 'null'".to_owned()]
+        {
+            let error = tamper(&path, &format!("UPDATE reports SET {part}")).await.unwrap_err();
+            assert!(error.to_string().contains("pruned as a whole"), "{part}: {error}");
+        }
+        assert!(tamper(&path, &format!("UPDATE decisions SET {pruned}, body = 'null'")).await.is_err());
         assert!(tamper(&path, "UPDATE lease SET fence = 0").await.unwrap_err().to_string().contains("never falls"));
         assert_eq!(whole_log(&store).await.len(), 9);
+    });
+}
+
+#[test]
+fn a_store_of_the_first_schema_is_brought_forward_with_all_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    runtime().block_on(async {
+        let first = include_str!("../../migrations/0001_two_tables.sql");
+        let rest = "INSERT INTO history (id, epoch) VALUES (1, zeroblob(16)); \
+            INSERT INTO lease (id, fence, holder, renewed_ms, until_ms) VALUES (1, 0, NULL, 0, 0); \
+            INSERT INTO reports (seq, kind, subject, unique_key, at_ms, body) VALUES (1, 'report', 'd1', 'd1/1', 5, '{}'); \
+            PRAGMA application_id = 1414087749; PRAGMA user_version = 1";
+        std::fs::File::create(&path).unwrap();
+        tamper(&path, &format!("{first}; {rest}")).await.unwrap();
+        assert!(SqliteStore::open_read_only(&path).await.is_err(), "who only reads brings nothing forward");
+        let store = open(&path).await;
+        let before = whole_log(&store).await;
+        assert_eq!(before.len(), 1);
+        let fence = lease(&store).await;
+        let request = Request::Prune { fence, reports: vec![before[0].seq] };
+        store.perform(request).await.unwrap();
+        assert_eq!(whole_log(&store).await[0].content, NewEntry::pruned(before[0].content.at));
     });
 }
 

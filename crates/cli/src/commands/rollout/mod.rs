@@ -56,7 +56,11 @@ pub(crate) enum RolloutCommand {
         rollout: RolloutId,
     },
     /// Show all rollouts
-    List,
+    List {
+        /// Those that concern no device any more, of which `tidegate store prune` keeps only how they went
+        #[arg(long)]
+        concluded: bool,
+    },
     /// Open no more until resumed
     Pause(ReasonArgs),
     /// Open again what was paused
@@ -93,7 +97,8 @@ pub(super) fn run(context: &Context, command: RolloutCommand) -> Result<Answer> 
             let text = rollout_view::full(&view);
             Answer::new(view, text)
         }
-        RolloutCommand::List => list(context),
+        RolloutCommand::List { concluded: false } => list(context),
+        RolloutCommand::List { concluded: true } => list_concluded(context),
         RolloutCommand::Pause(args) => act(context, &args, Client::pause, "paused"),
         RolloutCommand::Resume(args) => act(context, &args, Client::resume, "resumed"),
         RolloutCommand::Approve { ring, args } => approve(context, &args, ring),
@@ -119,6 +124,24 @@ fn list(context: &Context) -> Result<Answer> {
         ]);
     }
     Answer::new(rollouts, shown.to_string())
+}
+
+fn list_concluded(context: &Context) -> Result<Answer> {
+    let concluded = context.client()?.concluded()?;
+    let mut shown = table(&["rollout", "version", "phase", "took it", "proven", "harmed", "started", "ended"]);
+    for view in &concluded {
+        shown.add_row([
+            view.rollout.to_string(),
+            view.version.to_string(),
+            view.phase.clone(),
+            view.taken.to_string(),
+            view.proven.to_string(),
+            view.harmed.to_string(),
+            instant(view.started_at_ms),
+            instant(view.ended_at_ms),
+        ]);
+    }
+    Answer::new(concluded, shown.to_string())
 }
 
 type Verb = fn(&Client, &RolloutId, &ReasonRequest) -> std::result::Result<(), ClientError>;
