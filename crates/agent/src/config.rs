@@ -11,6 +11,9 @@ use tidegate_domain::attributes::{AttributeValue, Attributes};
 use tidegate_domain::ids::{AttributeName, ContractName, DeviceId, PackageName};
 use tidegate_domain::release::Probe;
 use tidegate_wire::device::PACKAGES_MAX;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::invariant::PATHS_MAX;
 use crate::server::ProxySettings;
@@ -315,13 +318,14 @@ fn value<T: std::str::FromStr<Err: std::fmt::Display>>(flag: &'static str, text:
 impl Config {
     /// Starts the log on stderr. Where another one runs in the process already, that one stays.
     pub(crate) fn start_log(&self) {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        let wanted: Option<Targets> = std::env::var("TIDEGATE_LOG").ok().and_then(|text| text.parse().ok());
+        let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
         let colours = std::io::stderr().is_terminal();
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+        let registry = tracing_subscriber::registry();
         let started = match self.log_format {
-            LogFormat::Text => builder.try_init(),
-            LogFormat::Json => builder.json().try_init(),
+            LogFormat::Text => registry.with(layer.with_filter(filter)).try_init(),
+            LogFormat::Json => registry.with(layer.json().with_filter(filter)).try_init(),
         };
         if let Err(error) = started {
             tracing::debug!("log: {error}");

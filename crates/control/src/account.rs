@@ -6,9 +6,9 @@ use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::HaltReason;
 use tidegate_trust::signed::{Body, Unverified};
 
+use crate::conclusion::Conclusion;
 use crate::contract::{Entry, Table};
 use crate::decision::Decision;
-use crate::state::Conclusion;
 
 /// One line of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use tidegate_trust::records::{
 };
 use tidegate_trust::signed::Unverified;
 
+use crate::conclusion::Conclusion;
 use crate::contract::{NewEntry, Table};
 use crate::hold::Hold;
-use crate::state::Conclusion;
 
 /// What an operator may do; each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

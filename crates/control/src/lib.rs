@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod command;
+pub mod conclusion;
 pub mod conduct;
 pub mod conformance;
 pub mod contract;

@@ -9,9 +9,10 @@ use tidegate_domain::ids::{DeviceId, PackageName, RolloutId};
 use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::records::{GoRequest, Report};
 
+use crate::conclusion::Conclusion;
 use crate::contract::{Entry, NewEntry, Seq, Table};
 use crate::decision::{Decision, REPORT, TAKE};
-use crate::state::{Conclusion, FoldError, Kept, State, held_in, trouble};
+use crate::state::{FoldError, Kept, State, held_in, trouble};
 
 /// The first reading of a log.
 #[derive(Debug, Default)]

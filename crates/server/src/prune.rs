@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use tidegate_control::conclusion::Conclusion;
 use tidegate_control::contract::bounds::{BATCH_ENTRIES_MAX, READ_ENTRIES_MAX};
 use tidegate_control::contract::{Entry, Fence, Request, Seq};
 use tidegate_control::pruning::{Found, Prunable, Survey};
-use tidegate_control::state::{Conclusion, FoldError, Kept};
+use tidegate_control::state::{FoldError, Kept};
 use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::Elapsed;
 use tidegate_store::SqliteStore;

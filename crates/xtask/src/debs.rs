@@ -1,10 +1,13 @@
-//! `cargo xtask debs`: the Debian packages of server, agent and guard, built into `target/debian`. The tool that builds them is installed
-//! below `target/` where it is missing; nothing outside the workspace is touched.
+//! `cargo xtask debs`: the Debian packages of server, agent and guard, built into `target/debian`; agent and guard are static where they can be
+//! built so. The tool that builds them is installed
+//! below `target/` where it is missing; nothing else outside the workspace is touched.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+
+use crate::device::{self, Device};
 
 const TOOL: &str = "cargo-deb";
 const TOOL_VERSION: &str = "3.8.0";
@@ -17,6 +20,10 @@ const PACKAGES: &[(&str, Option<&str>)] =
 pub(crate) fn build(root: &Path, version: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
     let tool = tool(root)?;
     cargo(root, &["build", "--release", "--locked", "-p", "tidegate", "-p", "tidegate-agent"])?;
+    let device = device::build(root)?;
+    if let Device::Missing(what) = &device {
+        println!("agent and guard need this system's C library: {what}");
+    }
     let mut made = Vec::new();
     for (package, variant) in PACKAGES {
         let mut command = Command::new(&tool);
@@ -26,11 +33,16 @@ pub(crate) fn build(root: &Path, version: Option<&str>) -> anyhow::Result<Vec<Pa
             "--quiet",
             "--strip",
             "--no-separate-debug-symbols",
+            "--output",
+            "target/debian/",
             "-p",
             package,
         ]);
         if let Some(variant) = variant {
             command.args(["--variant", variant]);
+        }
+        if let (Device::Made { target, .. }, "tidegate-agent") = (&device, *package) {
+            command.args(["--target", target, "--profile", device::PROFILE]);
         }
         if let Some(version) = version {
             command.args(["--deb-version", version]);

@@ -4,6 +4,7 @@
 
 mod debs;
 mod deep_results;
+mod device;
 mod lane_result;
 mod lanes;
 mod summary;
@@ -33,6 +34,8 @@ enum Chore {
         #[arg(long, value_name = "VERSION")]
         version: Option<String>,
     },
+    /// Build agent and guard as static programs for devices, made small.
+    Device,
     /// Check the house rules alone: crate arrows, pure crates, module circles, lengths, names.
     Tidy,
 }
@@ -67,6 +70,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     let args = match &cli.chore {
         Chore::Tidy => return lanes::run_all(&root, &lanes::only("tidy", &lanes::quick())?),
         Chore::Debs { version } => return debs::build(&root, version.as_deref()).map(|_| true),
+        Chore::Device => return made(device::build(&root)?),
         Chore::Test(args) => args,
     };
     let mut chosen = lanes::quick();
@@ -84,6 +88,16 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
         chosen = lanes::only(name, &everything)?;
     }
     lanes::run_all(&root, &chosen)
+}
+
+fn made(device: device::Device) -> anyhow::Result<bool> {
+    match device {
+        device::Device::Made { folder, .. } => {
+            println!("tidegate-agent and tidegate-guard are in {}", folder.display())
+        }
+        device::Device::Missing(what) => anyhow::bail!(what),
+    }
+    Ok(true)
 }
 
 /// The folder that holds the workspace's `Cargo.toml`, from where this program was built.

@@ -2,52 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, RolloutId, Version};
-use tidegate_domain::incident::{Incident, IncidentState};
+use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, RolloutId};
+use tidegate_domain::incident::IncidentState;
 use tidegate_domain::observation::{FailureReason, Observation};
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::scope::Tally;
 use tidegate_domain::time::{Elapsed, WallTime};
 
 use super::{Course, State};
+use crate::conclusion::Conclusion;
 
 /// Devices that a reason names; the others are counted.
 const NAMED_MAX: usize = 3;
-
-/// What is kept of a rollout that concerns no device any more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Conclusion {
-    /// Its package.
-    pub package: PackageName,
-    /// The version that it brought.
-    pub version: Version,
-    /// The release that it brought.
-    pub release: Digest,
-    /// The policy that it was ordered under.
-    pub policy: Digest,
-    /// Its order.
-    pub order: Digest,
-    /// The order's number.
-    pub order_seq: u64,
-    /// When it started.
-    pub started_at_ms: WallTime,
-    /// When it was completed or halted.
-    pub ended_at_ms: WallTime,
-    /// Whether it was halted.
-    pub halted: bool,
-    /// Devices that took the release.
-    pub taken: u32,
-    /// Of them, those that proved it.
-    pub proven: u32,
-    /// Of them, those that failed or fell silent.
-    pub harmed: u32,
-    /// Its incident, as it stood at last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub incident: Option<Incident>,
-}
 
 /// A rollout of which everything stays, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +22,6 @@ pub struct Kept {
     pub rollout: RolloutId,
     /// Why, in words.
     pub why: String,
-}
-
-impl Conclusion {
-    /// How it ended, as a stable word.
-    pub fn phase(&self) -> &'static str {
-        if self.halted { "halted" } else { "completed" }
-    }
 }
 
 impl State {

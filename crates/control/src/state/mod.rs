@@ -10,7 +10,7 @@ mod holds;
 mod people;
 mod releases;
 
-pub use concluded::{Conclusion, Kept};
+pub use concluded::Kept;
 pub use course::Course;
 pub use fleet::{Device, Retirement, Said, TokenUse, Trouble};
 pub(crate) use fleet::{held_in, trouble};
@@ -28,6 +28,7 @@ use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{EnvelopeRecord, KeyList};
 use tidegate_trust::signed::{Fleet, Unverified};
 
+use crate::conclusion::Conclusion;
 use crate::contract::{Entry, PRUNED, Seq, Snapshot, Table};
 use crate::decision::{Decision, REPORT, TAKE};
 use crate::hold::Hold;

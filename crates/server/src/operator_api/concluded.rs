@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use tidegate_control::state::{Conclusion, State as Known};
+use tidegate_control::conclusion::Conclusion;
+use tidegate_control::state::State as Known;
 use tidegate_domain::ids::RolloutId;
 use tidegate_wire::operator::ConcludedView;
 

@@ -57,6 +57,11 @@ const NEEDS: &[Need] = &[
         used_by: "the packages in a fresh Debian",
     },
     Need {
+        packages: &["musl-tools"],
+        found_by: &["/usr/bin/musl-gcc", "/usr/local/bin/musl-gcc"],
+        used_by: "the static build of the agent",
+    },
+    Need {
         packages: &["yara"],
         found_by: &["/usr/bin/yara"],
         used_by: "the test with a scanner's rules as the content",
