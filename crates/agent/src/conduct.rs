@@ -27,7 +27,7 @@ use crate::invariant::Invariants;
 use crate::layout::Home;
 use crate::os::{self, ServiceState};
 use crate::outbox::Outbox;
-use crate::own::Own;
+use crate::own::{self, Own};
 use crate::package::{Errand, Package};
 use crate::payload::Setup;
 use crate::server::{Credentials, Server};
@@ -290,11 +290,10 @@ impl Conductor {
         }
     }
 
-    /// An agent on trial is alone on trial: what else failed meanwhile could be its fault, and ending it would end the others' proofs.
     fn has_to_wait(&self, name: &PackageName) -> bool {
         let is_own = self.packages.get(name).is_some_and(Package::is_own);
         let others = self.packages.iter().filter(|(other, _)| *other != name);
-        others.map(|(_, package)| package).any(|package| package.is_on_trial() && (is_own || package.is_own()))
+        own::has_to_wait(is_own, others.map(|(_, other)| (other.is_on_trial(), other.is_own())))
     }
 
     fn receive(&mut self, message: Message) {

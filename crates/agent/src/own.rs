@@ -106,6 +106,12 @@ fn copy(program: &Path, package: &PackageName, to: &Path) -> Result<(), String> 
     fs::write(&path, manifest).map_err(|e| at(&path, e))
 }
 
+/// Whether a package waits with asking for its go: an agent on trial is alone on trial. What else failed meanwhile could be its fault, and
+/// ending it would end the others' proofs. Of each other package: whether it is on trial, and whether it is the agent.
+pub(crate) fn has_to_wait(is_agent: bool, mut others: impl Iterator<Item = (bool, bool)>) -> bool {
+    others.any(|(on_trial, other_is_agent)| on_trial && (is_agent || other_is_agent))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +132,15 @@ mod tests {
             let error = of(Some(dir), release).unwrap_err().to_string();
             assert!(error.contains("expected"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_agent_on_trial_is_alone_on_trial() {
+        let waits = |is_agent, others: &[(bool, bool)]| has_to_wait(is_agent, others.iter().copied());
+        let (trial, still) = (true, false);
+        assert!(waits(true, &[(still, false), (trial, false)]), "the agent waits for others");
+        assert!(waits(false, &[(still, false), (trial, true)]), "others wait for the agent");
+        assert!(!waits(false, &[(trial, false), (still, true)]), "others do not wait for each other");
+        assert!(!waits(true, &[(still, false)]) && !waits(true, &[]));
     }
 }
