@@ -25,7 +25,7 @@ impl Answer {
 
     /// The same with exit code 1: what was asked for was done, and it says that something is wrong.
     pub(crate) fn into_bad_news(self) -> Answer {
-        Answer { exit: 1, ..self }
+        self.with_exit(1)
     }
 
     /// The same with another exit code.

@@ -91,6 +91,7 @@ pub(crate) enum Readers {
     /// The file holds an open secret: on Unix any right for group or others is refused.
     OwnerOnly,
     /// What the file holds is sealed, so anybody may read it.
+    #[cfg(any(feature = "people", test))]
     Anybody,
 }
 

@@ -8,7 +8,7 @@ use tidegate_server::{RestoreReport, backup, rebuild, restore};
 
 use crate::fleet::{Fleet, until};
 use crate::log::runtime;
-use crate::played::{FAST_POLICY, Player, twelve};
+use crate::world::{World, world};
 
 fn back_up(data: &Path, into: &Path, previous: Option<&Path>) -> Result<tidegate_server::About, String> {
     runtime().block_on(backup(data, into, previous, &|_, _, _| {})).map_err(|error| format!("{error:#}"))
@@ -31,13 +31,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_restored_server_opens_nothing_until_a_person_lets_it_and_then_goes_on() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    let World { mut fleet, running, api, mut players, policy } = world();
     fleet.publish(&api, "1.0.0", "good");
     let id = fleet.start_rollout(&api, "1.0.0", &policy);
     let rollout = format!("/rollouts/{id}");

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::fleet::{Api, Fleet, until};
-use crate::played::{FAST_POLICY, Player, Temper, twelve};
+use crate::fleet::{Api, until};
+use crate::played::{Player, Temper};
+use crate::world::{World, world};
 
 fn play_until(api: &Api, rollout: &str, players: &mut [Player], phase: &str) -> serde_json::Value {
     until(phase, || {
@@ -20,13 +21,7 @@ fn play_until(api: &Api, rollout: &str, players: &mut [Player], phase: &str) -> 
 
 #[test]
 fn a_good_release_reaches_every_device_and_a_bad_one_opens_an_incident() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    let World { mut fleet, running, api, mut players, policy } = world();
     fleet.publish(&api, "1.0.0", "good");
     let rollout = fleet.start_rollout(&api, "1.0.0", &policy);
     let view = play_until(&api, &rollout, &mut players, "completed");

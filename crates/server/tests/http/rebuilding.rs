@@ -1,8 +1,9 @@
 //! P6: what is known is a fold of what is recorded; folding it again gives the same.
 
-use crate::fleet::{Api, Fleet, until};
+use crate::fleet::{Api, until};
 use crate::log::{runtime, whole_log};
-use crate::played::{FAST_POLICY, Player, twelve};
+use crate::played::Player;
+use crate::world::{World, world};
 
 /// Plays until the log is a good deal longer.
 fn play_on(api: &Api, players: &mut [Player]) {
@@ -15,13 +16,7 @@ fn play_on(api: &Api, players: &mut [Player]) {
 
 #[test]
 fn a_rebuild_gives_the_identical_state() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let policy = fleet.apply_policy(&api, FAST_POLICY);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    let World { mut fleet, running, api, mut players, policy } = world();
     fleet.publish(&api, "1.0.0", "good");
     fleet.start_rollout(&api, "1.0.0", &policy);
     let data = fleet.data();
