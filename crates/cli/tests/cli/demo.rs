@@ -26,6 +26,7 @@ fn the_demonstration_harms_no_more_than_its_first_window_and_nobody_needs_hands(
     assert_eq!(number("everyone_at_once", "back_without_hands"), 0.0);
     assert_eq!(number("everyone_at_once", "need_hands"), 60.0);
     decides_the_same_again(&place);
+    lets_old_reports_go(&place);
 }
 
 /// What the demonstration's server recorded, with 60 real devices, the planner decides again, step by step; and what another policy would have
@@ -64,4 +65,22 @@ fn decides_the_same_again(place: &Path) {
     for one in others["policies"].as_array().unwrap() {
         assert!(one["halted_after_s"].is_number() && one["harmed"].as_u64() > Some(0), "{others}");
     }
+}
+
+/// What 60 real devices said of the release that was halted and left by all of them goes; what they run stays, and so does all that is known.
+fn lets_old_reports_go(place: &Path) {
+    let data = place.join("server");
+    let store = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let output = command.args(["--json", "store"]).args(args).arg("--data").arg(&data).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let pruned = store(&["prune", "--older-than", "1s", "--yes"]);
+    assert_eq!(pruned["concluded"], serde_json::json!(["sensor-content.2"]), "{pruned}");
+    assert!(pruned["kept"][0]["why"].as_str().unwrap().starts_with("60 devices run its release"), "{pruned}");
+    assert!(pruned["reports"].as_u64() > Some(20), "{pruned}");
+    let rebuilt = store(&["rebuild"]);
+    assert_eq!(rebuilt["identical"], true, "{rebuilt}");
+    assert_eq!(store(&["prune", "--older-than", "1s", "--dry-run"])["reports"], 0);
 }
