@@ -19,7 +19,8 @@ const PACKAGES: &[(&str, Option<&str>)] =
 /// Builds all packages and names them. `version` is that of the packages; that of the workspace where it is left out.
 pub(crate) fn build(root: &Path, version: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
     let tool = tool(root)?;
-    cargo(root, &["build", "--release", "--locked", "-p", "tidegate", "-p", "tidegate-agent"])?;
+    // As the tests build them, so that nothing is built twice.
+    cargo(root, &["build", "--release", "--locked", "--workspace", "--bins"])?;
     let device = device::build(root)?;
     if let Device::Missing(what) = &device {
         println!("agent and guard need this system's C library: {what}");
