@@ -191,6 +191,10 @@ impl Pruning {
     /// [`PruningError::Differs`] where what is left and the conclusions say something else than the whole and the conclusions.
     pub fn finish(mut self) -> Result<Found, PruningError> {
         if !self.heard_otherwise.is_empty() {
+            // Where all of them stay whole already, another reading would find the same again.
+            if self.heard_otherwise.is_subset(&self.plan.stay_whole) {
+                return Err(PruningError::Differs);
+            }
             self.plan.stay_whole.append(&mut self.heard_otherwise);
             return Ok(Found::Again(Box::new(Pruning::of(self.plan))));
         }
