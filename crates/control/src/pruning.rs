@@ -96,11 +96,7 @@ impl Survey {
     /// When it cannot be folded.
     pub fn read(&mut self, entry: &Entry) -> Result<(), FoldError> {
         self.state.apply(entry)?;
-        self.last.note(entry).map_err(|problem| FoldError::Body {
-            seq: entry.seq,
-            kind: entry.content.kind.clone(),
-            problem,
-        })
+        self.last.note(entry).map_err(|problem| FoldError::of_body(entry, problem))
     }
 
     /// How to read the log again: rollouts and reports go that are older than `age`.
@@ -162,13 +158,9 @@ impl Pruning {
         let Entry { seq, content } = entry;
         let is_word = content.table == Table::Reports && [TAKE, REPORT].contains(&content.kind.as_str());
         let goes = is_word && {
-            let told = |state: &State| {
-                let told = state.told(entry).map_err(|problem| FoldError::Body {
-                    seq: *seq,
-                    kind: content.kind.clone(),
-                    problem,
-                })?;
-                Ok(told.into_iter().filter(|id| !self.plan.gone.contains(id)).collect::<Vec<_>>())
+            let told = |state: &State| -> Result<Vec<RolloutId>, FoldError> {
+                let told = state.told(entry).map_err(|problem| FoldError::of_body(entry, problem))?;
+                Ok(told.into_iter().filter(|id| !self.plan.gone.contains(id)).collect())
             };
             let concerned = told(&self.whole)?;
             if concerned != told(&self.left)? {

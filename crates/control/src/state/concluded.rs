@@ -105,11 +105,11 @@ impl State {
             let said = device.said.get(&body.package).filter(|_| device.retired.is_none());
             said.is_some_and(|said| [said.current, said.fallback].contains(&Some(body.release)))
         });
-        named("run its release or would return to it", using.map(|(device, _)| device))?;
+        refuse_for("its release is in use, running or as the fallback, on", using.map(|(device, _)| device))?;
         let left = self.left_behind(course);
         let holding = course.rollout.taken().map(|(device, _)| device);
         let holding = holding.filter(|device| self.has_part(device, course) && !left.contains(device));
-        named("took it and no later one", holding)?;
+        refuse_for("it is the last that was taken by", holding)?;
         let scope = course.rollout.scopes().all();
         let sum = |count: fn(&Tally) -> u32| scope.map_or(0, |scope| count(&scope.lab) + count(&scope.main));
         Ok(Conclusion {
@@ -146,13 +146,14 @@ impl State {
     }
 }
 
-/// Complains of devices, if there are any: so many `do` something.
-fn named<'a>(what: &str, devices: impl Iterator<Item = &'a DeviceId>) -> Result<(), String> {
+/// Says why where there are such devices, and names some.
+fn refuse_for<'a>(why: &str, devices: impl Iterator<Item = &'a DeviceId>) -> Result<(), String> {
     let devices: Vec<&DeviceId> = devices.collect();
     if devices.is_empty() {
         return Ok(());
     }
     let some: Vec<&str> = devices.iter().take(NAMED_MAX).map(|device| device.as_str()).collect();
     let more = if devices.len() > some.len() { ", ..." } else { "" };
-    Err(format!("{} devices {what}: {}{more}", devices.len(), some.join(", ")))
+    let count = if devices.len() == 1 { "1 device".to_owned() } else { format!("{} devices", devices.len()) };
+    Err(format!("{why} {count}: {}{more}", some.join(", ")))
 }

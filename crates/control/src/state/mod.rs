@@ -99,6 +99,12 @@ pub enum FoldError {
     Snapshot(String),
 }
 
+impl FoldError {
+    pub(crate) fn of_body(entry: &Entry, problem: String) -> FoldError {
+        FoldError::Body { seq: entry.seq, kind: entry.content.kind.clone(), problem }
+    }
+}
+
 impl State {
     /// Folds one entry.
     ///
@@ -109,7 +115,7 @@ impl State {
             return Err(FoldError::OutOfOrder { last: self.last, found: entry.seq });
         }
         let content = &entry.content;
-        let wrong = |problem: String| FoldError::Body { seq: entry.seq, kind: content.kind.clone(), problem };
+        let wrong = |problem: String| FoldError::of_body(entry, problem);
         match (content.table, content.kind.as_str()) {
             (Table::Decisions, _) => {
                 let decision = serde_json::from_slice(&content.body).map_err(|e| wrong(e.to_string()))?;

@@ -129,7 +129,7 @@ fn a_rollout_that_still_concerns_somebody_stays() {
     let plan = pruned(&data, Elapsed::ZERO, false).unwrap();
     assert_eq!(names(&plan), [&second[10..]]);
     let kept = plan.kept.iter().find(|kept| kept.rollout.as_str() == &first[10..]).unwrap();
-    assert_eq!(kept.why, format!("1 devices run its release or would return to it: {who}"));
+    assert_eq!(kept.why, format!("its release is in use, running or as the fallback, on 1 device: {who}"));
     assert!(plan.reports > 0);
     assert!(runtime().block_on(rebuild(&data)).unwrap().identical);
 }
