@@ -16,11 +16,23 @@ const TOOL_VERSION: &str = "3.8.0";
 const PACKAGES: &[(&str, Option<&str>)] =
     &[("tidegate-agent", Some("guard")), ("tidegate-agent", None), ("tidegate", None)];
 
+/// Which programs go into the packages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Programs {
+    /// Those that are built for them.
+    Own,
+    /// Those that the tests run: where tests are built too, nothing is built twice.
+    OfTests,
+}
+
 /// Builds all packages and names them. `version` is that of the packages; that of the workspace where it is left out.
-pub(crate) fn build(root: &Path, version: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn build(root: &Path, version: Option<&str>, programs: Programs) -> anyhow::Result<Vec<PathBuf>> {
     let tool = tool(root)?;
-    // As the tests build them, so that nothing is built twice.
-    cargo(root, &["build", "--release", "--locked", "--workspace", "--bins"])?;
+    let made_by: &[&str] = match programs {
+        Programs::Own => &["build", "--release", "--locked", "-p", "tidegate", "-p", "tidegate-agent"],
+        Programs::OfTests => &["test", "--release", "--locked", "--workspace", "--no-run", "--quiet"],
+    };
+    cargo(root, made_by)?;
     let device = device::build(root)?;
     if let Device::Missing(what) = &device {
         println!("agent and guard need this system's C library: {what}");

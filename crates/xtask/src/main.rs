@@ -69,7 +69,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     let root = workspace_root()?;
     let args = match &cli.chore {
         Chore::Tidy => return lanes::run_all(&root, &lanes::only("tidy", &lanes::quick())?),
-        Chore::Debs { version } => return debs::build(&root, version.as_deref()).map(|_| true),
+        Chore::Debs { version } => return debs::build(&root, version.as_deref(), debs::Programs::Own).map(|_| true),
         Chore::Device => return made(device::build(&root)?),
         Chore::Test(args) => args,
     };

@@ -49,7 +49,7 @@ fn a_newer_schema_is_refused_by_both_numbers_and_left_alone() {
             SqliteStore::open_read_only(&path).await.unwrap_err(),
         ] {
             assert_eq!(error.kind(), "store_schema");
-            assert!(error.to_string().contains("has schema version 99, this program has 1"), "{error}");
+            assert!(error.to_string().contains("has schema version 99, this program has 2"), "{error}");
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
     });

@@ -42,7 +42,7 @@ pub(super) fn run(root: &Path) -> anyhow::Result<Outcome> {
     for (name, version) in VERSIONS {
         let to = fresh.0.join("debs").join(name);
         fs::create_dir_all(&to)?;
-        for package in debs::build(root, Some(version))? {
+        for package in debs::build(root, Some(version), debs::Programs::OfTests)? {
             let file = package.file_name().context("a package without a name")?;
             fs::copy(&package, to.join(file)).with_context(|| package.display().to_string())?;
         }
