@@ -53,8 +53,8 @@ pub struct RestoreReport {
     pub paused: Vec<RolloutId>,
 }
 
-/// Hears of the step that goes on, and how many artifacts of how many are done.
-type Progress<'a> = &'a dyn Fn(&'static str, u64, u64);
+/// Hears of the step that goes on, and how much of how much is done.
+pub(crate) type Progress<'a> = &'a dyn Fn(&'static str, u64, u64);
 
 /// Writes a backup of the data folder into a new folder `into`, whole or not at all. The server may go on meanwhile: the copy is of one
 /// instant. Artifacts that `previous`, an earlier backup on the same disk, has already are linked instead of copied.

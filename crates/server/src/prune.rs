@@ -14,8 +14,9 @@ use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::Elapsed;
 use tidegate_store::SqliteStore;
 
+use crate::backup::Progress;
 use crate::clock::now;
-use crate::rebuild::{Alone, alone, compare};
+use crate::rebuild::{Alone, alone, compare, each_entry};
 
 /// What was pruned, or would be.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,9 +32,6 @@ pub struct PruneReport {
     /// The bytes of their bodies.
     pub bytes: u64,
 }
-
-/// Hears of the step that goes on, and how much of how much is done.
-type Progress<'a> = &'a dyn Fn(&'static str, u64, u64);
 
 /// Concludes the rollouts that concern no device any more and ended longer ago than `age`, and takes the content of reports away that are
 /// older than that, were of such rollouts only, and are not what a device said last. With `dry_run` it only says what would go.
@@ -76,15 +74,13 @@ async fn read(
     mut each: impl FnMut(&Entry) -> Result<(), FoldError>,
 ) -> anyhow::Result<()> {
     let all = store.perform(Request::Head).await?.into_head()?.last.as_u64();
-    let mut after = Seq::ZERO;
-    loop {
-        let request = Request::Read { after, limit: READ_ENTRIES_MAX };
-        let entries = store.perform(request).await?.into_entries()?;
-        let Some(last) = entries.last() else { return Ok(()) };
-        after = last.seq;
-        entries.iter().try_for_each(&mut each)?;
-        progress(step, after.as_u64(), all);
-    }
+    each_entry(store, Seq::ZERO, |entry| {
+        if entry.seq.as_u64().is_multiple_of(u64::from(READ_ENTRIES_MAX)) {
+            progress(step, entry.seq.as_u64(), all);
+        }
+        each(entry)
+    })
+    .await
 }
 
 async fn take_away(

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use tidegate_control::conduct::LEASE_TTL;
-use tidegate_control::contract::{Fence, LeaseAnswer, Request, Seq, StoreEpoch, StoreError, bounds::READ_ENTRIES_MAX};
-use tidegate_control::state::State;
+use tidegate_control::contract::{Entry, Fence, LeaseAnswer, Request, Seq, StoreEpoch, bounds::READ_ENTRIES_MAX};
+use tidegate_control::state::{FoldError, State};
 use tidegate_store::{OpenOptions, SqliteStore};
 
 use crate::clock::now;
@@ -83,15 +83,21 @@ pub(crate) async fn compare(store: &SqliteStore, fence: Fence) -> anyhow::Result
 }
 
 pub(crate) async fn fold(store: &SqliteStore, mut state: State) -> anyhow::Result<State> {
+    each_entry(store, state.last(), |entry| state.apply(entry)).await?;
+    Ok(state)
+}
+
+/// Reads the log after an entry to its end.
+pub(crate) async fn each_entry(
+    store: &SqliteStore,
+    mut after: Seq,
+    mut read: impl FnMut(&Entry) -> Result<(), FoldError>,
+) -> anyhow::Result<()> {
     loop {
-        let after: Seq = state.last();
-        let read: Result<_, StoreError> = store.perform(Request::Read { after, limit: READ_ENTRIES_MAX }).await;
-        let entries = read?.into_entries()?;
-        if entries.is_empty() {
-            return Ok(state);
-        }
-        for entry in &entries {
-            state.apply(entry)?;
-        }
+        let request = Request::Read { after, limit: READ_ENTRIES_MAX };
+        let entries = store.perform(request).await?.into_entries()?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        after = last.seq;
+        entries.iter().try_for_each(&mut read)?;
     }
 }
