@@ -93,6 +93,11 @@ impl Client {
         })
     }
 
+    fn text(&self, path: &str) -> Result<String> {
+        let mut answer = self.run(Method::GET, path, ())?;
+        answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(|e| self.unreachable(&e))
+    }
+
     fn run_json(&self, method: &Method, path: &str, body: &impl Serialize) -> Result<Response<Body>> {
         let bytes = serde_json::to_vec(body)
             .map_err(|e| ClientError::Answer { request: shown(method, path), problem: e.to_string() })?;

@@ -23,11 +23,31 @@ sayTimes();
 if (main && main.dataset.events) {
   const source = new EventSource(main.dataset.events);
   source.addEventListener("part", (event) => {
-    main.innerHTML = event.data;
+    (main.querySelector("[data-part]") || main).innerHTML = event.data;
     sayTimes();
   });
   source.addEventListener("open", () => say("Live."));
   source.addEventListener("error", () => {
     say(source.readyState === EventSource.CLOSED ? "Not live: reload the page." : "Not live; trying again.");
+  });
+}
+
+// What a policy comes to, while somebody writes it.
+const editor = document.getElementById("editor");
+const checked = document.getElementById("checked");
+if (editor && checked) {
+  let waiting = 0;
+  let asked = 0;
+  const check = async () => {
+    const mine = ++asked;
+    const response = await fetch(editor.dataset.checked, { method: "POST", body: new URLSearchParams(new FormData(editor)) });
+    const text = await response.text();
+    if (mine === asked && response.ok) {
+      checked.innerHTML = text;
+    }
+  };
+  editor.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => check().catch(() => {}), 300);
   });
 }

@@ -56,6 +56,39 @@ pub(crate) fn bar(used: u32, bound: u32) -> Markup {
     }
 }
 
+/// A bar for a share of a whole.
+pub(crate) fn share_bar(part: u64, whole: u64) -> Markup {
+    let share = if whole == 0 { 0.0 } else { (part as f64 * 100.0 / whole as f64).min(100.0) };
+    html! {
+        svg.bar viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label=(format!("{share:.1} percent")) {
+            rect.empty width="100" height="6" {}
+            rect.used width=(format!("{share:.2}")) height="6" {}
+        }
+    }
+}
+
+/// A line of a chart: what it says, the class that colours it, and its points: how far along, how high, both from 0 to 1.
+pub(crate) struct Course {
+    pub(crate) class: &'static str,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// Lines over time. A dashed line stands at `bound`, where there is one.
+pub(crate) fn chart(label: &str, courses: &[Course], bound: Option<f64>) -> Markup {
+    let y = |high: f64| 60.0 - high.clamp(0.0, 1.0) * 56.0 - 2.0;
+    let line = |points: &[(f64, f64)]| {
+        let each = points.iter().map(|(along, high)| format!("{:.2},{:.2}", along.clamp(0.0, 1.0) * 200.0, y(*high)));
+        each.collect::<Vec<_>>().join(" ")
+    };
+    html! {
+        svg.chart viewBox="0 0 200 60" preserveAspectRatio="none" role="img" aria-label=(label) {
+            line.axis x1="0" y1="59" x2="200" y2="59" {}
+            @if let Some(bound) = bound { line.bound x1="0" x2="200" y1=(format!("{:.2}", y(bound))) y2=(format!("{:.2}", y(bound))) {} }
+            @for course in courses { polyline class=(course.class) points=(line(&course.points)) {} }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

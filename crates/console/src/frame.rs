@@ -1,4 +1,4 @@
-//! What every page has around it.
+//! What every page has around it: the way to the other pages, who looks, and where its changing part comes from.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -14,9 +14,76 @@ pub struct Viewer<'a> {
     pub name: &'a str,
 }
 
-/// A page. `events` is where its changing part comes from, where it has one.
-pub(crate) fn page(title: &str, viewer: Option<Viewer<'_>>, events: Option<&str>, body: &Markup) -> Markup {
-    html! {
+/// The parts of the console that the head of each page leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Overview,
+    Rollouts,
+    Fleet,
+    Releases,
+    Policies,
+    Incidents,
+    Trust,
+    Log,
+}
+
+const PARTS: [(Part, &str, &str); 8] = [
+    (Part::Overview, "Overview", "/console/"),
+    (Part::Rollouts, "Rollouts", "/console/rollouts"),
+    (Part::Fleet, "Fleet", "/console/fleet"),
+    (Part::Releases, "Releases", "/console/releases"),
+    (Part::Policies, "Policies", "/console/policies"),
+    (Part::Incidents, "Incidents", "/console/incidents"),
+    (Part::Trust, "Trust", "/console/trust"),
+    (Part::Log, "Log", "/console/log"),
+];
+
+/// Where the changing part of a page comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Live<'a> {
+    /// Nothing on it changes by itself.
+    No,
+    /// What belongs here is being worked out: the page is fetched again at once.
+    Soon,
+    /// A page to look at: without scripts it is fetched anew from time to time.
+    Watched(&'a str),
+    /// A page to write on: without scripts it stays as it is, so that nobody's words are lost.
+    Worked(&'a str),
+}
+
+impl<'a> Live<'a> {
+    fn events(self) -> Option<&'a str> {
+        match self {
+            Live::No | Live::Soon => None,
+            Live::Watched(path) | Live::Worked(path) => Some(path),
+        }
+    }
+}
+
+/// A page for somebody who is signed in.
+pub(crate) fn page(title: &str, part: Part, viewer: Viewer<'_>, live: Live<'_>, body: &Markup) -> String {
+    let head = html! {
+        nav aria-label="Console" {
+            @for (other, name, path) in PARTS {
+                a href=(path) aria-current=[(other == part).then_some("page")] { (name) }
+            }
+        }
+        form method="post" action="/console/leave" {
+            span { (viewer.name) }
+            button type="submit" { "Sign out" }
+        }
+    };
+    whole(title, &head, live, body)
+}
+
+/// A page for nobody in particular.
+pub(crate) fn outside(title: &str, body: &Markup) -> String {
+    whole(title, &html! {}, Live::No, body)
+}
+
+fn whole(title: &str, head: &Markup, live: Live<'_>, body: &Markup) -> String {
+    let events = live.events();
+    let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -27,22 +94,16 @@ pub(crate) fn page(title: &str, viewer: Option<Viewer<'_>>, events: Option<&str>
                 link rel="icon" type="image/svg+xml" href=(ICON_PATH);
                 link rel="stylesheet" href=(STYLE_PATH);
                 script src=(LIVE_PATH) defer {}
-                @if events.is_some() { noscript { meta http-equiv="refresh" content=(AGAIN_S); } }
+                @if let Live::Soon = live { meta http-equiv="refresh" content="1"; }
+                @if let Live::Watched(_) = live { noscript { meta http-equiv="refresh" content=(AGAIN_S); } }
             }
             body {
                 a.skip href="#main" { "To the content" }
-                header {
-                    a.name href="/console/" { "Tidegate" }
-                    @if let Some(viewer) = viewer {
-                        form method="post" action="/console/leave" {
-                            span { (viewer.name) }
-                            button type="submit" { "Sign out" }
-                        }
-                    }
-                }
+                header { a.name href="/console/" { "Tidegate" } (head) }
                 main id="main" data-events=[events] { (body) }
                 @if events.is_some() { p.state id="connection" role="status" {} }
             }
         }
-    }
+    };
+    page.into_string()
 }

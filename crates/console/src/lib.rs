@@ -4,12 +4,26 @@
 //! payload's last words) is text to it and leaves it escaped. Pages can be read without scripts; with them the part that changes is kept
 //! up to date.
 
+pub mod continuity;
+pub mod device;
 mod drawing;
+pub mod fleet;
 mod frame;
+pub mod incident;
+pub mod incidents;
 mod instants;
+pub mod log;
+pub mod overview;
+mod phrases;
+pub mod policies;
+pub mod releases;
 pub mod rollout;
 pub mod rollouts;
 pub mod signing_in;
+pub mod trust;
+pub mod what_if;
+
+pub use frame::Viewer;
 
 /// The style sheet, for both themes and every width.
 pub const STYLE: &str = include_str!("../assets/style.css");

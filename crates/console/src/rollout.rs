@@ -1,13 +1,14 @@
 //! A rollout as it runs: its rings, its windows, what the gate says, and the devices that are in trouble.
 
 use maud::{Markup, html};
-use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, PolicyName, RolloutId, Version};
+use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, PolicyName, RingName, RolloutId, Version};
 use tidegate_domain::rollout::report::{RingReport, StepReport, WindowReport};
 use tidegate_domain::time::WallTime;
 
-use crate::drawing::{Part, bar, ring};
-use crate::frame::{self, Viewer};
+use crate::drawing::{Course, Part, bar, chart, ring};
+use crate::frame::{self, Live, Part as Of, Viewer};
 use crate::instants::instant;
+use crate::phrases::count;
 
 /// The most windows that are drawn; the fullest first.
 const WINDOWS_MAX: usize = 24;
@@ -33,14 +34,35 @@ pub struct RolloutPage {
     pub p4: String,
     /// Rings, windows, verdict.
     pub report: StepReport,
+    /// How it went so far, in the order of time.
+    pub points: Vec<CoursePoint>,
     /// The gate's reasons and the holds that keep devices back, in words.
     pub reasons: Vec<String>,
     /// What the halt left behind.
     pub incident: Option<IncidentLine>,
+    /// Whether devices that are well are ordered back after a halt.
+    pub all_return: bool,
+    /// The ring that waits for somebody's approval.
+    pub approval_wanted: Option<RingName>,
     /// Devices that failed, fell silent, came back or need hands; some of them.
     pub troubled: Vec<TroubledDevice>,
     /// How many there are.
     pub troubled_count: usize,
+}
+
+/// How a rollout stood at an instant. Units: places.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CoursePoint {
+    /// When.
+    pub at_ms: WallTime,
+    /// Given a go.
+    pub taken: u32,
+    /// Proven.
+    pub proven: u32,
+    /// Failed or silent.
+    pub harmed: u32,
+    /// ln of the evidence against the release.
+    pub ln_evidence: f64,
 }
 
 /// An incident in one line. Units: devices.
@@ -79,7 +101,12 @@ pub struct TroubledDevice {
 pub fn page(view: &RolloutPage, viewer: Viewer<'_>) -> String {
     let title = format!("{} {}: {}", view.package, view.version, phase(view));
     let events = format!("/console/rollouts/{}/events", view.rollout);
-    frame::page(&title, Some(viewer), Some(&events), &changing(view)).into_string()
+    let body = html! {
+        div data-part="" { (changing(view)) }
+        p { a href=(format!("/console/rollouts/{}/what-if", view.rollout)) { "What if it had been ordered under another policy" } }
+        (closing(view))
+    };
+    frame::page(&title, Of::Rollouts, viewer, Live::Watched(&events), &body)
 }
 
 /// The part that changes.
@@ -117,8 +144,50 @@ fn changing(view: &RolloutPage) -> Markup {
                 span.proven { "proven" } " " span.underway { "on trial" } " " span.failed { "failed" } " " span.silent { "silent" } " " span.empty { "not opened" }
             }
         }
+        (courses(view))
         (windows(&report.windows))
         (troubled(view))
+    }
+}
+
+/// What anybody may do who looks: close. Each says what it does before it does it.
+fn closing(view: &RolloutPage) -> Markup {
+    let path = |act: &str| format!("/console/rollouts/{}/{act}", view.rollout);
+    let taken: u32 = view.report.rings.iter().map(|ring| ring.taken).sum();
+    let reason =
+        html! { label { "Why (for the log)" input name="reason" value="from the console" required maxlength="500"; } };
+    html! {
+        @if matches!(phase(view), "running" | "paused") {
+            section aria-labelledby="closing" {
+                h2 id="closing" { "Close it" }
+                div.forms {
+                    form.act.halt method="post" action=(path("halt")) {
+                        p {
+                            "Halting ends this rollout for good: no further device takes it, an incident opens, and the same files are not ordered again until approvers sign for it. "
+                            (count(u64::from(taken))) @if taken == 1 { " device has" } @else { " devices have" } " taken it; those that are ill return by themselves, "
+                            @if view.all_return { "and the others are ordered back." } @else { "the others keep it." }
+                        }
+                        (reason)
+                        button.danger type="submit" { "Halt" }
+                    }
+                    @if phase(view) == "running" {
+                        form.act method="post" action=(path("pause")) {
+                            p { "Pausing opens no further places until somebody resumes it. Places that are open now may still be taken." }
+                            (reason)
+                            button type="submit" { "Pause" }
+                        }
+                    }
+                }
+            }
+            section aria-labelledby="opening" {
+                h2 id="opening" { "Open it further" }
+                p { "Opening is never one step, and never done by being signed in. It is done where the person's token or key is:" }
+                @if phase(view) == "paused" { pre { "tidegate rollout resume " (view.rollout) " --reason \"...\"" } }
+                @if let Some(ring) = &view.approval_wanted { pre { "tidegate rollout approve " (view.rollout) " --ring " (ring) " --reason \"...\"" } }
+                p { "A rollout keeps the policy that its order pins. To go faster, halt it and order the release again under a policy with shorter proofs, which keeps the windows:" }
+                pre { "tidegate rollout start " (view.package) " " (view.version) " --policy expedited --key order --resume" }
+            }
+        }
     }
 }
 
@@ -129,7 +198,7 @@ fn phase(view: &RolloutPage) -> &str {
 fn incident_line(incident: &IncidentLine) -> Markup {
     html! {
         p class=(format!("incident {}", incident.state)) role="alert" {
-            strong { "Incident " (incident.incident) " is " (incident.state) "." } " "
+            strong { "Incident " a href=(format!("/console/incidents/{}", incident.incident)) { (incident.incident) } " is " (incident.state) "." } " "
             (incident.exposed) " took the release, " (incident.harmed) " harmed, " (incident.restored) " well again ("
             (incident.back_without_hands) " without hands), " (incident.need_hands) " need hands."
         }
@@ -152,6 +221,53 @@ fn drawn(one: &RingReport, open: bool) -> Markup {
                 strong { (one.name) } @if open { " (open)" }
                 br; (one.proven) " of " (one.places) " proven, " (underway) " on trial"
                 @if harmed > 0 { br; span.harmed { (one.failed) " failed, " (one.silent) " silent" } }
+            }
+        }
+    }
+}
+
+/// Exposure, proofs and harm over the time since the start, and the evidence beside what it must reach to halt.
+fn courses(view: &RolloutPage) -> Markup {
+    let (Some(first), Some(last)) = (view.points.first(), view.points.last()) else { return html! {} };
+    let (from, until) = (view.started_at_ms.min(first.at_ms), view.report.at_ms.max(last.at_ms));
+    let until = view.ended_at_ms.map_or(until, |ended| ended.max(last.at_ms));
+    let whole = until.since(from).as_ms().max(1) as f64;
+    let along = |point: &CoursePoint| point.at_ms.since(from).as_ms() as f64 / whole;
+    // Steps: each value holds until the next.
+    let line = |high: &dyn Fn(&CoursePoint) -> f64| {
+        let mut points: Vec<(f64, f64)> = vec![(0.0, 0.0)];
+        for point in &view.points {
+            points.push((along(point), points.last().map_or(0.0, |last| last.1)));
+            points.push((along(point), high(point)));
+        }
+        points.push((1.0, points.last().map_or(0.0, |last| last.1)));
+        points
+    };
+    let most = f64::from(view.points.iter().map(|point| point.taken).max().unwrap_or(1).max(1));
+    let share = |of: fn(&CoursePoint) -> u32| line(&|point: &CoursePoint| f64::from(of(point)) / most);
+    let top = view.report.ln_halt.max(1e-9) * 1.25;
+    let evidence = line(&|point: &CoursePoint| point.ln_evidence.max(0.0) / top);
+    let exposed = [
+        Course { class: "underway", points: share(|point| point.taken) },
+        Course { class: "proven", points: share(|point| point.proven) },
+        Course { class: "failed", points: share(|point| point.harmed) },
+    ];
+    let said = format!("{} took it, {} proved it, {} were harmed", last.taken, last.proven, last.harmed);
+    let weighed =
+        format!("The evidence is e to the {:.2}; it halts at e to the {:.2}", last.ln_evidence, view.report.ln_halt);
+    html! {
+        section aria-labelledby="course" {
+            h2 id="course" { "The course" }
+            figure.wide {
+                (chart(&said, &exposed, None))
+                figcaption.legend {
+                    span.underway { "took it" } " " span.proven { "proved it" } " " span.failed { "harmed" }
+                    ", from " (instant(from)) " to " (instant(until)) ", up to " (count(u64::from(most as u32)))
+                }
+            }
+            figure.wide {
+                (chart(&weighed, &[Course { class: "failed", points: evidence }], Some(0.8)))
+                figcaption { "Evidence against the release, and the line at which it halts." }
             }
         }
     }
@@ -194,7 +310,7 @@ fn troubled(view: &RolloutPage) -> Markup {
                     tbody {
                         @for one in &view.troubled {
                             tr {
-                                th scope="row" { (one.device) } td class=(one.state) { (one.state.replace('_', " ")) }
+                                th scope="row" { a href=(format!("/console/devices/{}", one.device)) { (one.device) } } td class=(one.state) { (one.state.replace('_', " ")) }
                                 td { (instant(one.taken_at_ms)) } td.words { (one.words) }
                             }
                         }

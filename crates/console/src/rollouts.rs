@@ -4,10 +4,9 @@ use maud::{Markup, html};
 use tidegate_domain::ids::{PackageName, RolloutId, Version};
 use tidegate_domain::time::WallTime;
 
-use crate::frame::{self, Viewer as Who};
+use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
-
-pub use crate::frame::Viewer;
+use crate::phrases::{count, nothing_yet};
 
 /// A rollout in a list. Units: places.
 #[derive(Debug, Clone)]
@@ -31,38 +30,44 @@ pub struct RolloutLine {
 }
 
 /// The page.
-pub fn page(lines: &[RolloutLine], more: usize, viewer: Who<'_>) -> String {
-    frame::page("Rollouts", Some(viewer), None, &table(lines, more)).into_string()
+pub fn page(lines: &[RolloutLine], more: usize, viewer: Viewer<'_>) -> String {
+    let body = html! {
+        h1 { "Rollouts" }
+        @if lines.is_empty() { (none_yet()) }
+        @else { section { (table(lines)) @if more > 0 { p { "and " (more) " older ones; " code { "tidegate rollout list" } " shows all" } } } }
+    };
+    frame::page("Rollouts", Part::Rollouts, viewer, Live::No, &body)
 }
 
-fn table(lines: &[RolloutLine], more: usize) -> Markup {
+pub(crate) fn none_yet() -> Markup {
+    nothing_yet(
+        "There is none yet. A release is published, a policy applied, and then an order starts one:",
+        &["tidegate rollout start PACKAGE VERSION --policy NAME@DIGEST --key order.key"],
+    )
+}
+
+/// The lines as a table.
+pub(crate) fn table(lines: &[RolloutLine]) -> Markup {
     html! {
-        h1 { "Rollouts" }
-        @if lines.is_empty() {
-            p { "There is none yet. A release is published, a policy applied, and then an order starts one:" }
-            pre { "tidegate rollout start PACKAGE VERSION --policy NAME@DIGEST --key order.key" }
-        } @else {
-            table {
-                thead {
-                    tr {
-                        th scope="col" { "rollout" } th scope="col" { "release" } th scope="col" { "phase" }
-                        th scope="col" { "proven" } th scope="col" { "harmed" } th scope="col" { "started" }
-                    }
+        div.scroll { table {
+            thead {
+                tr {
+                    th scope="col" { "rollout" } th scope="col" { "release" } th scope="col" { "phase" }
+                    th scope="col" { "proven" } th scope="col" { "harmed" } th scope="col" { "started" }
                 }
-                tbody {
-                    @for line in lines {
-                        tr {
-                            th scope="row" { a href=(format!("/console/rollouts/{}", line.rollout)) { (line.rollout) } }
-                            td { (line.package) " " (line.version) }
-                            td { span class=(format!("phase {}", line.phase)) { (line.phase) } }
-                            td { (line.proven) " of " (line.places) }
-                            td { (line.harmed) }
-                            td { (instant(line.started_at_ms)) }
-                        }
+            }
+            tbody {
+                @for line in lines {
+                    tr {
+                        th scope="row" { a href=(format!("/console/rollouts/{}", line.rollout)) { (line.rollout) } }
+                        td { (line.package) " " (line.version) }
+                        td { span class=(format!("phase {}", line.phase)) { (line.phase) } }
+                        td { (count(u64::from(line.proven))) " of " (count(u64::from(line.places))) }
+                        td class=(if line.harmed > 0 { "harmed" } else { "" }) { (count(u64::from(line.harmed))) }
+                        td { (instant(line.started_at_ms)) }
                     }
                 }
             }
-            @if more > 0 { p { "and " (more) " older ones; " code { "tidegate rollout list" } " shows all" } }
-        }
+        } }
     }
 }

@@ -12,7 +12,7 @@ pub fn nobody() -> String {
         pre { "tidegate console" }
         p { "Opening it here signs this browser in, as you and with your role. Nothing is ever approved by being signed in." }
     };
-    frame::page("Sign in", None, None, &body).into_string()
+    frame::outside("Sign in", &body)
 }
 
 /// The page behind a link: it signs in when somebody presses the button, not when a program looks at the link.
@@ -25,13 +25,13 @@ pub fn enter(code: &str) -> String {
         }
         p { "It stays signed in for twelve hours, or until you sign out, the server restarts, or your operator's token ends." }
     };
-    frame::page("Sign in", None, None, &body).into_string()
+    frame::outside("Sign in", &body)
 }
 
 /// Where something is not there or not allowed.
 pub fn refused(what: &str, detail: &str) -> String {
-    let body = html! { h1 { (what) } p { (detail) } p { a href="/console/" { "All rollouts" } } };
-    frame::page(what, None, None, &body).into_string()
+    let body = html! { h1 { (what) } p { (detail) } p { a href="/console/" { "To the overview" } } };
+    frame::outside(what, &body)
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub const WORDS: &[&str] = &[
     "held",
     "hold_lifted",
     "holdback_ended",
+    "incident",
+    "incident_opened",
     "key_list",
     "login_code",
     "operator",
@@ -115,6 +117,10 @@ fn lines(decision: &Decision) -> Vec<Line> {
         Decision::HoldLifted { number, by, reason } => {
             line(by.to_string(), "hold_lifted", format!("hold {number}"), reason.clone())
         }
+        Decision::IncidentOpened { incident, by, title, .. } => {
+            line(by.to_string(), "incident_opened", incident.to_string(), title.clone())
+        }
+        Decision::Incident { incident, by, act } => line(by.to_string(), "incident", incident.to_string(), act.words()),
         Decision::Started { order, .. } => {
             let body = order.danger_unchecked_body();
             let (about, detail) = body.map_or_else(

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tidegate_domain::case::Act;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId, Version};
+use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId, Version};
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::report::StepReport;
@@ -134,6 +135,29 @@ pub enum Decision {
         /// How much room they took.
         bytes: u64,
     },
+    /// Somebody opened an incident that no halt did.
+    IncidentOpened {
+        /// Its name.
+        incident: IncidentId,
+        /// Who.
+        by: OperatorName,
+        /// In a few words.
+        title: String,
+        /// The package that it is about; none where it is about none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        package: Option<PackageName>,
+        /// When it was noticed.
+        noticed_at_ms: WallTime,
+    },
+    /// Somebody did something about an incident.
+    Incident {
+        /// Which.
+        incident: IncidentId,
+        /// Who.
+        by: OperatorName,
+        /// What.
+        act: Box<Act>,
+    },
     /// A rollout concerns no device any more: this much is kept of it, and its reports may go.
     Concluded {
         /// The rollout.
@@ -205,6 +229,8 @@ impl Decision {
             Decision::OperatorRemoved { .. } => "operator_removed",
             Decision::Collected { .. } => "collected",
             Decision::Concluded { .. } => "concluded",
+            Decision::IncidentOpened { .. } => "incident_opened",
+            Decision::Incident { .. } => "incident",
             Decision::Enrolled { .. } => "enrolled",
             Decision::Retired { .. } => "retired",
             Decision::Held { .. } => "held",
@@ -230,6 +256,7 @@ impl Decision {
             Decision::Retired { device, .. } => device.to_string(),
             Decision::Held { number, .. } | Decision::HoldLifted { number, .. } => format!("hold-{number}"),
             Decision::Started { order, .. } => order.digest().to_string(),
+            Decision::IncidentOpened { incident, .. } | Decision::Incident { incident, .. } => incident.to_string(),
             Decision::Concluded { rollout, .. } | Decision::Step { rollout, .. } => rollout.to_string(),
         }
     }

@@ -16,3 +16,4 @@ pub mod model_store;
 pub mod presence;
 pub mod pruning;
 pub mod state;
+pub mod trusted;

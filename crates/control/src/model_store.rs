@@ -38,6 +38,13 @@ impl ModelStore {
             Request::Release { fence } => self.lease.release(fence).map(|()| Reply::Done),
             Request::Append { fence, expected, entries } => self.append(fence, expected, entries),
             Request::Read { after, limit } => Ok(Reply::Entries(self.read(after, limit))),
+            Request::Find { table, keys } => {
+                let is_it = |entry: &&Entry| {
+                    entry.content.table == table
+                        && entry.content.unique_key.as_ref().is_some_and(|key| keys.contains(key))
+                };
+                Ok(Reply::Entries(self.log.iter().filter(is_it).cloned().collect()))
+            }
             Request::SaveSnapshot { fence, snapshot } => self.save_snapshot(fence, snapshot),
             Request::LoadSnapshot => Ok(Reply::Snapshot(self.snapshot.clone())),
             Request::Head => Ok(Reply::Head(self.head())),

@@ -123,9 +123,9 @@ name!(
     "a package name, a dot and a number, for example `sensor-content.7`"
 );
 name!(
-    /// An incident: `inc-` and the rollout that it belongs to.
-    IncidentId, "incident id", max 100, also "._-",
-    "`inc-` and a rollout id, for example `inc-sensor-content.7`"
+    /// An incident: `inc-` and the rollout that it belongs to, or `inc-hand-` and a number where people opened it.
+    IncidentId, "name of an incident", max 100, also "._-",
+    "`inc-` and a rollout id, for example `inc-sensor-content.7`, or `inc-hand-` and a number"
 );
 name!(
     /// An enrolment token.
@@ -156,6 +156,11 @@ impl IncidentId {
     /// The incident that a halt of `rollout` opens.
     pub fn of(rollout: &RolloutId) -> IncidentId {
         IncidentId(format!("inc-{rollout}").into())
+    }
+
+    /// The incident of this number among those that people opened. No rollout has such a name: it would lack the dot.
+    pub fn by_hand(number: u32) -> IncidentId {
+        IncidentId(format!("inc-hand-{number}").into())
     }
 }
 

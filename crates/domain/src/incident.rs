@@ -4,10 +4,13 @@
 //! It is a view of the halted rollout, computed anew from it at each look, from its tallies; only its opening, its reasons and the moment of its
 //! restoration are its own. It goes back from restored only where more of the fleet is halted, and it changes nothing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{IncidentId, PackageName, RolloutId, Version};
+use crate::ids::{DeviceId, IncidentId, PackageName, RolloutId, Version};
 use crate::policy::OnHalt;
+use crate::rollout::place::{Stage, Taken};
 use crate::rollout::reason::HaltReason;
 use crate::rollout::scope::ScopeName;
 use crate::rollout::{Phase, Rollout};
@@ -37,6 +40,9 @@ pub struct Incident {
     /// The devices, as last observed.
     #[serde(default)]
     pub devices: Restoration,
+    /// Since when each device that is well now has been so: the course of the restoration.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub well: BTreeMap<DeviceId, WallTime>,
 }
 
 /// Where an incident stands.
@@ -98,9 +104,24 @@ impl Incident {
             reasons: Vec::new(),
             state: IncidentState::Open,
             devices: Restoration::default(),
+            well: BTreeMap::new(),
         };
         incident.observe(rollout, now);
         Some(incident)
+    }
+
+    /// Takes up what one device said: it is well from then on, or no longer.
+    pub fn hear(&mut self, rollout: &Rollout, device: &DeviceId, now: WallTime) {
+        let place = rollout.place_of(device).filter(|_| rollout.identity().rollout == self.rollout);
+        let Some((_, row, place)) = place else { return };
+        match &place.stage {
+            Stage::Taken(taken) if rollout.is_to_be_left(row) && is_well(rollout, taken) => {
+                self.well.entry(device.clone()).or_insert(now);
+            }
+            _ => {
+                self.well.remove(device);
+            }
+        }
     }
 
     /// Looks at the rollout again: what is halted, and the devices counted anew; closes when every exposed one is well. Says whether anything
@@ -113,6 +134,10 @@ impl Incident {
         let before = (self.state, self.devices);
         if self.covers_more_of(rollout) {
             self.state = IncidentState::Open;
+            let well = rollout.taken_of_halted().filter(|(_, taken)| is_well(rollout, taken));
+            for (device, _) in well {
+                self.well.entry(device.clone()).or_insert(now);
+            }
         }
         self.devices = Restoration::of(rollout);
         if self.state == IncidentState::Open && self.devices.restored == self.devices.exposed {
@@ -139,6 +164,14 @@ impl Incident {
     }
 }
 
+/// Whether a device counts as restored, as [`Restoration::of`] counts.
+fn is_well(rollout: &Rollout, taken: &Taken) -> bool {
+    match rollout.policy().on_halt {
+        OnHalt::Revert => taken.returned && !taken.needs_hands,
+        OnHalt::Hold => taken.well,
+    }
+}
+
 impl Restoration {
     /// The devices that took what is halted of a rollout, from its tallies: whatever was counted there is not counted again. O(closed strata).
     pub fn of(rollout: &Rollout) -> Restoration {
@@ -155,8 +188,6 @@ impl Restoration {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::digest::Digest;
     use crate::observation::{FailureReason, Observation};
@@ -241,6 +272,31 @@ mod tests {
         incident.observe(&rollout, later.after(Elapsed::from_s(1)));
         assert_eq!(incident.state, IncidentState::Restored { at_ms: later }, "for good");
         assert_eq!(incident.devices.harmed, 3, "the count goes on");
+    }
+
+    #[test]
+    fn it_keeps_since_when_each_device_is_well() {
+        let mut rollout = taken();
+        says(&mut rollout, "a", Observation::Healthy);
+        says(&mut rollout, "b", Observation::Failed { reason: CRASH, attempt: 3 });
+        let mut incident = {
+            let reasons = vec![HaltReason::ByPerson { by: "ada".parse().unwrap(), reason: "smoke".to_owned() }];
+            rollout.apply(&Fact::Halted { reasons }, NOW);
+            Incident::open(&rollout, NOW).unwrap()
+        };
+        let well = |incident: &Incident| {
+            incident.well.iter().map(|(device, at)| (device.to_string(), at.since(NOW).as_ms())).collect::<Vec<_>>()
+        };
+        assert_eq!(well(&incident), [("a".to_owned(), 0)], "it was so at the halt");
+        let mut hears = |device: &str, observation, after_ms| {
+            says(&mut rollout, device, observation);
+            incident.hear(&rollout, &device.parse().unwrap(), NOW.after(Elapsed::from_ms(after_ms)));
+            well(&incident)
+        };
+        assert_eq!(hears("b", Observation::Returned { reason: CRASH }, 5).len(), 2);
+        assert_eq!(hears("a", Observation::Failed { reason: CRASH, attempt: 1 }, 6), [("b".to_owned(), 5)]);
+        assert_eq!(hears("b", Observation::Healthy, 7), [("b".to_owned(), 5)], "since the first time");
+        assert_eq!(hears("nobody", Observation::Healthy, 8), [("b".to_owned(), 5)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Start with [`rollout`] (what the server plans) and [`device`] (what a device steps through).
 
 pub mod attributes;
+pub mod case;
 pub mod device;
 pub mod digest;
 pub mod envelope;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::clock::now;
 use crate::conductor::Desk;
+use crate::console::{Counted, Shops};
 use crate::halts::Halts;
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
@@ -55,6 +56,10 @@ pub struct App {
     pub artifact_bytes_max: u64,
     /// How long a request may take.
     pub request_timeout: Elapsed,
+    /// What pages have worked out.
+    pub(crate) shops: Shops,
+    /// The fleet, as it was counted last.
+    pub(crate) counted: Counted,
     /// Browsers that are signed in.
     pub(crate) sessions: Sessions,
     /// Whether the server is stopping.
@@ -97,6 +102,8 @@ impl App {
             idle_check_in: parts.idle_check_in,
             artifact_bytes_max: parts.artifact_bytes_max,
             request_timeout: parts.request_timeout,
+            shops: Shops::default(),
+            counted: Counted::default(),
             sessions: Sessions::new(parts.secure),
             stopped: parts.stopped,
             process: parts.process,

@@ -56,6 +56,12 @@ fn tell_decision(decision: &Decision) {
             tracing::info!(hold = number, devices = hold.meant(), by = %hold.by, reason = hold.reason, "devices are held");
         }
         Decision::HoldLifted { number, by, reason } => tracing::info!(hold = number, %by, reason, "a hold was lifted"),
+        Decision::IncidentOpened { incident, by, title, .. } => {
+            tracing::warn!(%incident, %by, title, "an incident was opened")
+        }
+        Decision::Incident { incident, by, act } => {
+            tracing::info!(%incident, %by, act = act.words(), "about an incident")
+        }
         Decision::Started { order, absent } => {
             let rollout = order.danger_unchecked_body().map(|order| order.rollout.to_string()).unwrap_or_default();
             tracing::info!(rollout, order = %order.digest(), absent = absent.len(), "a rollout started");

@@ -72,6 +72,11 @@ impl Presence {
         self.with_shard(device, |shard| shard.get(device).cloned())
     }
 
+    /// When a device last checked in.
+    pub fn seen_at(&self, device: &DeviceId) -> Option<WallTime> {
+        self.with_shard(device, |shard| shard.get(device).map(|seen| seen.at))
+    }
+
     fn with_shard<T>(&self, device: &DeviceId, work: impl FnOnce(&mut HashMap<DeviceId, Seen>) -> T) -> T {
         let shard = self.hasher.hash_one(device) as usize % SHARDS;
         // The index is below SHARDS by the line above; the first shard stands in for the impossible rest.

@@ -41,6 +41,16 @@ impl Refused {
         Refused::unavailable("artifact_store", error.to_string())
     }
 
+    /// Its HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What, where, what would be right.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// Not now; asking again later may help.
     pub fn unavailable(kind: &str, detail: impl Into<String>) -> Refused {
         Refused::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail)
@@ -62,7 +72,7 @@ impl From<Refusal> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let media_type = HeaderValue::from_static(PROBLEM_MEDIA_TYPE);
         (status, [(header::CONTENT_TYPE, media_type)], body).into_response()

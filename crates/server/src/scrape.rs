@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tidegate_control::state::State as Known;
-use tidegate_domain::incident::IncidentState;
+use tidegate_domain::case::Stage;
 
 use crate::app::App;
 use crate::metrics::Metrics;
@@ -70,8 +70,8 @@ fn count_all(registry: &mut Registry, metrics: &Metrics) {
 fn gauge_all(registry: &mut Registry, state: &Known) {
     gauge(registry, "store_seq", "Number of the last record", state.last().as_u64());
     gauge(registry, "devices", "Enrolled devices", state.devices().len() as u64);
-    let open = state.incidents().values().filter(|incident| incident.state == IncidentState::Open).count();
-    gauge(registry, "incidents_open", "Incidents with devices that are not well again", open as u64);
+    let open = state.cases().values().filter(|case| case.stage() < Stage::Restored).count();
+    gauge(registry, "incidents_open", "Incidents that are not restored", open as u64);
     let live = state.rollouts().values().filter_map(|course| course.rollout.scopes().all());
     let unproven: u64 = live.map(|scope| u64::from(scope.unproven())).sum();
     gauge(registry, "unproven", "Places opened, not lapsed and not proven, in all rollouts", unproven);

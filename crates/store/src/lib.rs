@@ -57,6 +57,7 @@ impl SqliteStore {
         request.check()?;
         match request {
             Request::Read { after, limit } => read::entries(&self.readers, after, limit).await.map(Reply::Entries),
+            Request::Find { table, keys } => read::find(&self.readers, table, &keys).await.map(Reply::Entries),
             Request::LoadSnapshot => read::snapshot(&self.readers).await.map(Reply::Snapshot),
             Request::Head => Ok(Reply::Head(read::standing(&self.readers).await?.into_head())),
             Request::Acquire { .. }

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteExecutor;
+use sqlx::{QueryBuilder, Sqlite};
 use tidegate_control::contract::bounds::{READ_BYTES_MAX, SNAPSHOT_BYTES_MAX};
 use tidegate_control::contract::{
     Entry, Fence, Head, LeaseRecord, NewEntry, Seq, Snapshot, StoreEpoch, StoreError, Table,
@@ -68,6 +69,28 @@ pub(crate) async fn entries(
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// The entries of a table that have one of these keys, in the order of their numbers.
+pub(crate) async fn find(
+    executor: impl SqliteExecutor<'_>,
+    table: Table,
+    keys: &[String],
+) -> Result<Vec<Entry>, StoreError> {
+    let (number, name) = match table {
+        Table::Decisions => (0, "decisions"),
+        Table::Reports => (1, "reports"),
+    };
+    let mut query = QueryBuilder::<Sqlite>::new(format!(
+        "SELECT {number}, seq, kind, subject, unique_key, at_ms, body FROM {name} WHERE unique_key IN ("
+    ));
+    let mut listed = query.separated(", ");
+    for key in keys {
+        listed.push_bind(key);
+    }
+    query.push(") ORDER BY seq");
+    let rows = query.build_query_as::<EntryRow>().fetch_all(executor).await.map_err(fault::of)?;
+    rows.into_iter().map(entry).collect()
 }
 
 pub(crate) async fn standing(executor: impl SqliteExecutor<'_>) -> Result<Standing, StoreError> {

@@ -81,7 +81,7 @@ pub(crate) async fn perform(connection: &mut SqliteConnection, request: Request)
             Reply::Done
         }
         // The store answers these from its readers and never sends them here.
-        Request::Head | Request::LoadSnapshot | Request::Read { .. } => {
+        Request::Head | Request::LoadSnapshot | Request::Read { .. } | Request::Find { .. } => {
             return Err(StoreError::WrongReply { wanted: "an answer to a write" });
         }
     };

@@ -6,13 +6,14 @@ mod concluded;
 mod console;
 mod devices;
 mod holding;
+mod incidents;
 mod rollout_words;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, PolicyName, RolloutId, Version};
+use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, PolicyName, RolloutId, Version};
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{Halt, Order, PolicyRecord};
@@ -24,6 +25,7 @@ pub use concluded::ConcludedView;
 pub use console::ConsoleCode;
 pub use devices::{DevicePackageView, DeviceView, RetirementView, TroubleView};
 pub use holding::{HoldRequest, HoldView, RestoredView, WeeklyWindows};
+pub use incidents::{ActRequest, CustomerView, ExposedDevice, IncidentView, OpenIncidentRequest};
 pub use rollout_words::{AccusationView, ApprovalRequest, ReasonRequest};
 
 /// What an operator may do. Each role may do what the ones before it may.
@@ -320,59 +322,4 @@ pub struct RolloutView {
     pub report: StepReport,
     /// The verdict's reasons, one line each.
     pub reasons: Vec<String>,
-}
-
-/// An incident.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct IncidentView {
-    /// The incident.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub incident: IncidentId,
-    /// The rollout that halted.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub rollout: RolloutId,
-    /// The parts of the fleet that were halted alone; none where the whole rollout was. All counts are of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<String>,
-    /// `open` or `restored`.
-    pub state: String,
-    /// When it opened.
-    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
-    pub opened_at_ms: WallTime,
-    /// When the last exposed device was well again.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
-    pub restored_at_ms: Option<WallTime>,
-    /// Why the rollout halted, one line each.
-    pub reasons: Vec<String>,
-    /// Devices that took the release.
-    pub exposed: u32,
-    /// Of these, those that failed or fell silent.
-    pub harmed: u32,
-    /// Of the exposed, those that are well: healthy on the release or back on their fallback.
-    pub restored: u32,
-    /// Of the exposed, those back on their fallback without hands.
-    pub back_without_hands: u32,
-    /// Of the exposed, those that said that neither release nor fallback runs.
-    pub need_hands: u32,
-    /// The exposed devices, in detail views only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub devices: Vec<ExposedDevice>,
-}
-
-/// A device that took a halted release.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ExposedDevice {
-    /// The device.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub device: DeviceId,
-    /// When it was given a go.
-    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
-    pub taken_at_ms: WallTime,
-    /// `healthy`, `proven`, `failed`, `silent`, `returned`, `needs_hands` or `pending`.
-    pub state: String,
-    /// What it said last of trouble with the package, in its own words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<TroubleView>,
 }

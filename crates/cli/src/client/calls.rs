@@ -2,15 +2,16 @@
 
 use std::io::Read;
 
+use tidegate_domain::attributes::AttributeValue;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_domain::time::WallTime;
 use tidegate_wire::device::TrustBundle;
 use tidegate_wire::operator::{
-    AccountPart, AccusationView, ApprovalRequest, CollectRequest, CollectView, ConcludedView, ConsoleCode, DeviceView,
-    DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, HoldRequest, HoldView, IncidentView, LoginRequest,
-    OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest, RolloutView,
-    SignedHaltRequest, StartRequest, StatusView, TokenAnswer,
+    AccountPart, AccusationView, ActRequest, ApprovalRequest, CollectRequest, CollectView, ConcludedView, ConsoleCode,
+    DeviceView, DraftAnswer, DraftRequest, HaltAnswer, HaltTarget, HoldRequest, HoldView, IncidentView, LoginRequest,
+    OpenIncidentRequest, OperatorRequest, OperatorView, PackageView, PolicyRequest, PolicyView, ReasonRequest,
+    RolloutView, SignedHaltRequest, StartRequest, StatusView, TokenAnswer,
 };
 use ureq::SendBody;
 use ureq::http::{Method, header};
@@ -239,6 +240,22 @@ impl Client {
     /// An incident with its devices.
     pub(crate) fn incident(&self, incident: &IncidentId) -> Result<IncidentView> {
         self.get(&format!("/incidents/{incident}"))
+    }
+
+    /// Opens an incident.
+    pub(crate) fn open_incident(&self, request: &OpenIncidentRequest) -> Result<IncidentView> {
+        self.ask(Method::POST, "/incidents", Some(request))
+    }
+
+    /// Does something about an incident.
+    pub(crate) fn act(&self, incident: &IncidentId, act: &ActRequest) -> Result<IncidentView> {
+        self.ask(Method::POST, &format!("/incidents/{incident}/acts"), Some(act))
+    }
+
+    /// The devices that need hands, as comma-separated values.
+    pub(crate) fn hands(&self, incident: &IncidentId, customer: Option<&AttributeValue>) -> Result<String> {
+        let of = customer.map_or_else(String::new, |customer| format!("?customer={}", percent(customer.as_str())));
+        self.text(&format!("/incidents/{incident}/hands{of}"))
     }
 
     /// A part of the account: who did what, when, to what.

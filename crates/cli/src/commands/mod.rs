@@ -8,6 +8,7 @@ mod device;
 mod fleet;
 mod hold;
 mod incident;
+mod incident_words;
 mod log;
 mod login;
 mod operator;

@@ -3,6 +3,7 @@
 //! All rules about what is accepted stand here, none in handlers. Nothing here stores, sends or draws anything at random.
 
 mod approving;
+mod cases;
 mod enrolment;
 mod holding;
 mod people;
@@ -17,13 +18,16 @@ mod testimony;
 
 pub use holding::{HELD_DEVICES_MAX, HOLDS_MAX, WINDOWS_MAX};
 pub use planning::{Planned, foresee, plan_step};
+pub(crate) use publishing::newest;
 pub use publishing::{Delegation, SNAPSHOT_LIFE, TIMESTAMP_LIFE, delegations, unpublished};
 pub use restoring::after_restore;
 pub use rollouts::{Draft, DraftRequest, draft};
 pub use stopping::{PersonsHalt, accept_halt};
+pub use testimony::report_keys;
 
+use tidegate_domain::case::Act;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RingName, RolloutId};
+use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RingName, RolloutId};
 use tidegate_domain::time::WallTime;
 use tidegate_trust::keys::{PublicKey, SignatureBytes};
 use tidegate_trust::records::{EnvelopeRecord, GoRequest, KeyList, Order, PolicyRecord, Report};
@@ -146,6 +150,26 @@ pub enum Command {
         /// In their words.
         reason: String,
     },
+    /// Opens an incident that no halt did.
+    OpenIncident {
+        /// Who.
+        by: OperatorName,
+        /// In a few words.
+        title: String,
+        /// The package that it is about.
+        package: Option<PackageName>,
+        /// When it was noticed.
+        noticed_at_ms: WallTime,
+    },
+    /// Does something about an incident.
+    WorkOn {
+        /// Which.
+        incident: IncidentId,
+        /// Who.
+        by: OperatorName,
+        /// What.
+        act: Act,
+    },
     /// Takes a device out of the fleet.
     Retire {
         /// The device.
@@ -202,6 +226,8 @@ pub enum Answer {
     Started(RolloutId),
     /// Devices are held under this number.
     Held(u32),
+    /// This incident is open.
+    Opened(IncidentId),
     /// The device may take the release, for this rollout.
     Go(RolloutId),
     /// Every report up to this number is kept.
@@ -307,6 +333,10 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         Command::Halt { rollout, halt } => stopping::halt(state, keys, now, &rollout, halt),
         Command::Hold(hold) => holding::hold(state, now, *hold),
         Command::LiftHold { number, by, reason } => holding::lift(state, now, number, by, &reason),
+        Command::OpenIncident { by, title, package, noticed_at_ms } => {
+            cases::open(state, now, by, title, package, noticed_at_ms)
+        }
+        Command::WorkOn { incident, by, act } => cases::work_on(state, now, incident, by, act),
         Command::Retire { device, by, reason } => retiring::retire(state, now, &device, by, &reason),
         Command::Enrol { request, bearer } => enrolment::enrol(state, now, *request, bearer),
         Command::Take { device, request } => testimony::take(state, now, &device, request),

@@ -336,7 +336,7 @@ fn open<R: Role>(file: &str, signers: &Signers, what: &str) -> Result<Verified<R
 }
 
 /// The file `N.role.json` with the greatest N.
-fn newest<'a>(state: &'a State, role: &str) -> Result<&'a str, Refusal> {
+pub(crate) fn newest<'a>(state: &'a State, role: &str) -> Result<&'a str, Refusal> {
     let version = |name: &str| name.strip_suffix(&format!(".{role}.json")).and_then(|n| n.parse::<u64>().ok());
     let files = state.metadata.iter().filter_map(|(name, file)| Some((version(name)?, file)));
     let newest = files.max_by_key(|(version, _)| *version).map(|(_, file)| file.as_str());

@@ -213,6 +213,13 @@ fn may_start(state: &State, package: &PackageName, policy: &Policy) -> Result<()
     {
         return conflict("outside_envelope", outside.to_string());
     }
+    if let Some((incident, number, lesson)) = state.blocking_lessons(package).next() {
+        let detail = format!(
+            "lesson {number} of {incident} blocks releases of {package} until it is done ({}): tidegate incident done {incident} {number}",
+            lesson.text
+        );
+        return conflict("lesson_open", detail);
+    }
     let open = |course: &&Course| {
         course.order_body.package == *package && matches!(course.rollout.phase(), Phase::Running | Phase::Paused { .. })
     };

@@ -65,8 +65,7 @@ pub(super) fn hear(
     reports: &[Unverified<Report>],
 ) -> Result<Staged, Refusal> {
     let known = known(state, device)?;
-    // Another device that had the id before may have used the same numbers.
-    let named = known.anew_at_ms.map_or_else(|| device.to_string(), |at| format!("{device}@{}", at.as_ms()));
+    let named = named(device, known);
     let mut last = known.last_report_seq;
     let mut entries = Vec::new();
     for report in reports {
@@ -87,6 +86,17 @@ pub(super) fn hear(
         }
     }
     Ok(Staged { entries, answer: Answer::Heard(last) })
+}
+
+/// The unique keys under which the log holds a device's latest reports, at most so many.
+pub fn report_keys(id: &DeviceId, device: &Device, most: u64) -> Vec<String> {
+    let (last, named) = (device.last_report_seq, named(id, device));
+    (last.saturating_sub(most)..last).map(|before| format!("{REPORT}/{named}/{}", before + 1)).collect()
+}
+
+/// Another device that had the id before may have used the same numbers.
+fn named(id: &DeviceId, device: &Device) -> String {
+    device.anew_at_ms.map_or_else(|| id.to_string(), |at| format!("{id}@{}", at.as_ms()))
 }
 
 fn known<'a>(state: &'a State, device: &DeviceId) -> Result<&'a Device, Refusal> {

@@ -61,6 +61,9 @@ fn leases_and_reads(trial: &mut Trial<'_, '_>) -> Outcome {
     let (now, ttl) = (WallTime::from_ms(u64::MAX), max::LEASE_TTL_MAX);
     refused(trial, "now", Request::Acquire { holder: "a".to_owned(), now, ttl })?;
     refused(trial, "now", Request::Renew { fence, now, ttl })?;
+    let find = |count: usize| Request::Find { table: Table::Reports, keys: vec!["k".to_owned(); count] };
+    refused(trial, "keys", find(0))?;
+    refused(trial, "keys to find", find(max::FOUND_ENTRIES_MAX + 1))?;
     refused(trial, "limit", Request::Read { after: Seq::ZERO, limit: 0 })?;
     for limit in [max::READ_ENTRIES_MAX + 1, u32::MAX] {
         refused(trial, "entries of a read", Request::Read { after: Seq::ZERO, limit })?;

@@ -14,7 +14,29 @@ pub(super) const CASES: &[(&str, Promise)] = &[
     ("a read goes on page by page and ends with nothing", pages),
     ("a read of large bodies ends early and loses none", large_bodies),
     ("bodies come back byte for byte", verbatim),
+    ("entries are found by their keys, in their own table alone", found),
 ];
+
+fn found(trial: &mut Trial<'_, '_>) -> Outcome {
+    let fence = trial.granted("a", 0)?;
+    let all = [
+        decision("x.1", Some("d1/1")),
+        report("d1", Some("d1/1")),
+        report("d1", Some("d1/2")),
+        report("d2", None),
+        report("d1", Some("d1/3")),
+    ];
+    trial.append(fence, 0, &all)?;
+    let numbers = |trial: &mut Trial<'_, '_>, table, keys: &[&str]| -> Result<Vec<u64>, super::Departure> {
+        let found = trial.find(table, keys)?;
+        Ok(found.iter().map(|entry| entry.seq.as_u64()).collect())
+    };
+    same("two reports", &numbers(trial, Table::Reports, &["d1/3", "none", "d1/1"])?, &vec![2, 5])?;
+    same("a decision", &numbers(trial, Table::Decisions, &["d1/1", "d1/2"])?, &vec![1])?;
+    same("nothing", &numbers(trial, Table::Reports, &["", "d1/%", "d2"])?, &Vec::new())?;
+    let whole = trial.find(Table::Reports, &["d1/2"])?;
+    same("its content", &whole.first().map(|entry| &entry.content), &all.get(2))
+}
 
 fn empty(trial: &mut Trial<'_, '_>) -> Outcome {
     let head = trial.head("a new store")?;

@@ -56,6 +56,12 @@ impl Schedule {
             7 => Request::SaveSnapshot { fence: self.fence(), snapshot: self.snapshot() },
             8 => Request::Read { after: Seq::from_u64(self.below(self.last + 3)), limit: self.below(40) as u32 },
             10 if self.one_in(3) => Request::Prune { fence: self.fence(), reports: self.numbers() },
+            11 if self.one_in(3) => {
+                let key = |n: u64| format!("device-{}/{}", n % 50, n % 400);
+                let keys = (0..self.below(12) + 1).map(|_| key(self.next())).collect();
+                let table = if self.one_in(2) { Table::Decisions } else { Table::Reports };
+                Request::Find { table, keys }
+            }
             9 if self.one_in(3) => {
                 let epoch = StoreEpoch::from_bytes(u128::from(self.next()).to_be_bytes());
                 Request::NewEpoch { fence: self.fence(), epoch }

@@ -83,6 +83,11 @@ impl<'p, 's> Trial<'p, 's> {
         answered(&format!("a read of {limit} after {after}"), reply.and_then(Reply::into_entries))
     }
 
+    pub(super) fn find(&mut self, table: Table, keys: &[&str]) -> Result<Vec<Entry>, Departure> {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        answered("finding by keys", self.ask(Request::Find { table, keys }).and_then(Reply::into_entries))
+    }
+
     /// The whole log is exactly this.
     pub(super) fn holds(&mut self, contents: &[NewEntry]) -> Outcome {
         let numbered = contents.iter().cloned().zip(1..);

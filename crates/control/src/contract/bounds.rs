@@ -28,6 +28,8 @@ pub const HOLDER_BYTES_MAX: usize = 128;
 pub const LEASE_TTL_MAX: Elapsed = Elapsed::from_s(3_600);
 /// Entries in one read.
 pub const READ_ENTRIES_MAX: u32 = 10_000;
+/// The most entries that are found by their keys at once.
+pub const FOUND_ENTRIES_MAX: usize = 100;
 /// A read ends with the entry whose body brings the sum of its bodies to this many bytes.
 pub const READ_BYTES_MAX: usize = 16 << 20;
 /// Bytes of a snapshot: a million devices are about 700 MiB.

@@ -59,6 +59,13 @@ pub enum Request {
         /// At most this many, 1 to [`bounds::READ_ENTRIES_MAX`].
         limit: u32,
     },
+    /// Finds entries of a table by their unique keys. Answer: [`Reply::Entries`], those that there are, in the order of their numbers.
+    Find {
+        /// The table.
+        table: Table,
+        /// The keys, 1 to [`bounds::FOUND_ENTRIES_MAX`].
+        keys: Vec<String>,
+    },
     /// Keeps a snapshot in place of an older one; one that is older than the one kept changes nothing. Answer: [`Reply::Done`].
     SaveSnapshot {
         /// The writer's lease.
@@ -98,7 +105,7 @@ pub enum Reply {
         /// Of the last.
         last: Seq,
     },
-    /// Entries in the order of their numbers, without gaps.
+    /// Entries in the order of their numbers; those of a read without gaps.
     Entries(Vec<Entry>),
     /// The snapshot kept.
     Snapshot(Option<Snapshot>),
@@ -142,6 +149,8 @@ impl Request {
             Request::Read { limit, .. } => {
                 bounds::at_most("entries of a read", *limit as usize, bounds::READ_ENTRIES_MAX as usize)
             }
+            Request::Find { keys, .. } if keys.is_empty() => Err(bounds::invalid("keys", "[]", "at least one key")),
+            Request::Find { keys, .. } => bounds::at_most("keys to find", keys.len(), bounds::FOUND_ENTRIES_MAX),
             Request::SaveSnapshot { snapshot, .. } => {
                 bounds::at_most("bytes of a snapshot", snapshot.bytes.len(), bounds::SNAPSHOT_BYTES_MAX)
             }
@@ -176,7 +185,7 @@ impl Reply {
         }
     }
 
-    /// The answer to [`Request::Read`].
+    /// The answer to [`Request::Read`] and [`Request::Find`].
     ///
     /// # Errors
     /// [`StoreError::WrongReply`]

@@ -30,6 +30,7 @@ impl State {
         self.by_order.remove(&conclusion.order);
         if let Some(incident) = &conclusion.incident {
             self.incidents.insert(IncidentId::of(&id), incident.clone());
+            self.follow_incident(&id, false);
         }
         self.concluded.insert(id, conclusion);
     }

@@ -1,6 +1,7 @@
 //! Rollouts with the records that were signed for them.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use tidegate_domain::incident::Incident;
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::accusing::{Accusation, accuse};
 use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::rollout::{Identity, Phase, Rollout};
 use tidegate_domain::roster::merkle::Tree;
 use tidegate_domain::roster::{Candidate, Place, ProvenPlace, leaf, rosters};
@@ -17,6 +19,7 @@ use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::records::{Addendum, FleetProven, Halt, Order, Permit};
 use tidegate_trust::signed::Unverified;
 
+use super::points::Points;
 use super::{State, held};
 use crate::decision::GateRecord;
 
@@ -46,6 +49,8 @@ pub struct Course {
     pub first_take_at_ms: Option<WallTime>,
     /// Places that were open before any proof.
     pub first_window: u32,
+    /// How it went.
+    pub points: Points,
     /// The Merkle trees over the rows' places, made anew when a state is read back. Copies of a state share them.
     #[serde(skip)]
     trees: Vec<Arc<Tree>>,
@@ -70,6 +75,7 @@ impl State {
             fleet_proven: None,
             first_take_at_ms: None,
             first_window: 0,
+            points: Points::default(),
             trees: Vec::new(),
         };
         course.grow_trees();
@@ -151,8 +157,16 @@ impl State {
         selected.map(candidate).collect()
     }
 
-    pub(super) fn step(&mut self, id: &RolloutId, facts: &[Fact], records: Vec<GateRecord>, at: WallTime) {
+    pub(super) fn step(
+        &mut self,
+        id: &RolloutId,
+        facts: &[Fact],
+        records: Vec<GateRecord>,
+        report: &StepReport,
+        at: WallTime,
+    ) {
         let Some(course) = self.rollouts.get_mut(id) else { return };
+        course.points.note(report);
         for record in records {
             match record {
                 GateRecord::Permit(permit) => course.permits.push(permit),
@@ -170,15 +184,26 @@ impl State {
         if all.is_some_and(|scope| scope.lab.proven + scope.main.proven == 0) {
             course.first_window = all.map_or(0, |scope| scope.lab.opened + scope.main.opened);
         }
-        if let Some(incident) = Incident::open(&course.rollout, at) {
+        if !matches!(course.rollout.phase(), Phase::Halted { .. }) && course.rollout.closed().is_empty() {
+            return;
+        }
+        let known = self.incidents.entry(IncidentId::of(id));
+        let is_new = matches!(known, Entry::Vacant(_));
+        let opened = match known {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(new) => Incident::open(&course.rollout, at).map(|incident| new.insert(incident)),
+        };
+        if let Some(incident) = opened {
+            let halts = incident.reasons.len();
             // A band that ends after the halt can still make a device silent.
-            let opened = self.incidents.entry(IncidentId::of(id)).or_insert(incident);
-            opened.observe(&course.rollout, at);
+            incident.observe(&course.rollout, at);
+            let anew = !is_new && incident.reasons.len() != halts;
             // Later steps of a halted rollout say nothing new of its files, which may go on by then.
             if facts.iter().any(|fact| matches!(fact, Fact::Halted { .. })) {
                 let (package, release) = (course.order_body.package.clone(), course.order_body.release);
                 self.mark_halted(&package, &release, id);
             }
+            self.follow_incident(id, anew);
         }
     }
 }

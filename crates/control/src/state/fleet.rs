@@ -147,7 +147,10 @@ impl State {
             self.tell(&id, &Fact::Observed { device, observation, age_ms, numbers }, at);
             let Some(course) = self.rollouts.get(&id) else { continue };
             if let Some(incident) = self.incidents.get_mut(&tidegate_domain::ids::IncidentId::of(&id)) {
-                incident.observe(&course.rollout, at);
+                incident.hear(&course.rollout, &report.device, at);
+                if incident.observe(&course.rollout, at) {
+                    self.follow_incident(&id, false);
+                }
             }
         }
         Ok(())

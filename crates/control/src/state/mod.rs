@@ -3,11 +3,13 @@
 //! [`State::apply`] is the only way in. The same entries give the same state, whoever folds them: that is how a server starts, how
 //! `store rebuild` checks a snapshot, and how the simulator replays. Nothing here decides anything.
 
+mod cases;
 mod concluded;
 mod course;
 mod fleet;
 mod holds;
 mod people;
+mod points;
 mod releases;
 
 pub use concluded::Kept;
@@ -15,11 +17,13 @@ pub use course::Course;
 pub use fleet::{Device, Retirement, Said, TokenUse, Trouble};
 pub(crate) use fleet::{held_in, trouble};
 pub use people::Operator;
+pub use points::{Point, Points};
 pub use releases::{AppliedPolicy, Release};
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tidegate_domain::case::Case;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::envelope::Envelope;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
@@ -34,7 +38,7 @@ use crate::decision::{Decision, REPORT, TAKE};
 use crate::hold::Hold;
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 9;
+pub const SNAPSHOT_FORMAT: u32 = 10;
 
 /// More orders than are started between a backup and its restoring.
 const ORDERS_LOST_MAX: u64 = 1_000;
@@ -57,6 +61,7 @@ pub struct State {
     pub(crate) concluded: BTreeMap<RolloutId, Conclusion>,
     pub(crate) by_order: BTreeMap<Digest, RolloutId>,
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
+    pub(crate) cases: BTreeMap<IncidentId, Case>,
     pub(crate) holds: BTreeMap<u32, Hold>,
     pub(crate) holds_made: u32,
     pub(crate) restored: Option<Restored>,
@@ -160,6 +165,11 @@ impl State {
                 let order_seq_min = self.order_seqs(None).max().unwrap_or(0).saturating_add(ORDERS_LOST_MAX);
                 self.restored = Some(Restored { at_ms: at, from_ms, order_seq_min });
             }
+            Decision::IncidentOpened { incident, by, title, package, noticed_at_ms } => {
+                let case = Case::by_hand(&title, package, noticed_at_ms, by, at).map_err(|e| e.to_string())?;
+                self.cases.insert(incident, case);
+            }
+            Decision::Incident { incident, by, act } => self.work_on(&incident, by, *act, at),
             Decision::Concluded { rollout, conclusion } => self.conclude(rollout, *conclusion),
             Decision::Retired { device, by, reason } => self.retire(&device, by, reason, at),
             Decision::Held { number, hold } => self.hold(number, *hold, at),
@@ -167,7 +177,7 @@ impl State {
                 self.holds.remove(&number);
             }
             Decision::Started { order, absent } => self.start(order, &absent, at)?,
-            Decision::Step { rollout, facts, records, .. } => self.step(&rollout, &facts, records, at),
+            Decision::Step { rollout, facts, records, report, .. } => self.step(&rollout, &facts, records, &report, at),
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ impl Rollout {
     }
 
     /// Whether devices of this row are to leave the release: it was halted, or their stratum was.
-    fn is_to_be_left(&self, row: &Row) -> bool {
+    pub(crate) fn is_to_be_left(&self, row: &Row) -> bool {
         matches!(self.phase, Phase::Halted { .. }) || self.is_closed(usize::from(row.stratum))
     }
 

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::unfold;
@@ -12,7 +11,6 @@ use tidegate_control::contract::Seq;
 use tidegate_domain::digest::Digest;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::pages;
 use super::signing_in::SignedIn;
 use super::sorry::Sorry;
 use crate::app::App;
@@ -23,18 +21,21 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How often the page is made anew where nothing was recorded.
 const AT_LEAST: Duration = Duration::from_secs(5);
 
-/// Until the viewer goes, is signed out, or the server stops.
-pub(super) async fn rollout(
-    State(app): State<Arc<App>>,
+/// What makes the part.
+type Make = Box<dyn Fn(&App) -> Result<String, Sorry> + Send>;
+
+/// Keeps a part up to date until the viewer goes, is signed out, or the server stops.
+pub(super) fn stream(
+    app: Arc<App>,
     who: SignedIn,
-    Path(rollout): Path<String>,
+    make: impl Fn(&App) -> Result<String, Sorry> + Send + 'static,
 ) -> Result<Response, Sorry> {
-    pages::view(&app, &rollout)?;
     let too_many = || Sorry::NotNow("Too many pages are kept up to date already: this one can be reloaded.".to_owned());
     let place = app.sessions.stream().ok_or_else(too_many)?;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watch = Watch { app, session: who.session, rollout, sent: None, looked: None, look, _place: place };
+    let watch =
+        Watch { app, session: who.session, make: Box::new(make), sent: None, looked: None, look, _place: place };
     let events = unfold(watch, |mut watch| async move {
         let part = watch.next().await?;
         Some((Ok::<_, Infallible>(Event::default().event("part").data(part)), watch))
@@ -45,11 +46,11 @@ pub(super) async fn rollout(
 struct Watch {
     app: Arc<App>,
     session: String,
-    rollout: String,
+    make: Make,
     /// The digest of what was sent last.
     sent: Option<Digest>,
-    /// What was recorded by the last look, and when that was.
-    looked: Option<(Seq, bool, Instant)>,
+    /// What was recorded by the last look, how many halts were not, and when that was.
+    looked: Option<(Seq, usize, Instant)>,
     look: tokio::time::Interval,
     _place: Stream,
 }
@@ -58,7 +59,7 @@ impl Watch {
     /// Something was recorded, a halt stands, or so much time has passed that what depends on the clock alone may be another.
     fn may_have_changed(&mut self) -> bool {
         let Ok(last) = self.app.desk.state().map(|state| state.last()) else { return false };
-        let stands = self.rollout.parse().is_ok_and(|rollout| self.app.halts.holds(&rollout));
+        let stands = self.app.halts.pending().len();
         let (now, known) = (Instant::now(), self.looked);
         let same = known.is_some_and(|(seq, stood, at)| seq == last && stood == stands && now - at < AT_LEAST);
         if !same {
@@ -80,8 +81,7 @@ impl Watch {
                 continue;
             }
             // A server that reads its records anew has nothing to show for a while.
-            let Ok(view) = pages::view(&self.app, &self.rollout) else { continue };
-            let part = tidegate_console::rollout::part(&view);
+            let Ok(part) = (self.make)(&self.app) else { continue };
             let digest = Digest::of(part.as_bytes());
             if self.sent != Some(digest) {
                 self.sent = Some(digest);

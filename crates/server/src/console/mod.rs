@@ -1,33 +1,81 @@
 //! The console over HTTP: who is signed in, which page, and what changes on it. What pages look like stands in the crate `console`.
 //!
-//! Pages only show. Every answer forbids scripts and styles of others, frames, and being kept.
+//! Pages show; forms close, and write into incidents; nothing here opens anything. Every answer forbids scripts and styles of others, frames, and being kept.
 
+mod acts;
+mod census;
 mod events;
-mod pages;
+mod fleet;
+mod incidents;
+mod log;
+mod overview;
+mod policies;
+mod releases;
+mod rollouts;
 mod signing_in;
 mod sorry;
+mod trust;
+mod what_if;
+mod workshop;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
+use axum::routing::{any, get, post};
+use tidegate_control::state::State as Known;
+
+pub(crate) use census::Counted;
+use signing_in::SignedIn;
+use sorry::Sorry;
+pub(crate) use workshop::Shops;
 
 use crate::app::App;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The most bytes of a form.
+const FORM_BYTES_MAX: usize = 256 << 10;
+
 /// The routes under `/console`.
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
-        .route("/console/", get(pages::rollouts))
-        .route("/console/rollouts/{rollout}", get(pages::rollout))
-        .route("/console/rollouts/{rollout}/events", get(events::rollout))
+        .route("/console/", get(overview::overview))
+        .route("/console/events", get(overview::changes))
+        .route("/console/rollouts", get(rollouts::rollouts))
+        .route("/console/rollouts/{rollout}", get(rollouts::rollout))
+        .route("/console/rollouts/{rollout}/events", get(rollouts::changes))
+        .route("/console/rollouts/{rollout}/halt", post(acts::halt))
+        .route("/console/rollouts/{rollout}/pause", post(acts::pause))
+        .route("/console/rollouts/{rollout}/what-if", get(what_if::what_if))
+        .route("/console/policies", get(policies::list))
+        .route("/console/policies/{digest}", get(policies::one))
+        .route("/console/policies/editor", get(policies::editor).post(policies::written))
+        .route("/console/policies/check", post(policies::check))
+        .route("/console/policies/file", post(policies::file))
+        .route("/console/policies/preview", post(policies::simulate))
+        .route("/console/policies/preview/{digest}", get(policies::simulated))
+        .route("/console/fleet", get(fleet::fleet))
+        .route("/console/devices/{device}", get(fleet::one))
+        .route("/console/releases", get(releases::list))
+        .route("/console/releases/{package}/{version}", get(releases::one))
+        .route("/console/incidents", get(incidents::list).post(acts::open))
+        .route("/console/incidents/{incident}", get(incidents::one))
+        .route("/console/incidents/{incident}/events", get(incidents::changes))
+        .route("/console/incidents/{incident}/acts", post(acts::act))
+        .route("/console/incidents/{incident}/customers/{customer}", get(incidents::customer))
+        .route("/console/incidents/{incident}/hands", get(incidents::hands))
+        .route("/console/incidents/{incident}/hands.csv", get(incidents::csv))
+        .route("/console/incidents/{incident}/sheet", get(incidents::sheet))
+        .route("/console/trust", get(trust::trust))
+        .route("/console/log", get(log::log))
+        .route("/console/continuity", get(continuity))
+        .route("/console/{*rest}", any(|| async { Sorry::Unknown("page") }))
         .route("/console/enter", get(signing_in::ask).post(signing_in::enter))
         .route("/console/leave", post(signing_in::leave))
         .route(tidegate_console::STYLE_PATH, get(|| async { file("text/css; charset=utf-8", tidegate_console::STYLE) }))
@@ -36,7 +84,17 @@ pub(crate) fn routes() -> Router<Arc<App>> {
             get(|| async { file("text/javascript; charset=utf-8", tidegate_console::LIVE) }),
         )
         .route(tidegate_console::ICON_PATH, get(|| async { file("image/svg+xml", tidegate_console::ICON) }))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(guarded))
+}
+
+async fn continuity(who: SignedIn) -> Html<String> {
+    Html(tidegate_console::continuity::page(who.viewer()))
+}
+
+/// The state, as recorded.
+fn state(app: &App) -> Result<RwLockReadGuard<'_, Known>, Sorry> {
+    app.desk.state().map_err(|refusal| Sorry::NotNow(refusal.to_string()))
 }
 
 fn file(media_type: &'static str, text: &'static str) -> Response {

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use tidegate_console::signing_in as page;
+use tidegate_console::{Viewer, signing_in as page};
 use tidegate_domain::ids::OperatorName;
 
 use super::sorry::Sorry;
@@ -32,6 +32,13 @@ impl SignedIn {
         let token = app.sessions.token_of(session)?;
         let (name, _) = app.desk.operator_of(&token)?;
         Some(SignedIn { name, session: session.to_owned() })
+    }
+}
+
+impl SignedIn {
+    /// As pages name them.
+    pub(super) fn viewer(&self) -> Viewer<'_> {
+        Viewer { name: self.name.as_str() }
     }
 }
 
@@ -77,8 +84,17 @@ pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     Ok(([(header::SET_COOKIE, app.sessions.set_cookie(None))], Redirect::to("/console/")).into_response())
 }
 
-/// A form that another site sends in a person's name. Browsers say where a request comes from; programs that are none need not.
-fn refuse_foreign(headers: &HeaderMap) -> Result<(), Sorry> {
-    let from = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    if from.is_none_or(|from| matches!(from, "same-origin" | "none")) { Ok(()) } else { Err(Sorry::Foreign) }
+/// A form that another site sends in a person's name. Browsers say where a request comes from, older ones only by its origin; programs that
+/// are no browsers need not.
+pub(super) fn refuse_foreign(headers: &HeaderMap) -> Result<(), Sorry> {
+    let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let ours = match (said("sec-fetch-site"), said("origin")) {
+        (Some(from), _) => matches!(from, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_some() && host == said("host")
+        }
+        (None, None) => true,
+    };
+    if ours { Ok(()) } else { Err(Sorry::Foreign) }
 }

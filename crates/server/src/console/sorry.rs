@@ -9,29 +9,32 @@ use crate::problem::Refused;
 /// Why there is no page.
 #[derive(Debug)]
 pub(super) enum Sorry {
-    /// There is no such rollout.
-    Unknown,
+    /// There is no such thing; what it would be.
+    Unknown(&'static str),
     /// The server is reading its records, or as many pages are kept up to date as may be.
     NotNow(String),
     /// A form that another site sent in a person's name.
     Foreign,
     /// A link that is unknown, used or too old.
     Spent,
-    /// The server is at fault.
+    /// What was asked for is refused, or the server is at fault.
     Failed(Refused),
 }
 
 impl IntoResponse for Sorry {
     fn into_response(self) -> Response {
         let (status, what, detail) = match self {
-            Sorry::Unknown => (StatusCode::NOT_FOUND, "Unknown", "There is no such rollout.".to_owned()),
+            Sorry::Unknown(what) => (StatusCode::NOT_FOUND, "Unknown", format!("There is no such {what}.")),
             Sorry::NotNow(why) => (StatusCode::SERVICE_UNAVAILABLE, "Not now", why),
             Sorry::Foreign => (StatusCode::FORBIDDEN, "Refused", "The form came from another site.".to_owned()),
             Sorry::Spent => {
                 let detail = "It is unknown, used or older than five minutes. `tidegate console` makes another.";
                 (StatusCode::FORBIDDEN, "This link signs nobody in", detail.to_owned())
             }
-            Sorry::Failed(refused) => return refused.into_response(),
+            Sorry::Failed(why) => {
+                let (status, detail) = (why.status(), why.detail().to_owned());
+                return (status, Html(refused("This was not done", &detail))).into_response();
+            }
         };
         (status, Html(refused(what, &detail))).into_response()
     }

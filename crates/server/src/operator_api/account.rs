@@ -57,7 +57,8 @@ pub(crate) async fn log(
     Ok(axum::Json(AccountPart { lines, through: through.as_u64(), last: last.as_u64() }))
 }
 
-fn said(entry: &Entry) -> Vec<AccountLine> {
+/// What an entry of the log is, for people.
+pub(crate) fn said(entry: &Entry) -> Vec<AccountLine> {
     let (number, at_ms) = (entry.seq.as_u64(), entry.content.at);
     let view = |line: Line| AccountLine {
         entry: number,

@@ -21,6 +21,9 @@ pub(crate) mod rollouts;
 mod status;
 mod trust;
 
+pub(crate) use account::said;
+pub(crate) use status::P4;
+
 use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -66,6 +69,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(holds::list, holds::hold))
         .routes(routes!(holds::lift))
         .routes(routes!(account::log))
-        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::list, incidents::open))
         .routes(routes!(incidents::one))
+        .routes(routes!(incidents::act))
+        .routes(routes!(incidents::hands))
 }

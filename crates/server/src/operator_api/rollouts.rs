@@ -188,7 +188,7 @@ pub(crate) async fn approve(
     found(&app, &rollout).map(axum::Json)
 }
 
-pub(super) fn reason(request: ReasonRequest) -> Result<String, Refused> {
+pub(crate) fn reason(request: ReasonRequest) -> Result<String, Refused> {
     let reason = request.reason.trim().to_owned();
     let chars = reason.chars().count();
     if !(1..=REASON_CHARS_MAX).contains(&chars) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use tidegate_domain::case::Stage;
 use tidegate_wire::operator::{RestoredView, StatusView};
 
 use super::person::{Person, Viewer};
@@ -22,8 +23,7 @@ pub(crate) async fn status(
     let (Some(fleet), Some((_, envelope, _))) = (state.fleet(), state.envelope()) else {
         return Err(Refused::unavailable("no_fleet", "this server has no fleet yet"));
     };
-    let open =
-        state.incidents().values().filter(|incident| incident.state == tidegate_domain::incident::IncidentState::Open);
+    let open = state.cases().values().filter(|case| case.stage() < Stage::Restored);
     Ok(axum::Json(StatusView {
         fleet,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -115,6 +115,16 @@ const ROWS: &[Row] = &[
     Row { query: true, ..row("GET /api/v1/log", VIEWER, Takes::Nothing) },
     list("GET /api/v1/incidents", VIEWER),
     named("GET /api/v1/incidents/{incident}", VIEWER, Takes::Nothing, "nothing.1", "unknown_incident"),
+    row("POST /api/v1/incidents", VIEWER, Takes::Json),
+    Row {
+        unknown: Some(("nothing.1", "unknown_incident", r#"{"act": "note", "at_ms": 0, "text": "seen"}"#)),
+        formed: true,
+        ..row("POST /api/v1/incidents/{incident}/acts", VIEWER, Takes::Json)
+    },
+    Row {
+        query: true,
+        ..named("GET /api/v1/incidents/{incident}/hands", VIEWER, Takes::Nothing, "nothing.1", "unknown_incident")
+    },
     Row {
         unknown: Some(("9.root.json", "unknown_metadata", "")),
         ..row("GET /device/v1/metadata/{name}", Who::Anybody, Takes::Nothing)
@@ -306,6 +316,7 @@ fn every_route_refuses_bad_input_and_changes_nothing() {
         if row.takes != Takes::Nothing {
             let path = row.route.split_once(' ').unwrap().1.replace("{package}", "x").replace("{rollout}", "x.1");
             let path = path.replace("{sha256}", NO_ARTIFACT).replace("{device}", "x").replace("{hold}", "1");
+            let path = path.replace("{incident}", "inc-x.1");
             let bytes: u64 = if row.takes == Takes::Bytes { 5 << 30 } else { 9 << 20 };
             let headers = stage.headers(row.who);
             let answer = announce(&running.base, method.as_str(), &path, &headers, bytes);

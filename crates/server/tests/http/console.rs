@@ -11,6 +11,34 @@ use crate::fleet::{Api, Fleet, PACKAGE, Reply, Running, request, until};
 use crate::played::Temper;
 use crate::world::{World, world};
 
+/// Every page for somebody who is signed in, with a rollout, a release, an incident, a customer and a device in it.
+fn pages(rollout: &str, device: &str) -> Vec<String> {
+    let incident = format!("/console/incidents/inc-{rollout}");
+    let mut pages: Vec<String> = [
+        "/console/",
+        "/console/rollouts",
+        "/console/fleet",
+        "/console/fleet?select=os+%3D%3D+%22linux%22",
+        "/console/releases",
+        "/console/incidents",
+        "/console/trust",
+        "/console/log",
+        "/console/policies",
+        "/console/policies/editor",
+        "/console/continuity",
+    ]
+    .map(str::to_owned)
+    .into();
+    pages.push(format!("/console/rollouts/{rollout}"));
+    pages.push(format!("/console/rollouts/{rollout}/what-if"));
+    pages.push(format!("/console/devices/{device}"));
+    pages.push(format!("/console/releases/{PACKAGE}/1.0.0"));
+    for part in ["", "/hands", "/sheet", "/hands.csv", "/customers/acme"] {
+        pages.push(format!("{incident}{part}"));
+    }
+    pages
+}
+
 /// A browser without scripts, that follows nothing by itself.
 struct Browser {
     base: String,
@@ -93,7 +121,7 @@ fn a_link_signs_one_browser_in_once_and_only_as_long_as_its_operator() {
         "{cookie}"
     );
     let page = text(&browser.get("/console/"));
-    assert!(page.contains("a-viewer") && page.contains("There is none yet"), "{page}");
+    assert!(page.contains("a-viewer") && page.contains("From here to a first release"), "{page}");
     assert_eq!(browser.get("/console/rollouts/nothing.1").status, 404);
     assert_eq!(browser.get("/console/rollouts/%3Cscript%3E").status, 404);
     assert_eq!(Browser::new(&running.base).enter(&path).status, 403, "spent");
@@ -179,7 +207,10 @@ fn an_open_page_hears_of_a_change_at_once_and_of_the_halt() {
     let halted = Instant::now();
     let part = until("the page says so", || events.next().filter(|part| part.contains("phase halted")));
     println!("the page said so {} ms after the API", halted.elapsed().as_millis());
-    assert!(part.contains("Incident inc-") && part.contains("probe_failed") | part.contains("crashed"), "{part}");
+    assert!(
+        part.contains("inc-sensor-content.1</a> is") && part.contains("probe_failed") | part.contains("crashed"),
+        "{part}"
+    );
     assert!(text(&browser.get("/console/")).contains(rollout));
     // A stream does not hold up the server's end, and ends with it.
     let stopping = Instant::now();
@@ -188,19 +219,114 @@ fn an_open_page_hears_of_a_change_at_once_and_of_the_halt() {
     assert!(stopping.elapsed() < Duration::from_secs(8), "{:?}", stopping.elapsed());
 }
 
+const HOSTILE: &str = "</p><script>alert(1)</script><img src=x onerror=alert(1)>";
+
 #[test]
-fn what_devices_and_people_say_is_shown_as_text() {
+fn what_devices_and_people_say_is_text_on_every_page() {
     let mut world = world();
+    world.players.iter_mut().for_each(|player| {
+        player.temper = Temper::NeedsHands;
+        player.words = HOSTILE.to_owned();
+    });
     let path = world.start("1.0.0");
-    let hostile = "</p><script>alert(1)</script><img src=x onerror=alert(1)>";
-    world.hold(&json!({"reason": hostile}));
+    let rollout = path.strip_prefix("/rollouts/").unwrap().to_owned();
+    let incident = format!("/incidents/inc-{rollout}");
+    let device = until("it halted", || {
+        world.play();
+        let shown = world.api.call(Method::GET, &incident, b"");
+        let first = (shown.status == 200).then(|| shown.json()["devices"][0].clone());
+        first.filter(|one| one["state"] == "needs_hands").and_then(|one| one["device"].as_str().map(str::to_owned))
+    });
+    world.hold(&json!({"reason": HOSTILE}));
     let mut browser = Browser::new(&world.running.base);
     browser.enter(&link(&world.api));
-    let shown = until("the hold is among the reasons", || {
-        world.play();
-        Some(text(&browser.get(&format!("/console{path}")))).filter(|page| page.contains("alert(1)"))
-    });
-    assert!(!shown.contains("<script>alert") && !shown.contains("<img src=x"), "{shown}");
-    assert!(shown.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{shown}");
+    let write = |act: &str, fields: &str| {
+        let said = HOSTILE.replace('<', "%3C").replace('>', "%3E").replace(' ', "+").replace('=', "%3D");
+        let body = format!("act={act}&{}", fields.replace("SAID", &said));
+        let reply = browser.ask(Method::POST, &format!("/console{incident}/acts"), &[], &body);
+        assert_eq!(reply.status, 303, "{act}: {reply:?}");
+    };
+    write("note", "text=SAID");
+    write("task", "text=SAID&customer=acme");
+    write("instruct", "text=SAID");
+    write("contact", "customer=acme&text=SAID");
+    write("lesson", "text=SAID&blocks=yes");
+    write("explain", "mechanism=SAID&trigger=SAID&not_caught=SAID&contained_by=SAID");
+    let mut said = 0;
+    for path in pages(&rollout, &device) {
+        let reply = browser.get(&path);
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        let shown = text(&reply);
+        if reply.headers["content-type"].to_str().unwrap().starts_with("text/html") {
+            assert!(!shown.contains("<script>alert") && !shown.contains("<img src=x"), "{path}: {shown}");
+            said += u32::from(shown.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+        }
+        assert_eq!(
+            Browser::new(&world.running.base).get(&path).status,
+            401,
+            "{path} is for nobody who is not signed in"
+        );
+    }
+    assert!(said >= 7, "{said} pages say it");
+    let path = "/console/fleet?select=%3Cscript%3Ealert(1)%3C/script%3E";
+    assert!(!text(&browser.get(path)).contains("<script>alert"));
+    world.running.stop();
+}
+
+#[test]
+fn whoever_looks_may_close_by_a_form_of_this_site_and_open_nothing() {
+    let mut world = world();
+    let path = world.start("1.0.0");
+    let rollout = path.strip_prefix("/rollouts/").unwrap().to_owned();
+    let page = format!("/console/rollouts/{rollout}");
+    let mut browser = Browser::new(&world.running.base);
+    browser.enter(&link(&world.api.operator("viewer")));
+    let post =
+        |browser: &Browser, path: &str, more: &[(&str, &str)], body: &str| browser.ask(Method::POST, path, more, body);
+    let foreign = [("sec-fetch-site", "cross-site")];
+    for act in ["halt", "pause"] {
+        let path = format!("{page}/{act}");
+        assert_eq!(post(&browser, &path, &foreign, "reason=x").status, 403, "{act} by another site's form");
+        let origin = [("origin", "https://elsewhere.example")];
+        assert_eq!(
+            post(&browser, &path, &origin, "reason=x").status,
+            403,
+            "{act} by another site's form, as older browsers say it"
+        );
+        assert_eq!(post(&Browser::new(&world.running.base), &path, &[], "reason=x").status, 401, "{act} by nobody");
+        assert_eq!(post(&browser, &path, &[], "reason=+").status, 422, "{act} for no reason");
+        assert_eq!(post(&browser, &path.replace(&rollout, "nothing.1"), &[], "reason=x").status, 404);
+    }
+    let large = format!("reason={}", "x".repeat(300 << 10));
+    assert_eq!(post(&browser, &format!("{page}/halt"), &[], &large).status, 413);
+    for opening in ["resume", "approve"] {
+        assert_eq!(
+            post(&browser, &format!("{page}/{opening}"), &[], "reason=x").status,
+            404,
+            "nothing opens by being signed in"
+        );
+    }
+    assert_eq!(world.api.get(&path)["report"]["phase"], "running");
+    let paused = post(&browser, &format!("{page}/pause"), &[], "reason=look+first");
+    assert_eq!((paused.status, paused.headers["location"].to_str().unwrap()), (303, page.as_str()));
+    assert_eq!(world.api.get(&path)["report"]["phase"], "paused");
+    let clicked = Instant::now();
+    assert_eq!(post(&browser, &format!("{page}/halt"), &[], "reason=looks+wrong").status, 303);
+    world.play();
+    println!("halted and refused {} ms after the click", clicked.elapsed().as_millis());
+    assert_eq!(world.taken(&path), 0);
+    let shown = text(&browser.get(&page));
+    assert!(shown.contains("phase halted") && shown.contains("looks wrong") && !shown.contains("/halt\""), "{shown}");
+    let incident = format!("/console/incidents/inc-{rollout}");
+    let refused = post(&browser, &format!("{incident}/acts"), &[], "act=reach&stage=closed");
+    assert_eq!(refused.status, 409);
+    assert!(
+        text(&refused).contains("the next stage is restored") | text(&refused).contains("the next stage is explained")
+    );
+    assert_eq!(post(&browser, &format!("{incident}/acts"), &foreign, "act=note&text=x").status, 403);
+    assert_eq!(post(&browser, "/console/incidents", &foreign, "title=x").status, 403);
+    let opened = post(&browser, "/console/incidents", &[], "title=logins+fail");
+    assert_eq!(opened.headers["location"].to_str().unwrap(), "/console/incidents/inc-hand-1");
+    assert_eq!(post(&browser, "/console/incidents", &[], "title=x&at=soon").status, 422);
     world.running.stop();
 }

@@ -207,7 +207,7 @@ impl Fleet {
     pub(crate) fn token(&self, ring: &str, devices_max: u64) -> Unverified<EnrolmentToken> {
         let body = json!({
             "fleet": self.fleet, "token": format!("{ring}-{devices_max}"), "public_key": public(&key(TOKEN_KEY)), "ring": ring,
-            "attributes": {"os": ["linux", "windows"]}, "devices_max": devices_max,
+            "attributes": {"os": ["linux", "windows"], "customer": ["acme", "blue"]}, "devices_max": devices_max,
             "expires_at_ms": now().as_ms() + 3_600_000, "endpoints": ["http://127.0.0.1:1"],
         });
         record(&serde_json::from_value::<EnrolmentToken>(body).unwrap(), &[ENROLMENT_KEY])

@@ -14,6 +14,7 @@ mod evidence;
 mod fleet;
 mod halting;
 mod holding;
+mod incidents;
 mod log;
 mod lying_planner;
 mod main_job;

@@ -23,6 +23,8 @@ pub(crate) enum Temper {
     Proves,
     /// Fails and returns.
     Fails,
+    /// Fails, and its fallback with it.
+    NeedsHands,
 }
 
 /// A release that a device took.
@@ -51,6 +53,8 @@ pub(crate) struct Player {
     pub(crate) prove_for: Duration,
     /// Whether it runs the second package too.
     pub(crate) runs_both: bool,
+    /// What it says of itself in its own words.
+    pub(crate) words: String,
     /// The release that it says it runs.
     pub(crate) runs: Option<Digest>,
     /// What its payload says in numbers, in thousandths.
@@ -75,9 +79,10 @@ impl Player {
         (ring, os): (&str, &str),
     ) -> Player {
         let device_key = key(100 + number);
+        let customer = if number % 4 < 2 { "acme" } else { "blue" };
         let body = json!({
             "fleet": fleet.fleet, "device": id, "public_key": public(&device_key), "ring": ring,
-            "attributes": {"os": os}, "token": token.digest(), "enrolled_at_ms": now(),
+            "attributes": {"os": os, "customer": customer}, "token": token.digest(), "enrolled_at_ms": now(),
         });
         let record = Unverified::draft(&serde_json::from_value::<Enrolment>(body).unwrap()).unwrap();
         let record = signed(signed(record, &key(TOKEN_KEY)), &device_key);
@@ -95,6 +100,7 @@ impl Player {
             enrolment: json!({"token": token, "enrolment": record}),
             prove_for: Duration::from_millis(300),
             runs_both: false,
+            words: String::new(),
             runs: None,
             numbers: BTreeMap::new(),
             fleet: fleet.fleet,
@@ -208,6 +214,10 @@ impl Player {
                 self.report(order, Observation::Returned { reason }, age_ms);
                 true
             }
+            Temper::NeedsHands if !active.over => {
+                self.report(order, Observation::NeedsHands { reason: FailureReason::Crashed }, age_ms);
+                true
+            }
             Temper::Proves if !active.over && age >= self.prove_for => {
                 self.report(order, Observation::Proven { restarts: 0 }, age_ms);
                 true
@@ -216,7 +226,7 @@ impl Player {
                 self.report(order, Observation::Healthy, age_ms);
                 active.over
             }
-            Temper::Fails | Temper::Proves => active.over,
+            Temper::Fails | Temper::NeedsHands | Temper::Proves => active.over,
         };
         self.active = Some(Active { over, ..active });
     }
@@ -241,7 +251,7 @@ impl Player {
             package: PACKAGE.parse().unwrap(),
             order,
             observation,
-            detail: String::new(),
+            detail: self.words.clone(),
             numbers: self.numbers.clone(),
             age_ms,
             current: self.runs,

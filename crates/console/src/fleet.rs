@@ -1,0 +1,210 @@
+//! The fleet: how many devices by ring, attribute, release and health, and a search by selector or by name.
+
+use maud::{Markup, html};
+use tidegate_domain::attributes::Attributes;
+use tidegate_domain::ids::{DeviceId, PackageName, RingName};
+use tidegate_domain::time::WallTime;
+
+use crate::drawing::share_bar;
+use crate::frame::{self, Live, Part, Viewer};
+use crate::instants::instant;
+use crate::phrases::{count, label, nothing_yet, of_many};
+
+/// The most lines of one breakdown.
+const LINES_MAX: usize = 12;
+
+/// The fleet as counted a short while ago, and the devices that were searched for.
+#[derive(Debug, Clone, Default)]
+pub struct FleetPage {
+    /// The counts; none while they are counted for the first time.
+    pub census: Option<Census>,
+    /// What was searched for, as it was written; may be empty.
+    pub wanted: String,
+    /// Why that is no search, where it is none.
+    pub problem: Option<String>,
+    /// What was found.
+    pub found: Vec<DeviceLine>,
+    /// Where to go on, where there is more to look through.
+    pub after: Option<DeviceId>,
+    /// Devices that were looked through for this page.
+    pub looked_through: u64,
+}
+
+/// How many devices there are of each sort.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// When they were counted.
+    pub at_ms: WallTime,
+    /// Enrolled and not retired.
+    pub devices: u64,
+    /// Retired.
+    pub retired: u64,
+    /// By health, in words: `well`, `failed`, `needs hands`, `said nothing yet`.
+    pub health: Vec<(String, u64)>,
+    /// By when they were last heard of, in words.
+    pub heard: Vec<(String, u64)>,
+    /// By ring label.
+    pub rings: Vec<(String, u64)>,
+    /// By release, for each package, the most frequent first.
+    pub releases: Vec<(PackageName, Vec<(String, u64)>)>,
+    /// By value, for each attribute, the most frequent first.
+    pub attributes: Vec<(String, Vec<(String, u64)>)>,
+}
+
+/// A device in a list.
+#[derive(Debug, Clone)]
+pub struct DeviceLine {
+    /// The device.
+    pub device: DeviceId,
+    /// Its ring label.
+    pub ring: Option<RingName>,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Its health, in a word.
+    pub health: &'static str,
+    /// When it was last heard of.
+    pub heard_at_ms: WallTime,
+}
+
+/// The page.
+pub fn page(view: &FleetPage, viewer: Viewer<'_>) -> String {
+    let body = html! {
+        h1 { "Fleet" }
+        (search(view))
+        @if view.wanted.is_empty() { (counted(view.census.as_ref())) }
+        (found(view))
+    };
+    frame::page("Fleet", Part::Fleet, viewer, Live::No, &body)
+}
+
+fn search(view: &FleetPage) -> Markup {
+    html! {
+        form.search method="get" action="/console/fleet" role="search" {
+            label for="select" { "Devices" }
+            input id="select" name="select" value=(view.wanted) maxlength="4096" spellcheck="false" autocapitalize="none"
+                placeholder="os == \"linux\" && site in [\"ams\", \"fra\"], or the beginning of a name"
+                aria-describedby=[view.problem.as_ref().map(|_| "select-problem")] aria-invalid=[view.problem.as_ref().map(|_| "true")];
+            button type="submit" { "Search" }
+        }
+        @if let Some(problem) = &view.problem { pre.problem id="select-problem" role="alert" { (problem) } }
+    }
+}
+
+fn counted(census: Option<&Census>) -> Markup {
+    let Some(census) = census else { return html! { p { "The devices are being counted." } } };
+    if census.devices == 0 && census.retired == 0 {
+        return nothing_yet(
+            "No device is enrolled yet. A token lets devices in; it is made where the enrolment key is:",
+            &[
+                "tidegate device token create --key enrolment --ring lab --endpoint URL --out lab.token",
+                "tidegate agent install --token lab.token",
+            ],
+        );
+    }
+    let retired = if census.retired > 0 { format!(", {} retired", count(census.retired)) } else { String::new() };
+    html! {
+        p.about { strong { (of_many(census.devices, "device", "devices")) } (retired) ". Counted " (instant(census.at_ms)) "." }
+        div.cards {
+            (breakdown("Health", &census.health, census.devices))
+            (breakdown("Last heard of", &census.heard, census.devices))
+            (breakdown("Ring label", &census.rings, census.devices))
+            @for (package, releases) in &census.releases { (breakdown(&format!("{package}: release"), releases, census.devices)) }
+            @for (attribute, values) in &census.attributes { (breakdown(&format!("Attribute {attribute}"), values, census.devices)) }
+        }
+    }
+}
+
+fn breakdown(title: &str, lines: &[(String, u64)], whole: u64) -> Markup {
+    let more = lines.len().saturating_sub(LINES_MAX);
+    let rest: u64 = lines.iter().skip(LINES_MAX).map(|(_, count)| count).sum();
+    html! {
+        section.card {
+            h2 { (title) }
+            table {
+                thead.unseen { tr { th scope="col" { (title) } th scope="col" { "devices" } th scope="col" { "share" } } }
+                tbody {
+                    @for (name, number) in lines.iter().take(LINES_MAX) {
+                        tr { th scope="row" { (name) } td.number { (count(*number)) } td.drawn { (share_bar(*number, whole)) } }
+                    }
+                    @if more > 0 { tr { th scope="row" { (more) " more" } td.number { (count(rest)) } td.drawn { (share_bar(rest, whole)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn found(view: &FleetPage) -> Markup {
+    html! {
+        @if !view.found.is_empty() {
+            section aria-labelledby="devices" {
+                h2 id="devices" { "Devices" }
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "device" } th scope="col" { "health" } th scope="col" { "ring" }
+                        th scope="col" { "attributes" } th scope="col" { "last heard of" }
+                    } }
+                    tbody {
+                        @for one in &view.found {
+                            tr {
+                                th scope="row" { a href=(format!("/console/devices/{}", one.device)) { (one.device) } }
+                                td { (label(one.health)) }
+                                td { @match &one.ring { Some(ring) => (ring), None => "-" } }
+                                td { @for (name, value) in one.attributes.iter() { span.attribute { (name) "=" (value) } " " } }
+                                td { (instant(one.heard_at_ms)) }
+                            }
+                        }
+                    }
+                } }
+            }
+        } @else if !view.wanted.is_empty() && view.problem.is_none() && view.after.is_none() {
+            p { "No device is like that." }
+        }
+        @if let Some(after) = &view.after {
+            p {
+                (count(view.looked_through)) " devices were looked through. "
+                a href=(format!("/console/fleet?select={}&after={after}", percent(&view.wanted))) { "Look further" }
+            }
+        }
+    }
+}
+
+/// For a link's query: everything but letters and digits by its bytes.
+fn percent(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_fleet_says_what_to_do_next_and_a_hostile_search_stays_text() {
+        let view = FleetPage { census: Some(Census::default()), ..FleetPage::default() };
+        let shown = page(&view, Viewer { name: "ada" });
+        assert!(shown.contains("tidegate device token create"), "{shown}");
+        let hostile = "\"><script>alert(1)</script>";
+        let view = FleetPage {
+            wanted: hostile.to_owned(),
+            problem: Some(hostile.to_owned()),
+            after: Some("a-1".parse().unwrap()),
+            ..FleetPage::default()
+        };
+        let shown = page(&view, Viewer { name: hostile });
+        assert!(!shown.contains("<script>alert"), "{shown}");
+        assert!(shown.contains("select=%22%3E%3Cscript%3E"), "{shown}");
+    }
+
+    #[test]
+    fn a_breakdown_is_bounded_and_adds_up() {
+        let lines: Vec<(String, u64)> = (0..20).map(|n| (format!("v{n}"), 5)).collect();
+        let shown = breakdown("os", &lines, 100).into_string();
+        assert!(shown.contains("8 more") && shown.contains(">40<"), "{shown}");
+    }
+}

@@ -1,0 +1,82 @@
+//! All incidents, and the way to open one by hand.
+
+use maud::{Markup, html};
+use tidegate_domain::case::Stage;
+use tidegate_domain::ids::{IncidentId, OperatorName};
+use tidegate_domain::time::WallTime;
+
+use crate::frame::{self, Live, Part, Viewer};
+use crate::instants::instant;
+use crate::phrases::{count, label, nothing_yet};
+
+/// An incident in the list.
+#[derive(Debug, Clone)]
+pub struct IncidentRow {
+    /// The incident.
+    pub incident: IncidentId,
+    /// In a few words.
+    pub title: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Who leads.
+    pub commander: Option<OperatorName>,
+    /// When it was noticed.
+    pub opened_at_ms: WallTime,
+    /// Devices that took the release.
+    pub exposed: u32,
+    /// Well again.
+    pub restored: u32,
+    /// Somebody must come.
+    pub need_hands: u32,
+}
+
+/// The page.
+pub fn page(rows: &[IncidentRow], more: usize, problem: Option<&str>, viewer: Viewer<'_>) -> String {
+    let body = html! {
+        h1 { "Incidents" }
+        @if rows.is_empty() { (nothing_yet("There was none. A halt opens one by itself; people open others below.", &[])) }
+        @else { section { (table(rows)) @if more > 0 { p { "and " (more) " older ones" } } } }
+        (open_form(problem))
+    };
+    frame::page("Incidents", Part::Incidents, viewer, Live::No, &body)
+}
+
+/// The rows as a table.
+pub(crate) fn table(rows: &[IncidentRow]) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "incident" } th scope="col" { "stage" } th scope="col" { "what" } th scope="col" { "commander" }
+                th scope="col" { "opened" } th scope="col" { "well again" } th scope="col" { "need hands" }
+            } }
+            tbody {
+                @for row in rows {
+                    tr {
+                        th scope="row" { a href=(format!("/console/incidents/{}", row.incident)) { (row.incident) } }
+                        td { (label(row.stage.word())) } td.wrap { (row.title) }
+                        td { @match &row.commander { Some(who) => (who), None => "nobody" } }
+                        td { (instant(row.opened_at_ms)) }
+                        td { @if row.exposed > 0 { (count(u64::from(row.restored))) " of " (count(u64::from(row.exposed))) } @else { "-" } }
+                        td class=(if row.need_hands > 0 { "harmed" } else { "" }) { (count(u64::from(row.need_hands))) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn open_form(problem: Option<&str>) -> Markup {
+    html! {
+        section aria-labelledby="open" {
+            h2 id="open" { "Open an incident" }
+            p { "It changes nothing in any rollout: it begins a case that people work on." }
+            @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
+            form.act method="post" action="/console/incidents" {
+                label { "In a few words" input name="title" required maxlength="4000"; }
+                label { "About package (may be empty)" input name="package" maxlength="64"; }
+                label { "Noticed (empty: now)" input name="at" maxlength="40" placeholder="20min ago, or 2026-11-27T18:00:00Z"; }
+                button type="submit" { "Open" }
+            }
+        }
+    }
+}

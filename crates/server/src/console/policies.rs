@@ -1,0 +1,246 @@
+//! The pages of policies: what a text comes to on this fleet, and what a simulated fleet makes of it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use axum::extract::{Form, Path, Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use tidegate_console::policies::{self as pages, Checked, Harm, Outcome, PolicyLine, Preview};
+use tidegate_control::state::{AppliedPolicy, State as Known};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::envelope::Envelope;
+use tidegate_domain::ids::{DeviceId, StratumName};
+use tidegate_domain::policy::Policy;
+use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck};
+use tidegate_domain::roster::{Candidate, rosters};
+use tidegate_domain::time::Elapsed;
+use tidegate_sim::compare::{Entrant, compare};
+use tidegate_sim::{Progress, catalogue};
+
+use super::signing_in::{SignedIn, refuse_foreign};
+use super::sorry::Sorry;
+use crate::app::App;
+
+/// What the editor begins with.
+const BEGINNING: &str = include_str!("../../../../policies/default.toml");
+/// The downtime that releases are assumed to be allowed, as `tidegate policy check` assumes it.
+const DOWNTIME: Elapsed = Elapsed::from_s(30);
+/// Devices that are looked at while the state is held.
+const PART: usize = 2_000;
+/// What a bad release does, by scenario, and on how many devices it is simulated.
+const FAULTS: [(&str, &str); 3] = [
+    ("one_in_ten_crashes", "crashes one device in ten"),
+    ("one_value_bricks", "breaks every device of one attribute's value"),
+    ("one_stratum_bricks", "breaks every device of one stratum"),
+];
+const SIMULATED_DEVICES: u32 = 2_000;
+const SEED: u64 = 1;
+
+/// All policies, the latest first.
+pub(super) async fn list(State(app): State<Arc<App>>, who: SignedIn) -> Result<Html<String>, Sorry> {
+    let state = super::state(&app)?;
+    let mut lines: Vec<PolicyLine> =
+        state.policies().iter().map(|(digest, applied)| line(&state, *digest, applied)).collect();
+    lines.sort_by_key(|line| (std::cmp::Reverse(line.applied_at_ms), line.digest));
+    Ok(Html(pages::list(&lines, who.viewer())))
+}
+
+fn line(state: &Known, digest: Digest, applied: &AppliedPolicy) -> PolicyLine {
+    let newer =
+        |other: &AppliedPolicy| other.policy.name == applied.policy.name && other.applied_at_ms > applied.applied_at_ms;
+    PolicyLine {
+        name: applied.policy.name.clone(),
+        digest,
+        applied_at_ms: applied.applied_at_ms,
+        current: !state.policies().values().any(newer),
+    }
+}
+
+/// One policy.
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    who: SignedIn,
+    Path(digest): Path<String>,
+) -> Result<Html<String>, Sorry> {
+    let (line, text) = {
+        let digest: Digest = digest.parse().map_err(|_| Sorry::Unknown("policy"))?;
+        let state = super::state(&app)?;
+        let applied = state.policies().get(&digest).ok_or(Sorry::Unknown("policy"))?;
+        (line(&state, digest, applied), applied.text.clone())
+    };
+    let checked = checked(&app, text).await;
+    Ok(Html(pages::page(&line, &checked, who.viewer())))
+}
+
+/// Where the editor begins.
+#[derive(Debug, Deserialize)]
+pub(super) struct Origin {
+    from: Option<Digest>,
+}
+
+/// The editor, with a policy that is there or a new one.
+pub(super) async fn editor(
+    State(app): State<Arc<App>>,
+    who: SignedIn,
+    Query(Origin { from }): Query<Origin>,
+) -> Result<Html<String>, Sorry> {
+    let text = match from {
+        Some(digest) => super::state(&app)?.policies().get(&digest).ok_or(Sorry::Unknown("policy"))?.text.clone(),
+        None => BEGINNING.to_owned(),
+    };
+    let checked = checked(&app, text).await;
+    Ok(Html(pages::editor(&checked, None, who.viewer())))
+}
+
+/// A text that somebody writes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Written {
+    text: String,
+}
+
+impl Written {
+    /// Browsers end the lines of a text area with both.
+    fn text(self) -> String {
+        self.text.replace("\r\n", "\n")
+    }
+}
+
+/// The editor with what was written, checked.
+pub(super) async fn written(
+    State(app): State<Arc<App>>,
+    who: SignedIn,
+    headers: HeaderMap,
+    Form(written): Form<Written>,
+) -> Result<Html<String>, Sorry> {
+    refuse_foreign(&headers)?;
+    let checked = checked(&app, written.text()).await;
+    Ok(Html(pages::editor(&checked, None, who.viewer())))
+}
+
+/// What was written, checked, as a part of the page.
+pub(super) async fn check(
+    State(app): State<Arc<App>>,
+    _who: SignedIn,
+    headers: HeaderMap,
+    Form(written): Form<Written>,
+) -> Result<Html<String>, Sorry> {
+    refuse_foreign(&headers)?;
+    Ok(Html(pages::checked(&checked(&app, written.text()).await)))
+}
+
+/// What was written, as a file.
+pub(super) async fn file(_who: SignedIn, headers: HeaderMap, Form(written): Form<Written>) -> Result<Response, Sorry> {
+    refuse_foreign(&headers)?;
+    let named = [
+        (header::CONTENT_TYPE, "application/toml; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"policy.toml\""),
+    ];
+    Ok((named, written.text()).into_response())
+}
+
+/// Begins a simulation of what was written.
+pub(super) async fn simulate(
+    State(app): State<Arc<App>>,
+    who: SignedIn,
+    headers: HeaderMap,
+    Form(written): Form<Written>,
+) -> Result<Response, Sorry> {
+    refuse_foreign(&headers)?;
+    let text = written.text();
+    let Ok(policy) = Policy::parse(&text) else {
+        let checked = checked(&app, text).await;
+        return Ok(Html(pages::editor(&checked, None, who.viewer())).into_response());
+    };
+    let digest = Policy::digest_of(&text);
+    app.shops.previews.ask(digest, move || (text, preview(&policy))).await;
+    Ok(Redirect::to(&format!("/console/policies/preview/{digest}")).into_response())
+}
+
+/// A simulation that was begun: the editor with what came of it, or a page that looks again.
+pub(super) async fn simulated(
+    State(app): State<Arc<App>>,
+    who: SignedIn,
+    Path(digest): Path<String>,
+) -> Result<Html<String>, Sorry> {
+    let digest: Digest = digest.parse().map_err(|_| Sorry::Unknown("simulation"))?;
+    let Some(known) = app.shops.previews.look(&digest).await else { return Err(Sorry::Unknown("simulation")) };
+    let Some(made) = known else { return Ok(Html(pages::waiting(who.viewer()))) };
+    let (text, preview) = &*made;
+    let checked = checked(&app, text.clone()).await;
+    Ok(Html(pages::editor(&checked, Some(preview), who.viewer())))
+}
+
+/// What a text comes to on this fleet.
+async fn checked(app: &Arc<App>, text: String) -> Checked {
+    let outcome = match Policy::parse(&text) {
+        Err(error) => Outcome::Wrong(error.to_string()),
+        Ok(policy) => {
+            let (mine, of) = (policy.clone(), app.clone());
+            let devices = app.desk.state().map_or(0, |state| state.devices().len());
+            let key = Digest::of(format!("{devices} {}", Policy::digest_of(&text)).as_bytes());
+            let check = app.shops.checks.ask(key, move || held_against(&of, &mine)).await;
+            Outcome::Right { policy: Box::new(policy), check: check.as_deref().cloned().flatten().map(Box::new) }
+        }
+    };
+    Checked { text, outcome }
+}
+
+/// What a policy would do on the devices that are enrolled; none where there are none.
+fn held_against(app: &App, policy: &Policy) -> Option<PolicyCheck> {
+    let mut strata: BTreeMap<StratumName, Vec<u32>> = BTreeMap::new();
+    let mut after: Option<DeviceId> = None;
+    let envelope: Option<Envelope> = super::state(app).ok()?.envelope().map(|(_, envelope, _)| envelope.clone());
+    loop {
+        let candidates: Vec<Candidate> = {
+            let state = super::state(app).ok()?;
+            let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let devices: Vec<_> = state.devices().range((from, Bound::Unbounded)).take(PART).collect();
+            let Some((last, _)) = devices.last() else { break };
+            after = Some((*last).clone());
+            let meant = devices
+                .into_iter()
+                .filter(|(_, device)| device.retired.is_none() && policy.select.matches(&device.enrolment.attributes));
+            let candidate = |(id, device): (&DeviceId, &tidegate_control::state::Device)| Candidate {
+                device: id.clone(),
+                ring: device.enrolment.ring.clone(),
+                attributes: device.enrolment.attributes.clone(),
+            };
+            meant.map(candidate).collect()
+        };
+        // Any seed will do: only how many stand where counts.
+        let part = FleetEstimate::of_rosters(policy, &rosters(policy, &Digest::of(b"forecast"), candidates), DOWNTIME);
+        for (stratum, rings) in part.strata {
+            let sums = strata.entry(stratum).or_insert_with(|| vec![0; rings.len()]);
+            sums.iter_mut().zip(rings).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        }
+    }
+    let fleet = FleetEstimate { strata, downtime: DOWNTIME };
+    (!fleet.strata.is_empty()).then(|| policy_check::check(policy, envelope.as_ref(), &fleet))
+}
+
+/// What a simulated fleet makes of a policy.
+fn preview(policy: &Policy) -> Preview {
+    let nobody_hears: Progress<'_> = &|_| {};
+    let mut preview =
+        Preview { devices: SIMULATED_DEVICES, changes: Vec::new(), whole_fleet_s: None, worst: Vec::new() };
+    for (name, fault) in FAULTS {
+        let scenario = catalogue::scenario(name).and_then(Result::ok);
+        let Some(scenario) = scenario.and_then(|one| one.with_devices(SIMULATED_DEVICES).ok()) else { continue };
+        let entrants = [Entrant::Policy(Box::new(policy.clone()))];
+        let Some(fared) = compare(&scenario, &entrants, SEED, 1, nobody_hears).into_iter().next() else { continue };
+        preview.whole_fleet_s = preview.whole_fleet_s.or(fared.sound.fleet_done_s());
+        preview
+            .changes
+            .extend(fared.notes.into_iter().filter(|note| !preview.changes.contains(note)).collect::<Vec<_>>());
+        preview.worst.push(Harm {
+            fault: fault.to_owned(),
+            exposed: fared.outcome.exposed,
+            harmed: fared.outcome.harmed,
+            halted_s: fared.outcome.halt_s(),
+        });
+    }
+    preview
+}
