@@ -138,7 +138,7 @@ fn running(packages: &[Running]) -> Markup {
             h2 id="packages" { "What runs" }
             @if packages.is_empty() { p { "It has said of no package that it runs." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr {
                         th scope="col" { "package" } th scope="col" { "state" } th scope="col" { "current" }
                         th scope="col" { "fallback" } th scope="col" { "last trouble, in its own words" }
@@ -166,7 +166,7 @@ fn attempts(all: &[Attempt]) -> Markup {
             h2 id="attempts" { "Rollouts" }
             @if all.is_empty() { p { "It had no part in a rollout yet." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr {
                         th scope="col" { "rollout" } th scope="col" { "version" } th scope="col" { "ring" }
                         th scope="col" { "stratum" } th scope="col" { "took it" } th scope="col" { "how it went" }
@@ -193,7 +193,7 @@ fn reports(all: &[Reported]) -> Markup {
             h2 id="reports" { "What it reported" }
             @if all.is_empty() { p { "Nothing is kept." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th scope="col" { "number" } th scope="col" { "recorded" } th scope="col" { "package" } th scope="col" { "what" } th scope="col" { "in its own words" } } }
                     tbody {
                         @for one in all {

@@ -86,7 +86,7 @@ fn search(view: &FleetPage) -> Markup {
                 aria-describedby=[view.problem.as_ref().map(|_| "select-problem")] aria-invalid=[view.problem.as_ref().map(|_| "true")];
             button type="submit" { "Search" }
         }
-        @if let Some(problem) = &view.problem { pre.problem id="select-problem" role="alert" { (problem) } }
+        @if let Some(problem) = &view.problem { pre.problem tabindex="0" id="select-problem" role="alert" { (problem) } }
     }
 }
 
@@ -138,7 +138,7 @@ fn found(view: &FleetPage) -> Markup {
         @if !view.found.is_empty() {
             section aria-labelledby="devices" {
                 h2 id="devices" { "Devices" }
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr {
                         th scope="col" { "device" } th scope="col" { "health" } th scope="col" { "ring" }
                         th scope="col" { "attributes" } th scope="col" { "last heard of" }

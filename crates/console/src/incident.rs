@@ -205,7 +205,7 @@ fn customers(view: &IncidentPage) -> Markup {
         @if view.customers.iter().any(|one| one.name.is_some()) {
             section aria-labelledby="customers" {
                 h2 id="customers" { "Customers" }
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr {
                         th scope="col" { "customer" } th scope="col" { "well again" } th scope="col" { "need hands" } th scope="col" { "waiting" } th scope="col" { "contact" }
                     } }
@@ -241,7 +241,7 @@ fn devices(view: &IncidentPage) -> Markup {
 
 pub(crate) fn device_table(devices: &[HitDevice]) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr {
                 th scope="col" { "device" } th scope="col" { "customer" } th scope="col" { "state" } th scope="col" { "took it" }
                 th scope="col" { "well since" } th scope="col" { "in its own words" }

@@ -44,7 +44,7 @@ pub fn page(rows: &[IncidentRow], more: usize, problem: Option<&str>, viewer: Vi
 /// The rows as a table.
 pub(crate) fn table(rows: &[IncidentRow]) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr {
                 th scope="col" { "incident" } th scope="col" { "stage" } th scope="col" { "what" } th scope="col" { "commander" }
                 th scope="col" { "opened" } th scope="col" { "well again" } th scope="col" { "need hands" }

@@ -44,7 +44,7 @@ pub(crate) fn nothing_yet(what: &str, commands: &[&str]) -> Markup {
     html! {
         div.nothing {
             p { (what) }
-            @if !commands.is_empty() { pre { (commands.join("\n")) } }
+            @if !commands.is_empty() { pre tabindex="0" { (commands.join("\n")) } }
         }
     }
 }

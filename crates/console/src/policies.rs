@@ -82,7 +82,7 @@ pub fn list(lines: &[PolicyLine], viewer: Viewer<'_>) -> String {
         @if lines.is_empty() {
             (nothing_yet("None is applied yet. Write one, check it here, and apply it where the order key is:", &["tidegate policy apply default.toml --key order"]))
         } @else {
-            section { div.scroll { table {
+            section { div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "policy" } th scope="col" { "digest" } th scope="col" { "applied" } th scope="col" { "standing" } } }
                 tbody {
                     @for line in lines {
@@ -129,7 +129,7 @@ pub fn editor(checked: &Checked, preview: Option<&Preview>, viewer: Viewer<'_>) 
         section aria-labelledby="apply" {
             h2 id="apply" { "Apply it" }
             p { "A policy counts once an order key has signed it, where that key is. It changes no rollout that has started." }
-            pre { "tidegate policy check policy.toml --fleet\ntidegate policy apply policy.toml --key order" }
+            pre tabindex="0" { "tidegate policy check policy.toml --fleet\ntidegate policy apply policy.toml --key order" }
         }
     };
     frame::page("Write a policy", Part::Policies, viewer, Live::No, &body)
@@ -148,7 +148,7 @@ pub fn checked(checked: &Checked) -> String {
 
 fn outcome(outcome: &Outcome) -> Markup {
     match outcome {
-        Outcome::Wrong(problem) => html! { pre.problem role="alert" { (problem) } },
+        Outcome::Wrong(problem) => html! { pre.problem tabindex="0" role="alert" { (problem) } },
         Outcome::Right { policy, check } => html! {
             @if let Some(check) = check { (problems(check)) }
             section aria-labelledby="drawn" {
@@ -246,7 +246,7 @@ fn simulated(preview: &Preview) -> Markup {
             h2 id="simulated" { "Simulated on " (of_many(u64::from(preview.devices), "device", "devices")) }
             @for change in &preview.changes { p.about { "Changed to fit the simulated fleet: " (change) } }
             p { "A sound release reached 95 of 100 devices: " strong { (minutes(preview.whole_fleet_s)) } "." }
-            table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "a release that" } th scope="col" { "given it" } th scope="col" { "struck" } th scope="col" { "halted after" } } }
                 tbody {
                     @for harm in &preview.worst {
@@ -256,7 +256,7 @@ fn simulated(preview: &Preview) -> Markup {
                         }
                     }
                 }
-            }
+            } }
         }
     }
 }

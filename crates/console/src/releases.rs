@@ -118,7 +118,7 @@ pub fn list(packages: &[PackageLines], viewer: Viewer<'_>) -> String {
                 p.about { (package.threshold) " of " (package.publishers) " publishers sign a release." }
                 @if package.releases.is_empty() { p { "Nothing is published yet." } }
                 @else {
-                    div.scroll { table {
+                    div.scroll tabindex="0" { table {
                         thead { tr { th scope="col" { "version" } th scope="col" { "release" } th scope="col" { "published" } th scope="col" { "standing" } } }
                         tbody {
                             @for one in &package.releases {
@@ -215,12 +215,12 @@ fn signatures(view: &ReleasePage) -> Markup {
                 strong { (signed) " of " (view.signers.len()) } " publishers signed the role that lists it; " (view.threshold) " must."
                 @if let Some((version, Some(ends))) = view.role { " Version " (version) " of the role, good until " (instant(ends)) "." }
             }
-            table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "key" } th scope="col" { "signed" } } }
                 tbody {
                     @for signer in &view.signers { tr { th scope="row" { code { (signer.key) } } td { @if signer.signed { "yes" } @else { "no" } } } }
                 }
-            }
+            } }
         }
     }
 }
@@ -290,7 +290,7 @@ fn changes(view: &ReleasePage) -> Markup {
             h2 id="changes" { "Since " (before.version) }
             @if files.is_empty() { p { "The same files." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th scope="col" { "file" } th scope="col" { "change" } th scope="col" { "bytes before" } th scope="col" { "bytes now" } } }
                     tbody {
                         @for (path, change, old, new) in files.iter().take(FILES_MAX) {
@@ -313,7 +313,7 @@ fn files(manifest: &Manifest) -> Markup {
     html! {
         section aria-labelledby="files" {
             h2 id="files" { "Files" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "file" } th scope="col" { "bytes" } th scope="col" { "SHA-256" } } }
                 tbody {
                     @for file in manifest.files.iter().take(FILES_MAX) {
@@ -339,10 +339,10 @@ fn spread(view: &ReleasePage) -> Markup {
                 h3 { a href=(format!("/console/rollouts/{}", one.rollout)) { (one.rollout) } " " (label(&one.phase)) }
                 @if one.permits.is_empty() { p { "No permit was signed." } }
                 @else {
-                    table {
+                    div.scroll tabindex="0" { table {
                         thead { tr { th scope="col" { "permit" } th scope="col" { "signed" } th scope="col" { "places open under it" } } }
                         tbody { @for permit in &one.permits { tr { th scope="row" { (permit.step) } td { (instant(permit.issued_at_ms)) } td.number { (count(permit.places)) } } } }
-                    }
+                    } }
                 }
             }
         }

@@ -182,10 +182,10 @@ fn closing(view: &RolloutPage) -> Markup {
             section aria-labelledby="opening" {
                 h2 id="opening" { "Open it further" }
                 p { "Opening is never one step, and never done by being signed in. It is done where the person's token or key is:" }
-                @if phase(view) == "paused" { pre { "tidegate rollout resume " (view.rollout) " --reason \"...\"" } }
-                @if let Some(ring) = &view.approval_wanted { pre { "tidegate rollout approve " (view.rollout) " --ring " (ring) " --reason \"...\"" } }
+                @if phase(view) == "paused" { pre tabindex="0" { "tidegate rollout resume " (view.rollout) " --reason \"...\"" } }
+                @if let Some(ring) = &view.approval_wanted { pre tabindex="0" { "tidegate rollout approve " (view.rollout) " --ring " (ring) " --reason \"...\"" } }
                 p { "A rollout keeps the policy that its order pins. To go faster, halt it and order the release again under a policy with shorter proofs, which keeps the windows:" }
-                pre { "tidegate rollout start " (view.package) " " (view.version) " --policy expedited --key order --resume" }
+                pre tabindex="0" { "tidegate rollout start " (view.package) " " (view.version) " --policy NAME@DIGEST --key order --resume" }
             }
         }
     }
@@ -283,7 +283,7 @@ fn windows(all: &[WindowReport]) -> Markup {
     html! {
         section aria-labelledby="windows" {
             h2 id="windows" { "Windows" }
-            table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "scope" } th scope="col" { "unproven" } th scope="col" { "at most" } th scope="col" { "used" } } }
                 tbody {
                     @for window in shown.iter().take(WINDOWS_MAX) {
@@ -293,7 +293,7 @@ fn windows(all: &[WindowReport]) -> Markup {
                         }
                     }
                 }
-            }
+            } }
             @if shown.len() > WINDOWS_MAX { p { "and " (shown.len() - WINDOWS_MAX) " more, less full" } }
         }
     }
@@ -305,7 +305,7 @@ fn troubled(view: &RolloutPage) -> Markup {
             h2 id="trouble" { "Devices in trouble" }
             @if view.troubled.is_empty() { p { "None." } }
             @else {
-                table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th scope="col" { "device" } th scope="col" { "state" } th scope="col" { "took it" } th scope="col" { "in its own words" } } }
                     tbody {
                         @for one in &view.troubled {
@@ -315,7 +315,7 @@ fn troubled(view: &RolloutPage) -> Markup {
                             }
                         }
                     }
-                }
+                } }
                 @if view.troubled_count > view.troubled.len() {
                     p { "and " (view.troubled_count - view.troubled.len()) " more; " code { "tidegate incident show" } " lists all" }
                 }

@@ -49,7 +49,7 @@ pub(crate) fn none_yet() -> Markup {
 /// The lines as a table.
 pub(crate) fn table(lines: &[RolloutLine]) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead {
                 tr {
                     th scope="col" { "rollout" } th scope="col" { "release" } th scope="col" { "phase" }

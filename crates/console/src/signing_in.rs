@@ -9,8 +9,15 @@ pub fn nobody() -> String {
     let body = html! {
         h1 { "Sign in" }
         p { "A link that is good once, for five minutes, is made where you are logged in already:" }
-        pre { "tidegate console" }
+        pre tabindex="0" { "tidegate console" }
         p { "Opening it here signs this browser in, as you and with your role. Nothing is ever approved by being signed in." }
+        section aria-labelledby="by-token" {
+            h2 id="by-token" { "With a token" }
+            form.act method="post" action="/console/token" {
+                label { "Your operator's token" input type="password" name="token" required maxlength="200" autocomplete="current-password"; }
+                button type="submit" { "Sign in" }
+            }
+        }
     };
     frame::outside("Sign in", &body)
 }
@@ -23,7 +30,7 @@ pub fn enter(code: &str) -> String {
             input type="hidden" name="code" value=(code);
             button type="submit" autofocus { "Sign this browser in" }
         }
-        p { "It stays signed in for twelve hours, or until you sign out, the server restarts, or your operator's token ends." }
+        p { "It stays signed in for twelve hours, or until you sign out or your operator's token ends." }
     };
     frame::outside("Sign in", &body)
 }

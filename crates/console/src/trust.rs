@@ -95,7 +95,7 @@ fn keys(all: &[KeyLine]) -> Markup {
     html! {
         section aria-labelledby="keys" {
             h2 id="keys" { "Keys" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     th scope="col" { "key" } th scope="col" { "holder" } th scope="col" { "may sign" } th scope="col" { "since" } th scope="col" { "until" } th scope="col" { "now" }
                 } }
@@ -117,7 +117,7 @@ fn roles(all: &[RoleLine]) -> Markup {
     html! {
         section aria-labelledby="roles" {
             h2 id="roles" { "Metadata (TUF)" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "role" } th scope="col" { "version" } th scope="col" { "must sign" } th scope="col" { "good until" } } }
                 tbody {
                     @for role in all {

@@ -55,7 +55,7 @@ pub fn page(rollout: &RolloutId, made: Option<&Result<WhatIf, String>>, viewer: 
             Some(Err(problem)) => {
                 p.problem role="alert" { (problem) }
                 p { "Where there is more time:" }
-                pre { "tidegate store export --data DIR > history.jsonl\ntidegate simulate --replay history.jsonl --policy expedited" }
+                pre tabindex="0" { "tidegate store export --data DIR > history.jsonl\ntidegate simulate --replay history.jsonl --policy expedited" }
             },
             Some(Ok(made)) => (table(made)),
         }
@@ -77,7 +77,7 @@ fn ended(halted: Option<f64>, completed: Option<f64>) -> Markup {
 
 fn table(made: &WhatIf) -> Markup {
     html! {
-        section { div.scroll { table {
+        section { div.scroll tabindex="0" { table {
             thead { tr { th scope="col" { "policy" } th scope="col" { "how it ends" } th scope="col" { "exposed" } th scope="col" { "harmed" } th scope="col" { "why" } } }
             tbody {
                 tr {

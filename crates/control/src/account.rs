@@ -51,6 +51,8 @@ pub const WORDS: &[&str] = &[
     "resumed",
     "returning",
     "ring_passed",
+    "signed_in",
+    "signed_out",
     "started",
 ];
 
@@ -97,6 +99,10 @@ fn lines(decision: &Decision) -> Vec<Line> {
                 format!("{package} {version}, {how}: {taken} took it, {proven} proved it, {harmed} were harmed");
             line(server(), "concluded", rollout.to_string(), detail)
         }
+        Decision::SignedIn { operator, .. } => {
+            line(operator.to_string(), "signed_in", operator.to_string(), "with a browser".to_owned())
+        }
+        Decision::SignedOut { operator, .. } => line(operator.to_string(), "signed_out", operator.to_string(), none()),
         Decision::OperatorRemoved { operator } => {
             line("admin".to_owned(), "operator_removed", operator.to_string(), none())
         }

@@ -87,6 +87,24 @@ pub enum Decision {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         packages: BTreeSet<PackageName>,
     },
+    /// A browser was signed in; only hashes are kept.
+    SignedIn {
+        /// SHA-256 of the session.
+        session: Digest,
+        /// As whom.
+        operator: OperatorName,
+        /// SHA-256 of the operator's token, with which it ends.
+        token: Digest,
+        /// When it ends.
+        expires_at_ms: WallTime,
+    },
+    /// A browser was signed out.
+    SignedOut {
+        /// SHA-256 of the session.
+        session: Digest,
+        /// Whose it was.
+        operator: OperatorName,
+    },
     /// An operator was removed.
     OperatorRemoved {
         /// Who.
@@ -226,6 +244,8 @@ impl Decision {
             Decision::Policy { .. } => "policy",
             Decision::LoginIssued { .. } => "login_issued",
             Decision::Operator { .. } => "operator",
+            Decision::SignedIn { .. } => "signed_in",
+            Decision::SignedOut { .. } => "signed_out",
             Decision::OperatorRemoved { .. } => "operator_removed",
             Decision::Collected { .. } => "collected",
             Decision::Concluded { .. } => "concluded",
@@ -249,7 +269,10 @@ impl Decision {
             Decision::Release { manifest, .. } => release_subject(&manifest.package, &manifest.version),
             Decision::Policy { record } => record.digest().to_string(),
             Decision::LoginIssued { .. } => "login".to_owned(),
-            Decision::Operator { operator, .. } | Decision::OperatorRemoved { operator } => operator.to_string(),
+            Decision::Operator { operator, .. }
+            | Decision::OperatorRemoved { operator }
+            | Decision::SignedIn { operator, .. }
+            | Decision::SignedOut { operator, .. } => operator.to_string(),
             Decision::Enrolled { enrolment, .. } => enrolment.digest().to_string(),
             Decision::Restored { .. } => "store".to_owned(),
             Decision::Collected { .. } => "artifacts".to_owned(),

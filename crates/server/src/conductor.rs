@@ -116,6 +116,12 @@ impl Desk {
         state.operators().iter().find(|(_, who)| same(&who.token, token)).map(|(name, who)| (name.clone(), who.clone()))
     }
 
+    /// Who is signed in with a session, by the session's hash.
+    pub fn signed_in(&self, session: &Digest, now: WallTime) -> Option<OperatorName> {
+        let state = self.recorded.read().unwrap_or_else(PoisonError::into_inner);
+        state.signed_in(session, now).map(|(name, _)| name.clone())
+    }
+
     /// Whether this server holds the lease and knows everything that is recorded.
     pub fn is_ready(&self) -> bool {
         self.standing.ready.load(Ordering::Acquire)

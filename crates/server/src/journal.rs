@@ -47,6 +47,8 @@ fn tell_decision(decision: &Decision) {
             tracing::info!(%by, artifacts, bytes, "artifacts were deleted that nothing needs");
         }
         Decision::Concluded { rollout, .. } => tracing::info!(%rollout, "a rollout concerns no device any more"),
+        Decision::SignedIn { operator, .. } => tracing::info!(%operator, "a browser was signed in"),
+        Decision::SignedOut { operator, .. } => tracing::info!(%operator, "a browser was signed out"),
         Decision::OperatorRemoved { operator } => tracing::info!(%operator, "an operator was removed"),
         Decision::Restored { from_ms } => {
             tracing::warn!(from_ms = from_ms.as_ms(), "the store was put back from a backup")

@@ -36,6 +36,8 @@ enum Chore {
     },
     /// Build agent and guard as static programs for devices, made small.
     Device,
+    /// Make a picture of every page of the console, in both themes, on a desk and on a phone.
+    Screenshots,
     /// Check the house rules alone: crate arrows, pure crates, module circles, lengths, names.
     Tidy,
 }
@@ -70,6 +72,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     let args = match &cli.chore {
         Chore::Tidy => return lanes::run_all(&root, &lanes::only("tidy", &lanes::quick())?),
         Chore::Debs { version } => return debs::build(&root, version.as_deref(), debs::Programs::Own).map(|_| true),
+        Chore::Screenshots => return lanes::screenshots(&root),
         Chore::Device => return made(device::build(&root)?),
         Chore::Test(args) => args,
     };

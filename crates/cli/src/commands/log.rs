@@ -15,7 +15,7 @@ pub(super) const EXAMPLES: &str = "\
 One line an act, its fields parted by tabs: instant, who, what, about what, detail. Who is an operator, a key that signed, `gate`
 or `server`. What is one of: approved, called, collected, completed, concluded, device_enrolled, device_retired, envelope, halted, held, hold_lifted,
 holdback_ended, incident, incident_opened, key_list, login_code, operator, operator_removed, part_halted, paused, policy, release, resumed, returning,
-ring_passed, started.
+ring_passed, signed_in, signed_out, started.
 
 Examples:
   tidegate log --since 7d

@@ -92,12 +92,43 @@ impl Browser {
 
     /// Presses the button with these words, as a person does.
     pub(crate) fn press(&self, words: &str) {
-        let find = json!({"using": "xpath", "value": format!("//button[normalize-space()='{words}']")});
-        let found = self.post("/element", &find);
-        let element = found.as_object().and_then(|found| found.values().next()?.as_str().map(str::to_owned));
-        let element = element.unwrap_or_else(|| panic!("no button {words:?}: {found}"));
+        self.click(&format!("//button[normalize-space()='{words}']"));
+    }
+
+    /// Clicks on what this XPath finds first.
+    pub(crate) fn click(&self, xpath: &str) {
+        let element = self.element(xpath);
         let pressed = self.post(&format!("/element/{element}/click"), &json!({}));
-        assert!(pressed.is_null(), "{pressed}");
+        assert!(pressed.is_null(), "{xpath}: {pressed}");
+    }
+
+    /// Types into what this XPath finds first, in the place of what stands there.
+    pub(crate) fn fill(&self, xpath: &str, text: &str) {
+        let element = self.element(xpath);
+        let cleared = self.post(&format!("/element/{element}/clear"), &json!({}));
+        assert!(cleared.is_null(), "{xpath}: {cleared}");
+        let typed = self.post(&format!("/element/{element}/value"), &json!({"text": text}));
+        assert!(typed.is_null(), "{xpath}: {typed}");
+    }
+
+    fn element(&self, xpath: &str) -> String {
+        let found = self.post("/element", &json!({"using": "xpath", "value": xpath}));
+        let element = found.as_object().and_then(|found| found.values().next()?.as_str().map(str::to_owned));
+        element
+            .filter(|_| found.get("error").is_none())
+            .unwrap_or_else(|| panic!("no {xpath}: {found}\n{}", self.text()))
+    }
+
+    /// What a script gives to its callback, which it finds as its last argument.
+    pub(crate) fn eval_later(&self, script: &str) -> Value {
+        self.post("/execute/async", &json!({"script": script, "args": []}))
+    }
+
+    /// Makes the window another size.
+    pub(crate) fn resize(&self, (width, height): (u32, u32)) {
+        // A window is never as narrow as a phone; what the page is told is.
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}));
     }
 
     /// Follows the colours that a person's system asks for.

@@ -1,25 +1,18 @@
 //! A person watches a rollout in a real browser: signs in by a link, sees a good release spread, and a bad one halt, without reloading.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::Home;
 use crate::browser::Browser;
+use crate::pictures::pictures;
 use crate::pilot::{Kind, LAB, Pilot};
 use crate::processes::is_there;
+use crate::{Home, text};
 
 const MANIFEST: &str = "downtime = \"3s\"\nactivation = { kind = \"supervise\" }\n\
     [[probes]]\nkind = \"exec\"\ntimeout = \"1s\"\ncommand = [\"sh\", \"-c\", \"test -e $TIDEGATE_SLOT/well || { echo the tide is out >&2; exit 1; }\"]\n";
 
 fn set_up(_: &Home, _: &Path, _: u8) -> Vec<String> {
     ["sleep", "600"].map(str::to_owned).to_vec()
-}
-
-/// Where pictures go, for people to look at.
-fn pictures() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
-    fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 #[test]
@@ -41,7 +34,7 @@ fn a_person_watches_a_rollout_from_start_to_halt() {
     browser.wait_for("Sign in");
     browser.open(&link);
     browser.press("Sign this browser in");
-    browser.wait_for("This link signs nobody in");
+    browser.wait_for("This signs nobody in");
     browser.complaints();
     browser.open(pilot.home.json(&["console"])["url"].as_str().unwrap());
     browser.press("Sign this browser in");
@@ -90,7 +83,112 @@ fn a_person_watches_a_rollout_from_start_to_halt() {
     phone.wait_for("gatehouse 1.2.0");
     phone.open(&format!("{base}/console/rollouts/{rollout}"));
     phone.wait_for("the tide is out");
+    phone.resize((390, 1800));
     let wide = phone.eval("document.documentElement.scrollWidth <= document.documentElement.clientWidth");
     assert_eq!(wide, true, "a phone scrolls in one direction only");
     phone.picture(&pictures().join("rollout-phone.png"));
+}
+
+/// What this form's field is, by the form's act.
+fn field(act: &str, name: &str) -> String {
+    format!("//form[input[@name='act' and @value='{act}']]//*[@name='{name}']")
+}
+
+#[test]
+fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
+    if !is_there("chromium", "chromium") || !is_there("chromedriver", "chromium-driver") {
+        return;
+    }
+    let pilot = Pilot::start(Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }, &[("well", "1\n")]);
+    let link = pilot.home.json(&["console"])["url"].as_str().unwrap().to_owned();
+    let base = link.split("/console/").next().unwrap().to_owned();
+    let browser = Browser::start(&pilot.home.path("profile"), (1280, 1600));
+    browser.open(&link);
+    browser.press("Sign this browser in");
+    let (_, rollout) = pilot.order("1.1.0", &[("well", "2\n")]);
+    browser.open(&format!("{base}/console/rollouts/{rollout}"));
+    browser.wait_for("Halting ends this rollout for good");
+    browser.press("Halt");
+    browser.wait_for("halted");
+    let over = pilot.over(&rollout, || {});
+    assert_eq!(over["report"]["phase"], "halted");
+    let reasons = over["reasons"].to_string();
+    assert!(reasons.contains("from the console") && reasons.contains("admin"), "{reasons}");
+
+    browser.open(&format!("{base}/console/incidents/inc-{rollout}"));
+    browser.wait_for("gatehouse 1.1.0 was halted");
+    browser.wait_for("Live.");
+    browser.eval("window.opened = 1");
+    let send = |act: &str, press: &str| {
+        browser.click(&format!("//form[input[@name='act' and @value='{act}']]//button[normalize-space()='{press}']"));
+    };
+    let unfold = |title: &str| browser.click(&format!("//summary[normalize-space()='{title}']"));
+    // What is being written stays while the page above changes.
+    unfold("Write into the timeline");
+    browser.fill(&field("note", "text"), "Looked at it with two pairs of eyes");
+    pilot.home.json(&["incident", "note", &format!("inc-{rollout}"), "From the command line"]);
+    browser.wait_for("From the command line");
+    assert_eq!(browser.eval("window.opened"), 1, "the page was never loaded anew");
+    let typed = browser.eval("document.querySelector('textarea[name=text]').value");
+    assert_eq!(typed, "Looked at it with two pairs of eyes");
+    browser.fill(&field("note", "at"), "20min ago");
+    send("note", "Write");
+    browser.wait_for("Looked at it with two pairs of eyes");
+    browser.wait_for("20min later");
+    // Nobody leads yet, so nobody says that it is explained.
+    browser.wait_for("Next: explained");
+    send("reach", "It is explained");
+    browser.wait_for("the commander says when a stage is reached");
+    unfold("Take or give a role");
+    send("role", "Give");
+    browser.wait_for("commander: admin");
+    send("reach", "It is explained");
+    browser.wait_for("nobody has said why it happened");
+    for (name, text) in [
+        ("mechanism", "Nothing broke: a person halted it to try the desk"),
+        ("trigger", "A click"),
+        ("not_caught", "There was nothing to catch"),
+        ("contained_by", "The window"),
+    ] {
+        browser.fill(&field("explain", name), text);
+    }
+    send("explain", "Say so");
+    browser.wait_for("Nothing broke: a person halted it");
+    send("reach", "It is explained");
+    browser.wait_for("Next: closed");
+    unfold("Add a lesson");
+    browser.fill(&field("lesson", "text"), "Halting is one click");
+    browser.click(&field("lesson", "blocks"));
+    send("lesson", "Add");
+    browser.wait_for("blocks releases");
+    send("reach", "It is closed");
+    browser.wait_for("Work on it");
+    let shown = pilot.home.json(&["incident", "show", &format!("inc-{rollout}")]);
+    assert_eq!(shown["stage"], "closed", "{shown}");
+    let refused = pilot.home.run(&[
+        "rollout",
+        "start",
+        "gatehouse",
+        "1.1.0",
+        "--policy",
+        &pilot.policy,
+        "--key",
+        "order",
+        "--yes",
+    ]);
+    assert!(text(&refused.stderr).contains("lesson 1 of inc-"), "{refused:?}");
+
+    // A policy with an error in it says where while it is written.
+    browser.open(&format!("{base}/console/policies/editor"));
+    browser.wait_for("How it would go on this fleet");
+    browser.fill("//textarea[@id='text']", "name = \"p\"\nrings = [{name = \"broad\", soak = \"1 fortnight\"}]");
+    browser.wait_for("is not an amount of time");
+    browser.fill("//textarea[@id='text']", "name = \"p\"\nrings = [{name = \"broad\", soak = \"1h\"}]");
+    browser.wait_for("soaks 1h");
+    browser.press("Simulate");
+    browser.wait_for("A sound release reached 95 of 100 devices");
+    assert_eq!(
+        browser.complaints().iter().filter(|one| !one.contains("status of 4")).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
 }

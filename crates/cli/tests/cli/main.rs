@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod api_schema;
 mod bad_input;
 mod browser;
 mod console;
@@ -12,6 +13,7 @@ mod fake_server;
 mod journey;
 mod making;
 mod nginx;
+mod pictures;
 mod pilot;
 mod processes;
 mod proxied;

@@ -63,7 +63,7 @@ pub(crate) struct Kind {
 pub(crate) struct Pilot {
     pub(crate) home: Home,
     pub(crate) kind: Kind,
-    policy: String,
+    pub(crate) policy: String,
     server: Child,
     pub(crate) devices: Vec<Device>,
 }

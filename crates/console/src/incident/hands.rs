@@ -35,7 +35,7 @@ fn table(devices: &[&HitDevice]) -> Markup {
     html! {
         @if devices.is_empty() { p { "None." } }
         @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "device" } th scope="col" { "customer" } th scope="col" { "took it" } th scope="col" { "in its own words" } th scope="col" { "what to do" } } }
                 tbody {
                     @for one in devices {

@@ -39,12 +39,12 @@ pub(super) fn timeline(view: &IncidentPage) -> Markup {
     html! {
         section aria-labelledby="timeline" {
             h2 id="timeline" { "Timeline" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "happened" } th scope="col" { "what" } th scope="col" { "by" } th scope="col" { "written down" } } }
                 tbody {
                     @for line in &lines {
                         tr {
-                            td { (instant(line.at)) } td.wrap { (line.text) } td { (line.by) }
+                            td { (instant(line.at)) } td.wrap { (line.text) } td.brief { (line.by) }
                             td { (instant(line.recorded)) @if line.recorded.since(line.at) > AT_ONCE { " (" (later(line)) " later)" } }
                         }
                     }
@@ -67,7 +67,7 @@ pub(super) fn tasks(view: &IncidentPage, wanted: impl Fn(&Task) -> bool, title: 
             h2 id="tasks" { (title) }
             @if all.is_empty() { p { "Nothing yet." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr {
                         th scope="col" { "number" } th scope="col" { "what" } th scope="col" { "owner" } th scope="col" { "due" } th scope="col" { "done" }
                     } }

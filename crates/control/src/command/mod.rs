@@ -92,6 +92,20 @@ pub enum Command {
         /// How much room they took.
         bytes: u64,
     },
+    /// Signs a browser in, all by their hashes.
+    SignIn {
+        /// SHA-256 of the new session.
+        session: Digest,
+        /// SHA-256 of the operator's token.
+        token: Digest,
+        /// When it ends.
+        expires_at_ms: WallTime,
+    },
+    /// Signs a browser out.
+    SignOut {
+        /// SHA-256 of the session.
+        session: Digest,
+    },
     /// Removes an operator.
     RemoveOperator(OperatorName),
     /// Applies a policy.
@@ -324,6 +338,8 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         Command::Collected { by, artifacts, bytes } => {
             done(now, vec![Decision::Collected { by, artifacts, bytes }], Answer::Done)
         }
+        Command::SignIn { session, token, expires_at_ms } => people::sign_in(state, now, session, token, expires_at_ms),
+        Command::SignOut { session } => people::sign_out(state, now, session),
         Command::RemoveOperator(operator) => people::remove_operator(state, now, operator),
         Command::ApplyPolicy(record) => rollouts::apply_policy(state, now, record),
         Command::Start { order, draft } => rollouts::start(state, now, *order, *draft),

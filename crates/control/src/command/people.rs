@@ -6,7 +6,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::OperatorName;
 use tidegate_domain::time::WallTime;
 
-use super::{Answer, Refusal, Staged, Why, done};
+use super::{Answer, Refusal, Staged, Why, done, nothing};
 use crate::decision::{Decision, OperatorRole};
 use crate::state::{Operator, State};
 
@@ -28,6 +28,28 @@ pub(super) fn login(state: &State, now: WallTime, code: Digest, token: Digest) -
         packages: BTreeSet::new(),
     };
     done(now, vec![decision], Answer::LoggedIn(operator, OperatorRole::Admin))
+}
+
+pub(super) fn sign_in(
+    state: &State,
+    now: WallTime,
+    session: Digest,
+    token: Digest,
+    expires_at_ms: WallTime,
+) -> Result<Staged, Refusal> {
+    let unknown = || Refusal::new(Why::NotAllowed, "not_authenticated", "the token is unknown or was revoked");
+    let (operator, _) = state.operator_of(&token).ok_or_else(unknown)?;
+    let operator = operator.clone();
+    done(now, vec![Decision::SignedIn { session, operator, token, expires_at_ms }], Answer::Done)
+}
+
+pub(super) fn sign_out(state: &State, now: WallTime, session: Digest) -> Result<Staged, Refusal> {
+    match state.signed_in(&session, now) {
+        Some((operator, _)) => {
+            done(now, vec![Decision::SignedOut { session, operator: operator.clone() }], Answer::Done)
+        }
+        None => nothing(Answer::Done),
+    }
 }
 
 pub(super) fn put_operator(

@@ -11,6 +11,7 @@ mod holds;
 mod people;
 mod points;
 mod releases;
+mod sessions;
 
 pub use concluded::Kept;
 pub use course::Course;
@@ -19,6 +20,7 @@ pub(crate) use fleet::{held_in, trouble};
 pub use people::Operator;
 pub use points::{Point, Points};
 pub use releases::{AppliedPolicy, Release};
+pub use sessions::{SESSIONS_MAX, Session};
 
 use std::collections::BTreeMap;
 
@@ -53,6 +55,7 @@ pub struct State {
     pub(crate) envelope: Option<(Unverified<EnvelopeRecord>, Envelope, u64)>,
     pub(crate) operators: BTreeMap<OperatorName, Operator>,
     pub(crate) logins: BTreeMap<Digest, WallTime>,
+    pub(crate) sessions: BTreeMap<Digest, Session>,
     pub(crate) tokens: BTreeMap<Digest, TokenUse>,
     pub(crate) devices: BTreeMap<DeviceId, Device>,
     pub(crate) releases: BTreeMap<PackageName, Vec<Release>>,
@@ -157,6 +160,10 @@ impl State {
                 self.put_operator(operator, Operator { role, token, packages }, code);
             }
             Decision::Collected { .. } => {}
+            Decision::SignedIn { session, operator, token, expires_at_ms } => {
+                self.sign_in(session, Session { operator, token, expires_at_ms }, at);
+            }
+            Decision::SignedOut { session, .. } => self.sign_out(&session),
             Decision::OperatorRemoved { operator } => {
                 self.operators.remove(&operator);
             }

@@ -77,6 +77,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/console/continuity", get(continuity))
         .route("/console/{*rest}", any(|| async { Sorry::Unknown("page") }))
         .route("/console/enter", get(signing_in::ask).post(signing_in::enter))
+        .route("/console/token", post(signing_in::by_token))
         .route("/console/leave", post(signing_in::leave))
         .route(tidegate_console::STYLE_PATH, get(|| async { file("text/css; charset=utf-8", tidegate_console::STYLE) }))
         .route(

@@ -79,7 +79,7 @@ fn first(state: &Known) -> Vec<FirstStep> {
         ),
         step(
             "A rollout: an order that a person signs",
-            "tidegate rollout start NAME 1.0.0 --policy default --key order",
+            "tidegate rollout start NAME 1.0.0 --policy default@DIGEST --key order",
             !state.rollouts().is_empty() || !state.concluded().is_empty(),
         ),
     ];

@@ -8,10 +8,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use tidegate_console::{Viewer, signing_in as page};
+use tidegate_control::command::{Command, Why};
+use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::OperatorName;
 
 use super::sorry::Sorry;
 use crate::app::App;
+use crate::clock::now;
+use crate::random;
+use crate::sessions::SESSION_LIFE;
 
 /// What a link and its form carry.
 #[derive(Debug, Deserialize)]
@@ -29,8 +34,7 @@ pub(super) struct SignedIn {
 impl SignedIn {
     /// Whose session this is now: asked anew each time, so that it ends with the operator's token.
     pub(super) fn of(app: &App, session: &str) -> Option<SignedIn> {
-        let token = app.sessions.token_of(session)?;
-        let (name, _) = app.desk.operator_of(&token)?;
+        let name = app.desk.signed_in(&Digest::of(session.as_bytes()), now())?;
         Some(SignedIn { name, session: session.to_owned() })
     }
 }
@@ -69,17 +73,44 @@ pub(super) async fn enter(
     Form(Code { code }): Form<Code>,
 ) -> Result<Response, Sorry> {
     refuse_foreign(&headers)?;
-    let entered = app.sessions.enter(&code).map_err(Sorry::Failed)?;
-    let known = entered.filter(|(_, token)| app.desk.operator_of(token).is_some());
-    let (session, _) = known.ok_or(Sorry::Spent)?;
-    Ok(([(header::SET_COOKIE, app.sessions.set_cookie(Some(&session)))], Redirect::to("/console/")).into_response())
+    let token = app.sessions.spend(&code).ok_or(Sorry::Spent)?;
+    sign_in(&app, token).await
+}
+
+/// An operator's token; never shown, so no `Debug`.
+#[derive(Deserialize)]
+pub(super) struct Token {
+    token: String,
+}
+
+/// Signs in by an operator's token.
+pub(super) async fn by_token(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(Token { token }): Form<Token>,
+) -> Result<Response, Sorry> {
+    refuse_foreign(&headers)?;
+    sign_in(&app, Digest::of(token.trim().as_bytes())).await
+}
+
+async fn sign_in(app: &App, token: Digest) -> Result<Response, Sorry> {
+    let session = random::token().map_err(Sorry::Failed)?;
+    let expires_at_ms = now().after(SESSION_LIFE);
+    let asked = Command::SignIn { session: Digest::of(session.as_bytes()), token, expires_at_ms };
+    match app.desk.ask(asked).await {
+        Ok(_) => Ok(([(header::SET_COOKIE, app.sessions.set_cookie(Some(&session)))], Redirect::to("/console/"))
+            .into_response()),
+        Err(refusal) if refusal.why == Why::NotAllowed => Err(Sorry::Spent),
+        Err(refusal) => Err(Sorry::Failed(refusal.into())),
+    }
 }
 
 /// Signs out.
 pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Sorry> {
     refuse_foreign(&headers)?;
     if let Some(session) = session_of(&app, &headers) {
-        app.sessions.leave(session);
+        let asked = Command::SignOut { session: Digest::of(session.as_bytes()) };
+        app.desk.ask(asked).await.map_err(|refusal| Sorry::Failed(refusal.into()))?;
     }
     Ok(([(header::SET_COOKIE, app.sessions.set_cookie(None))], Redirect::to("/console/")).into_response())
 }

@@ -28,8 +28,8 @@ impl IntoResponse for Sorry {
             Sorry::NotNow(why) => (StatusCode::SERVICE_UNAVAILABLE, "Not now", why),
             Sorry::Foreign => (StatusCode::FORBIDDEN, "Refused", "The form came from another site.".to_owned()),
             Sorry::Spent => {
-                let detail = "It is unknown, used or older than five minutes. `tidegate console` makes another.";
-                (StatusCode::FORBIDDEN, "This link signs nobody in", detail.to_owned())
+                let detail = "The link is unknown, used or older than five minutes, or the token is none. `tidegate console` makes another link.";
+                (StatusCode::FORBIDDEN, "This signs nobody in", detail.to_owned())
             }
             Sorry::Failed(why) => {
                 let (status, detail) = (why.status(), why.detail().to_owned());

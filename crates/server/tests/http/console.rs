@@ -137,6 +137,25 @@ fn a_link_signs_one_browser_in_once_and_only_as_long_as_its_operator() {
     assert_eq!(other.get("/console/").status, 200);
     assert_eq!(other.ask(Method::POST, "/console/leave", &[("sec-fetch-site", "same-origin")], "").status, 303);
     assert_eq!(other.get("/console/").status, 401, "signed out on the server too");
+    // Or by a token; either outlives a restart of the server, and ends with the token.
+    let publisher = admin.operator("publisher");
+    let mut third = Browser::new(&running.base);
+    assert_eq!(third.ask(Method::POST, "/console/token", &foreign, "token=x").status, 403);
+    assert_eq!(third.ask(Method::POST, "/console/token", &[], "token=made-up").status, 403);
+    let token = publisher.token.clone().unwrap();
+    let entered = third.ask(Method::POST, "/console/token", &[], &format!("token={token}"));
+    assert_eq!(entered.status, 303);
+    third.cookie = Some(entered.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned());
+    assert_eq!(third.get("/console/").status, 200);
+    running.stop();
+    let running = fleet.start();
+    third.base.clone_from(&running.base);
+    assert_eq!(third.get("/console/").status, 200, "still signed in");
+    let admin = admin.at(&running.base);
+    admin.operator("publisher");
+    assert_eq!(third.get("/console/").status, 401, "another token of the same operator ends it");
+    let said = admin.get("/log?what=signed_in");
+    assert_eq!(said["lines"].as_array().unwrap().len(), 3, "{said}");
     running.stop();
 }
 

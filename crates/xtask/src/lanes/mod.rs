@@ -7,6 +7,7 @@ mod deep;
 mod fuzz;
 mod installed;
 mod packages;
+mod python_tools;
 mod windows;
 
 use std::path::Path;
@@ -24,6 +25,8 @@ use crate::tidy;
 pub(crate) enum Lane {
     /// Debian packages that other lanes need.
     Packages,
+    /// Tools from PyPI that tests use.
+    PythonTools,
     /// Formatting.
     Fmt,
     /// Clippy with warnings denied.
@@ -55,6 +58,7 @@ impl Lane {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Packages => "packages".to_owned(),
+            Self::PythonTools => "python-tools".to_owned(),
             Self::Fmt => "fmt".to_owned(),
             Self::Clippy => "clippy".to_owned(),
             Self::Tidy => "tidy".to_owned(),
@@ -71,6 +75,7 @@ impl Lane {
     pub(crate) fn what(&self) -> &'static str {
         match self {
             Self::Packages => "Debian packages that test lanes need (installed when root on Debian)",
+            Self::PythonTools => "axe-core and schemathesis, fetched from PyPI where they are not there",
             Self::Fmt => "cargo fmt --all --check",
             Self::Clippy => "cargo clippy on all targets, warnings denied",
             Self::Tidy => "the house rules: arrows, purity, circles, lengths, names, OS calls",
@@ -86,6 +91,7 @@ impl Lane {
     fn run(&self, root: &Path) -> anyhow::Result<LaneEnd> {
         match self {
             Self::Packages => packages::run().map(LaneEnd::from),
+            Self::PythonTools => python_tools::run(root).map(LaneEnd::from),
             Self::Fmt => cargo::check(root, &["fmt", "--all", "--check"]).map(LaneEnd::from),
             Self::Clippy => cargo::check(root, cargo::CLIPPY).map(LaneEnd::from),
             Self::Tidy => run_tidy(root).map(LaneEnd::from),
@@ -113,10 +119,23 @@ impl From<Outcome> for LaneEnd {
     }
 }
 
+/// Makes the pictures of the console's pages by the test that looks at them, and says where they are. Whether all was as it should be.
+///
+/// # Errors
+/// When a lane cannot be run at all.
+pub(crate) fn screenshots(root: &Path) -> anyhow::Result<bool> {
+    let needed = run_all(root, &[Lane::Packages, Lane::PythonTools])?;
+    let test = ["test", "--release", "--workspace", "--test", "cli", "--", "every_page_fits"];
+    let passed = matches!(cargo::check(root, &test)?, Outcome::Passed { .. });
+    println!("pictures: target/tmp/pictures");
+    Ok(needed && passed)
+}
+
 /// The lanes of every run, in order.
 pub(crate) fn quick() -> Vec<Lane> {
     vec![
         Lane::Packages,
+        Lane::PythonTools,
         Lane::Fmt,
         Lane::Clippy,
         Lane::Tidy,

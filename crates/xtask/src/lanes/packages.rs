@@ -52,6 +52,11 @@ const NEEDS: &[Need] = &[
         used_by: "the tests of the console in a browser",
     },
     Need {
+        packages: &["python3-venv"],
+        found_by: &["/usr/lib/python3/dist-packages/ensurepip", "/usr/share/doc/python3-venv"],
+        used_by: "axe-core and schemathesis, which the lane python-tools fetches",
+    },
+    Need {
         packages: &["debootstrap"],
         found_by: &["/usr/sbin/debootstrap"],
         used_by: "the packages in a fresh Debian",
