@@ -82,13 +82,10 @@ fn lines(decision: &Decision) -> Vec<Line> {
             line(signers(record), "policy", named.unwrap_or_default(), none())
         }
         Decision::LoginIssued { .. } => line(server(), "login_code", "admin".to_owned(), none()),
-        Decision::Operator { operator, role, code, packages, .. } => {
-            let how = if code.is_some() { "logged in by a one-time code" } else { "got a token" };
-            let only: Vec<&str> = packages.iter().map(PackageName::as_str).collect();
-            let only = if only.is_empty() { String::new() } else { format!(" for {}", only.join(", ")) };
-            let detail = format!("{how}, role {role:?}{only}").to_lowercase();
-            line("admin".to_owned(), "operator", operator.to_string(), detail)
-        }
+        Decision::Operator { .. }
+        | Decision::OperatorRemoved { .. }
+        | Decision::SignedIn { .. }
+        | Decision::SignedOut { .. } => of_people(decision).into_iter().collect(),
         Decision::Collected { by, artifacts, bytes } => {
             line(by.to_string(), "collected", "artifacts".to_owned(), format!("{artifacts} artifacts, {bytes} bytes"))
         }
@@ -98,13 +95,6 @@ fn lines(decision: &Decision) -> Vec<Line> {
             let detail =
                 format!("{package} {version}, {how}: {taken} took it, {proven} proved it, {harmed} were harmed");
             line(server(), "concluded", rollout.to_string(), detail)
-        }
-        Decision::SignedIn { operator, .. } => {
-            line(operator.to_string(), "signed_in", operator.to_string(), "with a browser".to_owned())
-        }
-        Decision::SignedOut { operator, .. } => line(operator.to_string(), "signed_out", operator.to_string(), none()),
-        Decision::OperatorRemoved { operator } => {
-            line("admin".to_owned(), "operator_removed", operator.to_string(), none())
         }
         Decision::Enrolled { token, enrolment, .. } => {
             let device = enrolment.danger_unchecked_body().map(|body| body.device.to_string());
@@ -142,6 +132,25 @@ fn lines(decision: &Decision) -> Vec<Line> {
         }
         Decision::Step { rollout, facts, .. } => facts.iter().filter_map(|fact| of_fact(rollout, fact)).collect(),
     }
+}
+
+/// Who got in, and who was shut out.
+fn of_people(decision: &Decision) -> Option<Line> {
+    let (who, what, about, detail) = match decision {
+        Decision::Operator { operator, role, code, packages, .. } => {
+            let how = if code.is_some() { "logged in by a one-time code" } else { "got a token" };
+            let only: Vec<&str> = packages.iter().map(PackageName::as_str).collect();
+            let only = if only.is_empty() { String::new() } else { format!(" for {}", only.join(", ")) };
+            ("admin".to_owned(), "operator", operator, format!("{how}, role {role:?}{only}").to_lowercase())
+        }
+        Decision::OperatorRemoved { operator } => ("admin".to_owned(), "operator_removed", operator, String::new()),
+        Decision::SignedIn { operator, .. } => {
+            (operator.to_string(), "signed_in", operator, "with a browser".to_owned())
+        }
+        Decision::SignedOut { operator, .. } => (operator.to_string(), "signed_out", operator, String::new()),
+        _ => return None,
+    };
+    Some(Line { who, what, about: about.to_string(), detail })
 }
 
 fn of_fact(rollout: &RolloutId, fact: &Fact) -> Option<Line> {

@@ -16,13 +16,14 @@ use tokio::sync::watch;
 
 use crate::clock::now;
 use crate::conductor::Desk;
-use crate::console::{Counted, Shops};
+use crate::counted::Counted;
 use crate::halts::Halts;
 use crate::keys::ServerKeys;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
 use crate::problem::Refused;
 use crate::sessions::Sessions;
+use crate::workshop::Shops;
 
 /// How long a draft of an order can be signed.
 pub(crate) const DRAFT_LIFE: Elapsed = Elapsed::from_s(600);

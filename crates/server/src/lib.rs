@@ -10,6 +10,7 @@ mod body;
 pub mod clock;
 mod conductor;
 mod console;
+mod counted;
 mod device_api;
 pub mod drill;
 mod export;
@@ -32,6 +33,7 @@ mod start;
 mod unstalled;
 mod webhooks;
 mod weekly;
+mod workshop;
 
 pub use backup::{About, RestoreReport, backup, restore};
 pub use export::export;

@@ -7,6 +7,7 @@ mod api_schema;
 mod bad_input;
 mod browser;
 mod console;
+mod continuity;
 mod declaring;
 mod demo;
 mod fake_server;

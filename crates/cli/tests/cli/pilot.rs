@@ -91,9 +91,7 @@ impl Pilot {
         home.write("envelope.toml", ENVELOPE);
         let policy = home.write("policy.toml", POLICY);
         let fleet = home.init(&["--envelope", "envelope.toml"]);
-        let up = ["up", "--data", "data", "--fleet", "fleet/server", "--listen", "127.0.0.1:0"];
-        let more = ["--announce", "server.json", "--check-in", "500ms", "--step", "250ms"];
-        let server = start(&home, &[&up[..], &more[..]].concat(), &home.path("server.log"));
+        let server = Pilot::up(&home, "127.0.0.1:0");
         let policy = format!("pilot@{}", Digest::of(&fs::read(policy).unwrap()));
         let mut pilot = Pilot { home, kind, policy, server, devices: Vec::new() };
         let announced: Value =
@@ -118,6 +116,26 @@ impl Pilot {
             assert!(within(LIMIT, well).is_some(), "{} is not well: {}", device.name, pilot.logs());
         }
         pilot
+    }
+
+    fn up(home: &Home, listen: &str) -> Child {
+        let up = ["up", "--data", "data", "--fleet", "fleet/server", "--listen", listen];
+        let more = ["--announce", "server.json", "--check-in", "500ms", "--step", "250ms"];
+        start(home, &[&up[..], &more[..]].concat(), &home.path("server.log"))
+    }
+
+    /// Kills the server, as a machine that loses its power does.
+    pub(crate) fn kill_server(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    /// Starts the server again where it was.
+    pub(crate) fn start_server(&mut self) {
+        let announced: Value = serde_json::from_slice(&fs::read(self.home.path("server.json")).unwrap()).unwrap();
+        let address = announced["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        self.server = Pilot::up(&self.home, &address);
+        until("the server", || self.home.run(&["status"]).status.success().then_some(()));
     }
 
     /// Stages a release of these files; gives the stage's folder.

@@ -1,3 +1,5 @@
+//! An incident on its pages: what people and devices say stays text, both kinds of time are told, and a curve stays bounded.
+
 use tidegate_domain::case::{Act, Cause};
 use tidegate_domain::ids::OperatorName;
 

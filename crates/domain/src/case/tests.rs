@@ -1,3 +1,5 @@
+//! A case keeps to the order of its stages and of time, whoever acts, and what it holds is bounded.
+
 use super::*;
 use crate::ids::{IncidentId, RolloutId};
 use crate::incident::Restoration;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_console::fleet::Census;
@@ -18,54 +18,23 @@ use crate::clock::now;
 
 /// Devices that are counted while the state is held.
 const PART: usize = 5_000;
-/// Counts are not made anew more often than this, nor more often than a twentieth of the time goes into them.
-const AGAIN: Duration = Duration::from_secs(5);
 /// How long a page waits for counts that are being made.
 const PATIENCE: Duration = Duration::from_millis(60);
 /// Values of one attribute that are counted apart.
 const VALUES_MAX: usize = 1_000;
 
-/// The last counts.
-#[derive(Debug, Default)]
-pub(crate) struct Counted(Mutex<Held>);
-
-#[derive(Debug, Default)]
-struct Held {
-    census: Option<Arc<Census>>,
-    /// When counting ended and how long it took.
-    made: Option<(Instant, Duration)>,
-    counting: bool,
-}
-
-impl Counted {
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The counts, made anew where they are old. None while they are made for the first time and that takes long.
 pub(super) async fn census(app: &Arc<App>) -> Option<Arc<Census>> {
-    let begins = {
-        let mut held = app.counted.held();
-        let is_old = held.made.is_none_or(|(at, took)| at.elapsed() > AGAIN.max(took * 20));
-        let begins = is_old && !held.counting;
-        held.counting |= begins;
-        begins
-    };
-    if begins {
+    if app.counted.begins() {
         let app = app.clone();
         let counting = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
-            let census = count(&app).ok().map(Arc::new);
-            let mut held = app.counted.held();
-            held.counting = false;
-            held.made = Some((Instant::now(), begun.elapsed()));
-            held.census = census.or(held.census.take());
+            app.counted.ends(count(&app).ok(), begun.elapsed());
         });
         // Whoever looks gives it a moment; it goes on all the same.
         let _ = tokio::time::timeout(PATIENCE, counting).await;
     }
-    app.counted.held().census.clone()
+    app.counted.last()
 }
 
 #[derive(Default)]

@@ -16,7 +16,6 @@ mod signing_in;
 mod sorry;
 mod trust;
 mod what_if;
-mod workshop;
 
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -28,10 +27,8 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use axum::routing::{any, get, post};
 use tidegate_control::state::State as Known;
 
-pub(crate) use census::Counted;
 use signing_in::SignedIn;
 use sorry::Sorry;
-pub(crate) use workshop::Shops;
 
 use crate::app::App;
 

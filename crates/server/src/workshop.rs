@@ -21,11 +21,11 @@ const KEPT_FOR: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub(crate) struct Shops {
     /// What policies would do on this fleet.
-    pub(super) checks: Workshop<Option<PolicyCheck>>,
+    pub(crate) checks: Workshop<Option<PolicyCheck>>,
     /// What simulated fleets made of a policy, with its text.
-    pub(super) previews: Workshop<(String, Preview)>,
+    pub(crate) previews: Workshop<(String, Preview)>,
     /// How rollouts would have gone under other policies.
-    pub(super) what_ifs: Workshop<Result<WhatIf, String>>,
+    pub(crate) what_ifs: Workshop<Result<WhatIf, String>>,
 }
 
 /// A place where one thing is worked out at a time.
@@ -49,7 +49,7 @@ impl<T> Default for Workshop<T> {
 
 impl<T: Send + Sync + 'static> Workshop<T> {
     /// What comes of this, if it is there within a moment; begins the work where nobody has. `key` names it.
-    pub(super) async fn ask(&self, key: Digest, work: impl FnOnce() -> T + Send + 'static) -> Option<Arc<T>> {
+    pub(crate) async fn ask(&self, key: Digest, work: impl FnOnce() -> T + Send + 'static) -> Option<Arc<T>> {
         let known =
             self.held().get(&key).filter(|piece| piece.begun.elapsed() < KEPT_FOR).map(|piece| piece.done.clone());
         let mut done = known.unwrap_or_else(|| self.begin(key, work));
@@ -58,7 +58,7 @@ impl<T: Send + Sync + 'static> Workshop<T> {
     }
 
     /// What comes of something that was begun, if it is there within a moment; none where nothing of that name was begun lately.
-    pub(super) async fn look(&self, key: &Digest) -> Option<Option<Arc<T>>> {
+    pub(crate) async fn look(&self, key: &Digest) -> Option<Option<Arc<T>>> {
         let mut done = self.held().get(key).map(|piece| piece.done.clone())?;
         let done = tokio::time::timeout(PATIENCE, done.wait_for(Option::is_some)).await;
         Some(done.ok().and_then(Result::ok).and_then(|done| done.clone()))
