@@ -132,8 +132,11 @@ impl Pilot {
 
     /// Starts the server again where it was.
     pub(crate) fn start_server(&mut self) {
-        let announced: Value = serde_json::from_slice(&fs::read(self.home.path("server.json")).unwrap()).unwrap();
-        let address = announced["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        let announced = self.home.path("server.json");
+        let said: Value = serde_json::from_slice(&fs::read(&announced).unwrap()).unwrap();
+        // What is there is never written over.
+        fs::remove_file(announced).unwrap();
+        let address = said["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
         self.server = Pilot::up(&self.home, &address);
         until("the server", || self.home.run(&["status"]).status.success().then_some(()));
     }

@@ -209,7 +209,9 @@ struct Book {
 impl Book {
     async fn open(store: SqliteStore) -> Book {
         let ttl = Elapsed::from_s(300);
-        let asked = store.perform(Request::Acquire { holder: "bench".to_owned(), now: now(), ttl }).await.unwrap();
+        // The lease of the server that has stopped ends by then.
+        let at = now().after(Elapsed::from_s(120));
+        let asked = store.perform(Request::Acquire { holder: "bench".to_owned(), now: at, ttl }).await.unwrap();
         let LeaseAnswer::Granted { fence, .. } = asked.into_lease().unwrap() else { panic!("the store is in use") };
         let mut book = Book { store, fence, state: State::default() };
         loop {
@@ -227,7 +229,8 @@ impl Book {
         if entries.is_empty() {
             return;
         }
-        let renewed = Request::Renew { fence: self.fence, now: now(), ttl: Elapsed::from_s(300) };
+        let renewed =
+            Request::Renew { fence: self.fence, now: now().after(Elapsed::from_s(120)), ttl: Elapsed::from_s(300) };
         self.store.perform(renewed).await.unwrap();
         let expected = self.state.last();
         let appended = Request::Append { fence: self.fence, expected, entries: entries.clone() };
