@@ -67,7 +67,7 @@ fn lines(view: &LogPage) -> Markup {
         @if view.lines.is_empty() { p { "Nothing of that sort here." } }
         @else {
             section {
-                div.scroll tabindex="0" { table {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr { th scope="col" { "when" } th scope="col" { "who" } th scope="col" { "what" } th scope="col" { "about" } th scope="col" { "in words" } th scope="col" { "record" } } }
                     tbody {
                         @for line in &view.lines {

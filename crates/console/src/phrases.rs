@@ -54,6 +54,11 @@ pub(crate) fn label(word: &str) -> Markup {
     html! { span class=(format!("phase {word}")) { (word.replace('_', " ")) } }
 }
 
+/// A time that people can read: seconds where it is short, minutes where it is not.
+pub(crate) fn lasted(seconds: f64) -> String {
+    if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
+
 /// `1 device`, `2 devices`.
 pub(crate) fn of_many(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })

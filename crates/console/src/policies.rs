@@ -11,7 +11,7 @@ use tidegate_domain::time::WallTime;
 
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
-use crate::phrases::{count, facts, nothing_yet, of_many, short};
+use crate::phrases::{count, facts, lasted, nothing_yet, of_many, short};
 
 /// An applied policy in the list.
 #[derive(Debug, Clone)]
@@ -189,7 +189,7 @@ fn window(policy: &Policy) -> String {
 /// The rings as circles, one beside the other, as large as they are many; windows as steps below each.
 fn stages(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
     let places = |ring: &Ring| check.and_then(|check| check.rings.iter().find(|one| one.name == ring.name));
-    let most = policy.rings.iter().filter_map(|ring| places(ring)).map(|ring| ring.places).max().unwrap_or(1).max(1);
+    let most = policy.rings.iter().filter_map(places).map(|ring| ring.places).max().unwrap_or(1).max(1);
     html! {
         div.rings {
             @for ring in &policy.rings {
@@ -238,9 +238,7 @@ fn foretold(check: &PolicyCheck) -> Markup {
 }
 
 fn simulated(preview: &Preview) -> Markup {
-    let minutes = |s: Option<f64>| {
-        s.map_or_else(|| "not within the time simulated".to_owned(), |s| format!("{:.1} minutes", s / 60.0))
-    };
+    let minutes = |s: Option<f64>| s.map_or_else(|| "not within the time simulated".to_owned(), lasted);
     html! {
         section aria-labelledby="simulated" {
             h2 id="simulated" { "Simulated on " (of_many(u64::from(preview.devices), "device", "devices")) }

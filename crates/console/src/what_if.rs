@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use tidegate_domain::ids::RolloutId;
 
 use crate::frame::{self, Live, Part, Viewer};
-use crate::phrases::count;
+use crate::phrases::{count, lasted};
 
 /// What happened, and what would have.
 #[derive(Debug, Clone)]
@@ -65,11 +65,10 @@ pub fn page(rollout: &RolloutId, made: Option<&Result<WhatIf, String>>, viewer: 
 }
 
 fn ended(halted: Option<f64>, completed: Option<f64>) -> Markup {
-    let minutes = |s: f64| format!("{:.1} min", s / 60.0);
     html! {
         @match (halted, completed) {
-            (Some(s), _) => { "halted after " (minutes(s)) },
-            (None, Some(s)) => { "complete after " (minutes(s)) },
+            (Some(s), _) => { "halted after " (lasted(s)) },
+            (None, Some(s)) => { "complete after " (lasted(s)) },
             (None, None) => "goes on",
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn timeline(view: &IncidentPage) -> Markup {
     html! {
         section aria-labelledby="timeline" {
             h2 id="timeline" { "Timeline" }
-            div.scroll tabindex="0" { table {
+            div.scroll tabindex="0" { table.stacked {
                 thead { tr { th scope="col" { "happened" } th scope="col" { "what" } th scope="col" { "by" } th scope="col" { "written down" } } }
                 tbody {
                     @for line in &lines {
