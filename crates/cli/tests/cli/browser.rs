@@ -127,7 +127,7 @@ impl Browser {
     /// Makes the window another size.
     pub(crate) fn resize(&self, (width, height): (u32, u32)) {
         // A window is never as narrow as a phone; what the page is told is.
-        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
         self.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}));
     }
 
