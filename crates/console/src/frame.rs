@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::{ICON_PATH, LIVE_PATH, STYLE_PATH};
+use crate::{ICON_PATH, KEYS_PATH, LIVE_PATH, STYLE_PATH};
 
 /// How often a page is fetched anew where no script keeps it up to date, in seconds.
 const AGAIN_S: &str = "5";
@@ -94,6 +94,7 @@ fn whole(title: &str, head: &Markup, live: Live<'_>, body: &Markup) -> String {
                 link rel="icon" type="image/svg+xml" href=(ICON_PATH);
                 link rel="stylesheet" href=(STYLE_PATH);
                 script src=(LIVE_PATH) defer {}
+                script src=(KEYS_PATH) defer {}
                 @if let Live::Soon = live { meta http-equiv="refresh" content="1"; }
                 @if let Live::Watched(_) = live { noscript { meta http-equiv="refresh" content=(AGAIN_S); } }
             }

@@ -29,11 +29,15 @@ pub use frame::Viewer;
 pub const STYLE: &str = include_str!("../assets/style.css");
 /// The script that keeps the changing part of a page up to date.
 pub const LIVE: &str = include_str!("../assets/live.js");
+/// The script of the key that a browser holds.
+pub const KEYS: &str = include_str!("../assets/keys.js");
 /// The sign of the house.
 pub const ICON: &str = include_str!("../assets/icon.svg");
 /// Where they are served.
 pub const STYLE_PATH: &str = "/console/style.css";
 /// See [`STYLE_PATH`].
 pub const LIVE_PATH: &str = "/console/live.js";
+/// See [`STYLE_PATH`].
+pub const KEYS_PATH: &str = "/console/keys.js";
 /// See [`STYLE_PATH`].
 pub const ICON_PATH: &str = "/console/icon.svg";

@@ -3,12 +3,13 @@
 
 use maud::{Markup, PreEscaped, html};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::PolicyName;
+use tidegate_domain::ids::{PolicyName, StratumName};
 use tidegate_domain::policy::{Policy, Ring};
 use tidegate_domain::policy_check::PolicyCheck;
 use tidegate_domain::rollout::reason::Signal;
 use tidegate_domain::time::WallTime;
 
+use crate::drawing::share_bar;
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
 use crate::phrases::{count, facts, lasted, nothing_yet, of_many, short};
@@ -44,9 +45,18 @@ pub enum Outcome {
     Right {
         /// The policy.
         policy: Box<Policy>,
-        /// What it would do; none while the fleet is being counted for it, or where nobody is enrolled.
-        check: Option<Box<PolicyCheck>>,
+        /// What it would do on this fleet; none while the fleet is being counted for it, or where nobody is enrolled.
+        held: Option<Box<HeldAgainst>>,
     },
+}
+
+/// A policy held against this fleet.
+#[derive(Debug, Clone)]
+pub struct HeldAgainst {
+    /// What it would do.
+    pub check: PolicyCheck,
+    /// Devices in each stratum, the largest first.
+    pub strata: Vec<(StratumName, u32)>,
 }
 
 /// What became of a simulated fleet.
@@ -149,15 +159,15 @@ pub fn checked(checked: &Checked) -> String {
 fn outcome(outcome: &Outcome) -> Markup {
     match outcome {
         Outcome::Wrong(problem) => html! { pre.problem tabindex="0" role="alert" { (problem) } },
-        Outcome::Right { policy, check } => html! {
-            @if let Some(check) = check { (problems(check)) }
+        Outcome::Right { policy, held } => html! {
+            @if let Some(held) = held { (problems(&held.check)) }
             section aria-labelledby="drawn" {
                 h2 id="drawn" { "How it opens" }
-                (stages(policy, check.as_deref()))
+                (stages(policy, held.as_deref().map(|held| &held.check)))
                 p.about { (window(policy)) }
             }
-            @match check {
-                Some(check) => (foretold(check)),
+            @match held {
+                Some(held) => { (foretold(&held.check)) (strata(&held.strata)) },
                 None => p { "The fleet is being counted for it, or nobody is enrolled yet: look again in a moment." },
             }
         },
@@ -237,6 +247,19 @@ fn foretold(check: &PolicyCheck) -> Markup {
     }
 }
 
+fn strata(all: &[(StratumName, u32)]) -> Markup {
+    let whole: u64 = all.iter().map(|(_, devices)| u64::from(*devices)).sum();
+    html! {
+        section aria-labelledby="strata" {
+            h2 id="strata" { "Its strata on this fleet" }
+            table {
+                thead { tr { th scope="col" { "stratum" } th scope="col" { "devices" } th scope="col" { "share" } } }
+                tbody { @for (name, devices) in all { tr { th scope="row" { (name) } td { (count(u64::from(*devices))) } td.drawn { (share_bar(u64::from(*devices), whole)) } } } }
+            }
+        }
+    }
+}
+
 fn simulated(preview: &Preview) -> Markup {
     let minutes = |s: Option<f64>| s.map_or_else(|| "not within the time simulated".to_owned(), lasted);
     html! {
@@ -272,8 +295,9 @@ mod tests {
         let policy = Policy::parse(TEXT).unwrap();
         let labels = [("lab".parse().unwrap(), 20)].into();
         let estimate = FleetEstimate::evenly(&policy, 10_000, &labels, Elapsed::from_s(30));
-        let forecast = check(&policy, None, &estimate);
-        let right = Outcome::Right { policy: Box::new(policy), check: Some(Box::new(forecast)) };
+        let strata = vec![("all".parse().unwrap(), 10_000)];
+        let held = HeldAgainst { check: check(&policy, None, &estimate), strata };
+        let right = Outcome::Right { policy: Box::new(policy), held: Some(Box::new(held)) };
         let shown = checked(&Checked { text: TEXT.to_owned(), outcome: right });
         assert!(shown.contains("(lab)") && shown.contains("before any proof") && shown.contains("10,000"), "{shown}");
         let wrong = Policy::parse("name = \"p\"\nrings = [{name = \"</pre><script>\", soak = \"1h\"}]").unwrap_err();

@@ -43,7 +43,7 @@ pub struct RolloutPage {
     /// Whether devices that are well are ordered back after a halt.
     pub all_return: bool,
     /// The ring that waits for somebody's approval.
-    pub approval_wanted: Option<RingName>,
+    pub approval_wanted: Option<ApprovalWanted>,
     /// Devices that failed, fell silent, came back or need hands; some of them.
     pub troubled: Vec<TroubledDevice>,
     /// How many there are.
@@ -63,6 +63,17 @@ pub struct CoursePoint {
     pub harmed: u32,
     /// ln of the evidence against the release.
     pub ln_evidence: f64,
+}
+
+/// What an approver would sign to let the next ring open.
+#[derive(Debug, Clone)]
+pub struct ApprovalWanted {
+    /// The ring.
+    pub ring: RingName,
+    /// Its places.
+    pub places: u32,
+    /// The bytes to sign: canonical JSON.
+    pub bytes: Vec<u8>,
 }
 
 /// An incident in one line. Units: devices.
@@ -183,10 +194,32 @@ fn closing(view: &RolloutPage) -> Markup {
                 h2 id="opening" { "Open it further" }
                 p { "Opening is never one step, and never done by being signed in. It is done where the person's token or key is:" }
                 @if phase(view) == "paused" { pre tabindex="0" { "tidegate rollout resume " (view.rollout) " --reason \"...\"" } }
-                @if let Some(ring) = &view.approval_wanted { pre tabindex="0" { "tidegate rollout approve " (view.rollout) " --ring " (ring) " --reason \"...\"" } }
+                @if let Some(wanted) = &view.approval_wanted { (approving(view, wanted)) }
                 p { "A rollout keeps the policy that its order pins. To go faster, halt it and order the release again under a policy with shorter proofs, which keeps the windows:" }
                 pre tabindex="0" { "tidegate rollout start " (view.package) " " (view.version) " --policy NAME@DIGEST --key order --resume" }
             }
+        }
+    }
+}
+
+/// The next ring waits: by the command, or by the key that this browser holds.
+fn approving(view: &RolloutPage, wanted: &ApprovalWanted) -> Markup {
+    let bytes = wanted.bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    html! {
+        h3 { "Ring " (wanted.ring) " waits for an approval" }
+        p {
+            "It opens " (count(u64::from(wanted.places))) @if wanted.places == 1 { " place" } @else { " places" }
+            ", inside its windows and as fast as proofs come in. An approver's own key signs it, never the one that ordered:"
+        }
+        pre tabindex="0" { "tidegate rollout approve " (view.rollout) " --ring " (wanted.ring) " --key approver-1 --reason \"...\"" }
+        form.act id="approval" method="post" action=(format!("/console/rollouts/{}/approve", view.rollout)) data-bytes=(bytes) hidden {
+            p { "Or with this browser's key. This is what it signs:" }
+            pre tabindex="0" data-signed="" {}
+            input type="hidden" name="body" value=(String::from_utf8_lossy(&wanted.bytes));
+            input type="hidden" name="key" value=""; input type="hidden" name="sig" value="";
+            label { "Why (for the log)" input name="reason" required maxlength="500"; }
+            button type="submit" { "Sign and approve" }
+            p.harmed data-problem="" role="status" {}
         }
     }
 }

@@ -71,6 +71,7 @@ pub fn page(view: &TrustPage, viewer: Viewer<'_>) -> String {
             (facts(&[("root 1", Some(html! { code.long { (view.fleet) } })), ("key list", Some(html! { "version " (view.key_list) }))]))
         }
         (keys(&view.keys))
+        (browser_key())
         (roles(&view.roles))
         section aria-labelledby="envelope" {
             h2 id="envelope" { "The envelope " (name) ", version " (version) }
@@ -109,6 +110,24 @@ fn keys(all: &[KeyLine]) -> Markup {
                     }
                 }
             } }
+        }
+    }
+}
+
+/// The key that this browser holds; it needs the script, and is not shown without.
+fn browser_key() -> Markup {
+    html! {
+        section id="browser-key" aria-labelledby="browser-key-title" hidden {
+            h2 id="browser-key-title" { "This browser's key" }
+            p { "Approvals are signed by an approver's own key. It may lie in a file or on a token, for " code { "tidegate rollout approve" } ", or in this browser, which makes it and gives it to nobody, this server included." }
+            div data-none="" { p { "This browser holds none." } button type="button" data-make="" { "Make a key" } }
+            div data-held="" hidden {
+                p { "Its public half: " code.long data-public="" {} }
+                p { "Whoever holds root's keys lists it, after you have told them its digits on another way than this:" }
+                pre tabindex="0" { "tidegate trust key add " span data-public="" {} " --holder YOU --scope approve --root-key root-1" }
+                button type="button" data-forget="" { "Forget it" }
+            }
+            p.harmed data-problem="" role="status" {}
         }
     }
 }

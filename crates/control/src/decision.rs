@@ -12,7 +12,8 @@ use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::{
-    Addendum, Enrolment, EnrolmentToken, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit, PolicyRecord,
+    Addendum, Approval, Enrolment, EnrolmentToken, EnvelopeRecord, FleetProven, Halt, KeyList, Order, Permit,
+    PolicyRecord,
 };
 use tidegate_trust::signed::Unverified;
 
@@ -212,7 +213,7 @@ pub enum Decision {
     },
 }
 
-/// A record that the gate key signed in a step.
+/// A record that goes with a step: the gate key signed it, or an approver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", content = "signed", rename_all = "snake_case")]
 pub enum GateRecord {
@@ -224,6 +225,8 @@ pub enum GateRecord {
     Addendum(Unverified<Addendum>),
     /// A halt.
     Halt(Unverified<Halt>),
+    /// An approver lets a ring open.
+    Approval(Unverified<Approval>),
     /// The fleet is proven.
     FleetProven(Unverified<FleetProven>),
 }

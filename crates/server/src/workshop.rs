@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_console::policies::Preview;
+use tidegate_console::policies::{HeldAgainst, Preview};
 use tidegate_console::what_if::WhatIf;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::policy_check::PolicyCheck;
 use tokio::sync::{Semaphore, watch};
 
 /// How long a page waits.
@@ -21,7 +20,7 @@ const KEPT_FOR: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub(crate) struct Shops {
     /// What policies would do on this fleet.
-    pub(crate) checks: Workshop<Option<PolicyCheck>>,
+    pub(crate) held: Workshop<Option<HeldAgainst>>,
     /// What simulated fleets made of a policy, with its text.
     pub(crate) previews: Workshop<(String, Preview)>,
     /// How rollouts would have gone under other policies.

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use tidegate_domain::attributes::Attributes;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::observation::{FailureReason, Observation};
-use tidegate_domain::time::WallTime;
+use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::canonical::canonical_bytes;
 use tidegate_trust::keys::{ListedKey, PublicKey, Scope, SignatureBytes};
 use tidegate_trust::records::{
-    Addendum, Enrolment, EnrolmentToken, EnvelopeRecord, Ext, FleetProven, Go, GoRequest, Halt, KeyList, KeyListError,
-    Order, Permit, PermitKind, PolicyRecord, Report, Resumption, RosterCount, RosterRoot,
+    Addendum, Approval, Enrolment, EnrolmentToken, EnvelopeRecord, Ext, FleetProven, Go, GoRequest, Halt, KeyList,
+    KeyListError, Order, Permit, PermitKind, PolicyRecord, Report, Resumption, RosterCount, RosterRoot,
 };
 use tidegate_trust::signed::{Body, Unverified};
 
@@ -140,6 +140,19 @@ fn go() -> Go {
     }
 }
 
+fn approval() -> Approval {
+    Approval {
+        fleet: fleet(),
+        order: order_digest(),
+        policy: Digest::of(b"policy"),
+        ring: "broad".parse().unwrap(),
+        places: 7_640_000,
+        issued_at_ms: NOW,
+        expires_at_ms: NOW.after(Elapsed::from_s(3_600)),
+        ext: Ext::new(),
+    }
+}
+
 fn halt() -> Halt {
     let reasons = vec!["stratum windows/ams: 3 hard failures fill all 3 places that may be unproven".to_owned()];
     Halt { fleet: fleet(), order: order_digest(), reasons, issued_at_ms: NOW, ext: Ext::new() }
@@ -254,13 +267,17 @@ fn code_and_golden_files_agree_byte_for_byte_and_verify() {
     golden(&addendum(), &[4], by_list(&[Scope::Gate]));
     golden(&go_request(), &[8], by_device);
     golden(&go(), &[4], by_list(&[Scope::Gate]));
+    golden(&approval(), &[11], |record| {
+        let list = with_approvers();
+        list.verify_approval(record, NOW).map(drop).map_err(|error| error.to_string())
+    });
     golden(&halt(), &[6], by_list(&[Scope::Gate, Scope::Halt]));
     golden(&fleet_proven(), &[4], by_list(&[Scope::Gate]));
     golden(&token(), &[5], by_list(&[Scope::Enrolment]));
     golden(&enrolment(), &[7, 8], by_both([7, 8]));
     golden(&report(), &[8], by_device);
     let files = std::fs::read_dir(format!("{}/tests/golden", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    assert_eq!(files.count(), 13, "a golden file without a record");
+    assert_eq!(files.count(), 14, "a golden file without a record");
 }
 
 /// The word of the error with which a key list refuses a record.
@@ -390,6 +407,20 @@ fn an_order_that_goes_on_after_a_halt_wants_approvers_who_do_not_order() {
     both.keys[0].scopes.insert(Scope::Approve);
     assert!(matches!(both.check(), Err(KeyListError::OrdersAndApproves(_))));
     assert!(both.verify_order(signed(&resuming, &[3, 11]), 2, NOW).is_err());
+}
+
+#[test]
+fn an_approval_wants_an_approver_who_does_not_order() {
+    let list = with_approvers();
+    let verify = |list: &KeyList, by: &[u8], at| list.verify_approval(signed(&approval(), by), at).map(drop);
+    assert_eq!(verify(&list, &[11], NOW), Ok(()));
+    for by in [&[][..], &[3], &[4], &[6], &[14]] {
+        assert_eq!(verify(&list, by, NOW).unwrap_err().kind(), "record_not_signed", "{by:?}");
+    }
+    assert!(verify(&list, &[11], LATER).is_err(), "past its life");
+    let mut both = with_approvers();
+    both.keys[0].scopes.insert(Scope::Approve);
+    assert!(verify(&both, &[3], NOW).is_err(), "whoever orders approves nothing");
 }
 
 /// A record with one more field in its body, signed as it then stands.

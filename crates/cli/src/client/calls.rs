@@ -6,6 +6,8 @@ use tidegate_domain::attributes::AttributeValue;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_domain::time::WallTime;
+use tidegate_trust::records::KeyList;
+use tidegate_trust::signed::Unverified;
 use tidegate_wire::device::TrustBundle;
 use tidegate_wire::operator::{
     AccountPart, AccusationView, ActRequest, ApprovalRequest, CollectRequest, CollectView, ConcludedView, ConsoleCode,
@@ -45,6 +47,11 @@ impl Client {
     /// Key list and envelope, as root signed them.
     pub(crate) fn trust(&self) -> Result<TrustBundle> {
         self.get("/trust")
+    }
+
+    /// Puts the next key list in force.
+    pub(crate) fn put_key_list(&self, list: &Unverified<KeyList>) -> Result<()> {
+        self.run_json(&Method::PUT, "/trust/key-list", list).map(drop)
     }
 
     /// Who may use this API.

@@ -22,6 +22,7 @@ mod simulate;
 mod status;
 mod store;
 mod trust;
+mod trust_keys;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -59,7 +60,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a fleet: keys, root, key list and envelope
+    /// Make a fleet: keys, root, key list and envelope; say who may sign what
     #[command(subcommand)]
     Trust(trust::TrustCommand),
     /// Let devices join

@@ -1,4 +1,4 @@
-//! `tidegate trust init`: makes a fleet and says what lies where and what must go offline.
+//! `tidegate trust`: makes a fleet and says what lies where and what must go offline; its keys stand in `trust_keys.rs`.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use tidegate_domain::envelope::Envelope;
 use tidegate_keyring::WorkFactor;
 
+use super::trust_keys::{self, KeyCommand};
 use crate::context::{Context, now};
 use crate::durable_file;
 use crate::fleet_setup::{FleetPlan, NewFleet, SAFE_ENVELOPE, make_fleet};
@@ -34,6 +35,9 @@ pub(crate) enum TrustCommand {
     /// Make a new fleet in a folder
     #[command(after_help = EXAMPLES)]
     Init(InitArgs),
+    /// Show, add or take out keys that may sign for the fleet
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,7 +66,10 @@ pub(crate) struct InitArgs {
 }
 
 pub(super) fn run(context: &Context, command: TrustCommand) -> Result<Answer> {
-    let TrustCommand::Init(args) = command;
+    let args = match command {
+        TrustCommand::Init(args) => args,
+        TrustCommand::Key(command) => return trust_keys::run(context, command),
+    };
     let envelope = match &args.envelope {
         Some(path) => durable_file::read_text(path, 64 * 1024)?,
         None => SAFE_ENVELOPE.to_owned(),

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::browser::Browser;
 use crate::pictures::pictures;
-use crate::pilot::{Kind, LAB, Pilot};
-use crate::processes::is_there;
+use crate::pilot::{Kind, LAB, POLICY, Pilot};
+use crate::processes::{is_there, until};
 use crate::{Home, text};
 
 const MANIFEST: &str = "downtime = \"3s\"\nactivation = { kind = \"supervise\" }\n\
@@ -191,4 +191,74 @@ fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
         browser.complaints().iter().filter(|one| !one.contains("status of 4")).collect::<Vec<_>>(),
         Vec::<&String>::new()
     );
+}
+
+#[test]
+fn a_second_person_approves_a_ring_with_the_key_that_her_browser_holds() {
+    if !is_there("chromium", "chromium") || !is_there("chromedriver", "chromium-driver") {
+        return;
+    }
+    let mut pilot =
+        Pilot::start(Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }, &[("well", "1\n")]);
+    let asking = POLICY.replace("name = \"broad\"", "name = \"broad\"\napprove = \"approver\"");
+    pilot.apply_policy(&asking.replace("name = \"pilot\"", "name = \"asking\""));
+    let grace =
+        pilot.home.json(&["operator", "add", "grace", "--role", "approver"])["token"].as_str().unwrap().to_owned();
+    let link = pilot.home.json(&["console"])["url"].as_str().unwrap().to_owned();
+    let base = link.split("/console/").next().unwrap().to_owned();
+    let browser = Browser::start(&pilot.home.path("profile"), (1280, 1600));
+    browser.open(&format!("{base}/console/"));
+    browser.fill("//input[@name='token']", &grace);
+    browser.press("Sign in");
+    browser.wait_for("Overview");
+    browser.wait_for("grace");
+    browser.complaints();
+    browser.open(&format!("{base}/console/trust"));
+    browser.press("Make a key");
+    browser.wait_for("Its public half");
+    let half = browser.eval("document.querySelector('[data-public]').textContent").as_str().unwrap().to_owned();
+    assert_eq!(half.len(), 64, "{half}");
+
+    let (good, rollout) = pilot.order("1.1.0", &[("well", "2\n")]);
+    browser.open(&format!("{base}/console/rollouts/{rollout}"));
+    until("the lab has passed", || {
+        let shown = pilot.home.json(&["rollout", "status", &rollout]);
+        shown["reasons"].to_string().contains("opens when an operator").then_some(())
+    });
+    let approve = || {
+        browser.open(&format!("{base}/console/rollouts/{rollout}"));
+        browser.wait_for("Ring broad waits for an approval");
+        browser.wait_for("\"ring\": \"broad\"");
+        browser.fill("//form[@id='approval']//input[@name='reason']", "the lab was fine");
+        browser.press("Sign and approve");
+    };
+    // A key that root's people have not listed approves nothing.
+    approve();
+    browser.wait_for("This was not done");
+    let add = [
+        "trust",
+        "key",
+        "add",
+        &half,
+        "--holder",
+        "grace's browser",
+        "--scope",
+        "approve",
+        "--root-key",
+        "root-1",
+        "--yes",
+    ];
+    let listed = pilot.home.json(&add);
+    assert_eq!(listed["version"], 2, "{listed}");
+    browser.complaints();
+    approve();
+    let over = pilot.over(&rollout, || {});
+    pilot.assert_completed(&over, &good);
+    browser.wait_for("completed");
+    let log = pilot.home.json(&["log", "--what", "approved"]).to_string();
+    assert!(log.contains("grace") && log.contains("the lab was fine"), "{log}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    // The key can be taken out again.
+    let id = pilot.home.json(&["trust", "key", "list"])["keys"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(id["holder"], "grace's browser", "{id}");
 }

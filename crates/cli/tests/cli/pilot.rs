@@ -24,7 +24,7 @@ rings_required = [\"lab\"]
 unproven_all_rollouts_max = 6
 ";
 /// Two lab devices first, then two that are held against the last two: together they can show "not worse by 95 in 100", no less.
-const POLICY: &str = "\
+pub(crate) const POLICY: &str = "\
 name = \"pilot\"
 [window]
 initial_all = 2
@@ -116,6 +116,15 @@ impl Pilot {
             assert!(within(LIMIT, well).is_some(), "{} is not well: {}", device.name, pilot.logs());
         }
         pilot
+    }
+
+    /// Applies another policy; orders are under it from then on.
+    pub(crate) fn apply_policy(&mut self, text: &str) {
+        let file = self.home.write("another-policy.toml", text);
+        self.policy = self.home.json(&["policy", "apply", file.to_str().unwrap(), "--key", "order"])["policy"]
+            .as_str()
+            .unwrap()
+            .to_owned();
     }
 
     fn up(home: &Home, listen: &str) -> Child {

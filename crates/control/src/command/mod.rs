@@ -16,6 +16,7 @@ mod rollouts;
 mod stopping;
 mod testimony;
 
+pub use approving::draft_approval;
 pub use holding::{HELD_DEVICES_MAX, HOLDS_MAX, WINDOWS_MAX};
 pub use planning::{Planned, foresee, plan_step};
 pub(crate) use publishing::newest;
@@ -27,10 +28,10 @@ pub use testimony::report_keys;
 
 use tidegate_domain::case::Act;
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RingName, RolloutId};
+use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
 use tidegate_domain::time::WallTime;
 use tidegate_trust::keys::{PublicKey, SignatureBytes};
-use tidegate_trust::records::{EnvelopeRecord, GoRequest, KeyList, Order, PolicyRecord, Report};
+use tidegate_trust::records::{Approval, EnvelopeRecord, GoRequest, KeyList, Order, PolicyRecord, Report};
 use tidegate_trust::signed::Unverified;
 
 use crate::contract::NewEntry;
@@ -139,9 +140,9 @@ pub enum Command {
     Approve {
         /// The rollout.
         rollout: RolloutId,
-        /// The ring.
-        ring: RingName,
-        /// Who.
+        /// What an approver signed.
+        approval: Box<Unverified<Approval>>,
+        /// Who brings it.
         by: OperatorName,
         /// In their words.
         reason: String,
@@ -345,7 +346,9 @@ pub fn stage(state: &State, keys: &dyn OnlineSigner, now: WallTime, command: Com
         Command::Start { order, draft } => rollouts::start(state, now, *order, *draft),
         Command::Pause { rollout, by, reason } => stopping::pause(state, now, &rollout, by, &reason),
         Command::Resume { rollout, by, reason } => stopping::resume(state, now, &rollout, by, &reason),
-        Command::Approve { rollout, ring, by, reason } => approving::approve(state, now, &rollout, &ring, by, &reason),
+        Command::Approve { rollout, approval, by, reason } => {
+            approving::approve(state, now, &rollout, *approval, by, &reason)
+        }
         Command::Halt { rollout, halt } => stopping::halt(state, keys, now, &rollout, halt),
         Command::Hold(hold) => holding::hold(state, now, *hold),
         Command::LiftHold { number, by, reason } => holding::lift(state, now, number, by, &reason),

@@ -16,7 +16,7 @@ use tidegate_domain::rollout::{Identity, Phase, Rollout};
 use tidegate_domain::roster::merkle::Tree;
 use tidegate_domain::roster::{Candidate, Place, ProvenPlace, leaf, rosters};
 use tidegate_domain::time::{Elapsed, WallTime};
-use tidegate_trust::records::{Addendum, FleetProven, Halt, Order, Permit};
+use tidegate_trust::records::{Addendum, Approval, FleetProven, Halt, Order, Permit};
 use tidegate_trust::signed::Unverified;
 
 use super::points::Points;
@@ -41,6 +41,8 @@ pub struct Course {
     pub returns: Vec<Unverified<Permit>>,
     /// The addenda, by number from 1.
     pub addenda: Vec<Unverified<Addendum>>,
+    /// The approvals of rings.
+    pub approvals: Vec<Unverified<Approval>>,
     /// The halt.
     pub halt: Option<Unverified<Halt>>,
     /// The fleet-proven record.
@@ -71,6 +73,7 @@ impl State {
             permits: Vec::new(),
             returns: Vec::new(),
             addenda: Vec::new(),
+            approvals: Vec::new(),
             halt: None,
             fleet_proven: None,
             first_take_at_ms: None,
@@ -172,6 +175,7 @@ impl State {
                 GateRecord::Permit(permit) => course.permits.push(permit),
                 GateRecord::Return(permit) => course.returns.push(permit),
                 GateRecord::Addendum(addendum) => course.addenda.push(addendum),
+                GateRecord::Approval(approval) => course.approvals.push(approval),
                 GateRecord::Halt(halt) => course.halt = Some(halt),
                 GateRecord::FleetProven(proven) => course.fleet_proven = Some(proven),
             }

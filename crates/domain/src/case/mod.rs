@@ -294,14 +294,13 @@ impl Case {
         self.instructions.iter().find(|one| one.select.matches(attributes))
     }
 
-    /// Takes up what became of the halt: it is restored by what devices say. Whoever folds a log whose old reports are gone hears of that last,
-    /// and comes to the same case.
+    /// Takes up what became of the halt: it is restored by what devices say. Whoever folds a log whose old reports are gone hears of nobody who
+    /// took the release, and of the restoration last: what the incident says in the end counts, so that both come to the same case.
     pub fn follow(&mut self, incident: &Incident) {
         let IncidentState::Restored { at_ms } = incident.state else { return };
-        if self.reached(Stage::Restored).is_none() {
-            let behind = self.reached.partition_point(|reached| reached.stage < Stage::Restored);
-            self.reached.insert(behind, Reached { stage: Stage::Restored, at_ms, recorded_at_ms: at_ms, by: None });
-        }
+        self.reached.retain(|reached| reached.stage != Stage::Restored);
+        let behind = self.reached.partition_point(|reached| reached.stage < Stage::Restored);
+        self.reached.insert(behind, Reached { stage: Stage::Restored, at_ms, recorded_at_ms: at_ms, by: None });
     }
 
     /// More of the fleet is halted: it is no more than contained.

@@ -119,13 +119,16 @@ fn the_case_of_a_halt_is_contained_and_restored_by_itself_and_goes_back_when_mor
     tries(&mut case, "ada", cause("a division by zero")).unwrap();
     assert_eq!(tries(&mut case, "ada", reach(Stage::Explained, 69_999)), Err("chronology"));
     tries(&mut case, "ada", reach(Stage::Explained, 80_000)).unwrap();
-    // Whoever reads a log whose old reports are gone hears of the restoration last.
-    let mut pruned = Case {
-        reached: case.reached.iter().filter(|one| one.stage != Stage::Restored).cloned().collect(),
-        ..case.clone()
-    };
-    pruned.follow(&restored);
-    assert_eq!(pruned, case);
+    // Whoever reads a log whose old reports are gone hears of the restoration last, or of nobody who was exposed and so of one at once.
+    for at_once in [None, Some(50_000)] {
+        let mut pruned = Case { reached: Vec::new(), ..case.clone() };
+        pruned.reached = case.reached.iter().filter(|one| one.stage != Stage::Restored).cloned().collect();
+        if let Some(at) = at_once {
+            pruned.follow(&incident(IncidentState::Restored { at_ms: WallTime::from_ms(at) }));
+        }
+        pruned.follow(&restored);
+        assert_eq!(pruned, case);
+    }
     case.follow(&incident(IncidentState::Open));
     assert_eq!(case.stage(), Stage::Explained);
     case.reopen();

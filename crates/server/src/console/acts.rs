@@ -1,37 +1,29 @@
-//! What people do by forms: whatever closes, and the work on incidents. Nothing here opens anything.
+//! What people do by forms: whatever closes, the work on incidents, and approvals that the browser's own key signed. Nothing opens by being
+//! signed in.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Form, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
-use jiff::Timestamp;
 use tidegate_console::incident as pages;
 use tidegate_control::command::{Answer, Command, PersonsHalt, Refusal, Why};
 use tidegate_domain::case::{Act, Cause, Role, Stage};
 use tidegate_domain::ids::{IncidentId, RolloutId};
-use tidegate_domain::time::{Elapsed, WallTime};
+use tidegate_trust::keys::PublicKey;
+use tidegate_trust::records::Approval;
+use tidegate_trust::signed::Unverified;
 use tidegate_wire::operator::ReasonRequest;
 
+use super::form::{Fields, Posted, gone_by, misread, optional, required, text, to_come, word};
 use super::incidents;
-use super::signing_in::{SignedIn, refuse_foreign};
 use super::sorry::Sorry;
 use crate::app::App;
-use crate::clock::now;
 use crate::operator_api::rollouts::reason;
 use crate::problem::Refused;
 
-type Fields = BTreeMap<String, String>;
-
 /// Opens an incident.
-pub(super) async fn open(
-    State(app): State<Arc<App>>,
-    who: SignedIn,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Result<Response, Sorry> {
-    refuse_foreign(&headers)?;
+pub(super) async fn open(State(app): State<Arc<App>>, Posted { who, fields }: Posted) -> Result<Response, Sorry> {
     let asked = (|| {
         Ok(Command::OpenIncident {
             by: who.name.clone(),
@@ -57,12 +49,9 @@ pub(super) async fn open(
 /// Does something about an incident.
 pub(super) async fn act(
     State(app): State<Arc<App>>,
-    who: SignedIn,
-    headers: HeaderMap,
     Path(id): Path<String>,
-    Form(fields): Form<Fields>,
+    Posted { who, fields }: Posted,
 ) -> Result<Response, Sorry> {
-    refuse_foreign(&headers)?;
     let incident: IncidentId = id.parse().map_err(|_| Sorry::Unknown("incident"))?;
     let done = match read(&fields) {
         Ok(act) => app.desk.ask(Command::WorkOn { incident: incident.clone(), by: who.name.clone(), act }).await,
@@ -81,14 +70,10 @@ pub(super) async fn act(
 /// Halts a rollout.
 pub(super) async fn halt(
     State(app): State<Arc<App>>,
-    who: SignedIn,
-    headers: HeaderMap,
     Path(id): Path<String>,
-    Form(fields): Form<Fields>,
+    Posted { who, fields }: Posted,
 ) -> Result<Response, Sorry> {
-    refuse_foreign(&headers)?;
-    let rollout = known(&app, &id)?;
-    let reason = reason(ReasonRequest { reason: text(&fields, "reason") }).map_err(Sorry::Failed)?;
+    let (rollout, reason) = meant(&app, &id, &fields)?;
     let kept = app.halt(&rollout, PersonsHalt { by: who.name, reason, record: None }).await;
     kept.map_err(|error| Sorry::NotNow(format!("It is halted in this process, but kept nowhere: {error:#}")))?;
     Ok(Redirect::to(&format!("/console/rollouts/{rollout}")).into_response())
@@ -97,96 +82,57 @@ pub(super) async fn halt(
 /// Pauses a rollout.
 pub(super) async fn pause(
     State(app): State<Arc<App>>,
-    who: SignedIn,
-    headers: HeaderMap,
     Path(id): Path<String>,
-    Form(fields): Form<Fields>,
+    Posted { who, fields }: Posted,
 ) -> Result<Response, Sorry> {
-    refuse_foreign(&headers)?;
-    let rollout = known(&app, &id)?;
-    let reason = reason(ReasonRequest { reason: text(&fields, "reason") }).map_err(Sorry::Failed)?;
+    let (rollout, reason) = meant(&app, &id, &fields)?;
     let asked = Command::Pause { rollout: rollout.clone(), by: who.name, reason };
     app.desk.ask(asked).await.map_err(|refusal| Sorry::Failed(refusal.into()))?;
     Ok(Redirect::to(&format!("/console/rollouts/{rollout}")).into_response())
 }
 
-/// While nothing recorded has been read yet, whatever id is given is believed: closing too much is cheap.
-fn known(app: &App, id: &str) -> Result<RolloutId, Sorry> {
+/// Lets the next ring of a rollout open, by what the browser's own key signed. The session says who brings it; the signature is the approval.
+pub(super) async fn approve(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Posted { who, fields }: Posted,
+) -> Result<Response, Sorry> {
+    let (rollout, reason) = meant(&app, &id, &fields)?;
+    let approval = Box::new(signed(&fields).map_err(|refusal| Sorry::Failed(refusal.into()))?);
+    let asked = Command::Approve { rollout: rollout.clone(), approval, by: who.name, reason };
+    app.desk.ask(asked).await.map_err(|refusal| Sorry::Failed(refusal.into()))?;
+    Ok(Redirect::to(&format!("/console/rollouts/{rollout}")).into_response())
+}
+
+/// A record from a form: its body, the public key, the signature.
+fn signed(fields: &Fields) -> Result<Unverified<Approval>, Refusal> {
+    let key = text(fields, "key");
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(&key, &mut bytes).map_err(|_| misread("key", &key, "64 hexadecimal digits"))?;
+    let key = PublicKey::from_bytes(bytes).map_err(|_| misread("key", &key, "an Ed25519 public key"))?;
+    let body: serde_json::Value = required_json(fields, "body")?;
+    let record = serde_json::json!({"body": body, "signatures": [{"key": key.id(), "sig": text(fields, "sig")}]});
+    Unverified::parse(record.to_string().as_bytes())
+        .map_err(|error| Refusal::new(Why::Invalid, "field", format!("fields `body` and `sig`: {error}")))
+}
+
+fn required_json(fields: &Fields, name: &str) -> Result<serde_json::Value, Refusal> {
+    let found = text(fields, name);
+    serde_json::from_str(&found).map_err(|_| misread(name, &found, "JSON"))
+}
+
+/// The rollout, and why. While nothing recorded has been read yet, whatever id is given is believed: closing too much is cheap.
+fn meant(app: &App, id: &str, fields: &Fields) -> Result<(RolloutId, String), Sorry> {
     let rollout: RolloutId = id.parse().map_err(|_| Sorry::Unknown("rollout"))?;
-    match app.desk.state() {
-        Ok(state) if !state.rollouts().contains_key(&rollout) => Err(Sorry::Unknown("rollout")),
-        _ => Ok(rollout),
+    if app.desk.state().is_ok_and(|state| !state.rollouts().contains_key(&rollout)) {
+        return Err(Sorry::Unknown("rollout"));
     }
+    let reason = reason(ReasonRequest { reason: text(fields, "reason") }).map_err(Sorry::Failed)?;
+    Ok((rollout, reason))
 }
 
 fn status(refusal: &Refusal) -> StatusCode {
     Refused::from(refusal.clone()).status()
-}
-
-fn misread(field: &str, found: &str, expected: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Why::Invalid, "field", format!("field `{field}` is {found:?}: expected {expected}"))
-}
-
-fn text(fields: &Fields, name: &str) -> String {
-    // Browsers end the lines of a text area with both.
-    fields.get(name).map(|text| text.trim().replace("\r\n", "\n")).unwrap_or_default()
-}
-
-/// A field that may be empty.
-fn optional<T: std::str::FromStr>(fields: &Fields, name: &str) -> Result<Option<T>, Refusal>
-where
-    T::Err: std::fmt::Display,
-{
-    match text(fields, name) {
-        found if found.is_empty() => Ok(None),
-        found => found
-            .parse()
-            .map(Some)
-            .map_err(|error: T::Err| Refusal::new(Why::Invalid, "field", format!("field `{name}`: {error}"))),
-    }
-}
-
-fn required<T: std::str::FromStr>(fields: &Fields, name: &str) -> Result<T, Refusal>
-where
-    T::Err: std::fmt::Display,
-{
-    optional(fields, name)?.ok_or_else(|| misread(name, "", "something"))
-}
-
-/// One of a few words.
-fn word<T: Copy>(fields: &Fields, name: &str, all: &[T], of: impl Fn(T) -> &'static str) -> Result<T, Refusal> {
-    let found = text(fields, name);
-    let words = || all.iter().map(|one| of(*one)).collect::<Vec<_>>().join(", ");
-    all.iter().copied().find(|one| of(*one) == found).ok_or_else(|| misread(name, &found, words()))
-}
-
-const INSTANT: &str = "2026-11-27T18:00:00Z, or a time such as 20min";
-
-/// An instant that is over: empty for now, an instant, or how long ago.
-fn gone_by(fields: &Fields, name: &str) -> Result<WallTime, Refusal> {
-    let found = text(fields, name);
-    let at = now();
-    if found.is_empty() {
-        return Ok(at);
-    }
-    let ago = found.strip_suffix("ago").map_or(found.as_str(), str::trim_end).replace(' ', "");
-    let ago = ago.parse().ok().map(|ago: Elapsed| WallTime::from_ms(at.as_ms().saturating_sub(ago.as_ms())));
-    instant(&found).or(ago).ok_or_else(|| misread(name, &found, INSTANT))
-}
-
-/// An instant to come, or how long until then; none where it is empty.
-fn to_come(fields: &Fields, name: &str) -> Result<Option<WallTime>, Refusal> {
-    let found = text(fields, name);
-    if found.is_empty() {
-        return Ok(None);
-    }
-    let then = found.replace(' ', "").parse().ok().map(|time: Elapsed| now().after(time));
-    instant(&found).or(then).map(Some).ok_or_else(|| misread(name, &found, INSTANT))
-}
-
-fn instant(text: &str) -> Option<WallTime> {
-    let at: Timestamp = text.parse().ok()?;
-    u64::try_from(at.as_millisecond()).ok().map(WallTime::from_ms)
 }
 
 /// The act that a form of an incident's page asks for.
@@ -233,6 +179,7 @@ fn read(fields: &Fields) -> Result<Act, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now;
 
     fn fields(all: &[(&str, &str)]) -> Fields {
         all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -259,15 +206,5 @@ mod tests {
             let refusal = read(&fields(wrong)).unwrap_err();
             assert!(refusal.detail.contains(&format!("`{field}`")), "{wrong:?}: {refusal}");
         }
-    }
-
-    #[test]
-    fn an_instant_is_now_where_it_is_empty_and_may_be_said_as_time_gone_by() {
-        let of = |text: &str| gone_by(&fields(&[("at", text)]), "at").unwrap();
-        assert!(now().since(of("")) < Elapsed::from_s(5));
-        assert!(now().since(of("20min ago")) >= Elapsed::from_s(1_200));
-        assert!(now().since(of("20 min")) >= Elapsed::from_s(1_200));
-        assert_eq!(of("2024-07-19T04:09:00Z").as_ms(), 1_721_362_140_000);
-        assert!(to_come(&fields(&[]), "due").unwrap().is_none());
     }
 }

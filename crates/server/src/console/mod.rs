@@ -1,11 +1,12 @@
 //! The console over HTTP: who is signed in, which page, and what changes on it. What pages look like stands in the crate `console`.
 //!
-//! Pages show; forms close, and write into incidents; nothing here opens anything. Every answer forbids scripts and styles of others, frames, and being kept.
+//! Pages show; forms close, write into incidents, and bring approvals that a browser's own key signed; nothing opens by being signed in. Every answer forbids scripts and styles of others, frames, and being kept.
 
 mod acts;
 mod census;
 mod events;
 mod fleet;
+mod form;
 mod incidents;
 mod log;
 mod overview;
@@ -49,6 +50,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/console/rollouts/{rollout}/events", get(rollouts::changes))
         .route("/console/rollouts/{rollout}/halt", post(acts::halt))
         .route("/console/rollouts/{rollout}/pause", post(acts::pause))
+        .route("/console/rollouts/{rollout}/approve", post(acts::approve))
         .route("/console/rollouts/{rollout}/what-if", get(what_if::what_if))
         .route("/console/policies", get(policies::list))
         .route("/console/policies/{digest}", get(policies::one))
@@ -80,6 +82,10 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route(
             tidegate_console::LIVE_PATH,
             get(|| async { file("text/javascript; charset=utf-8", tidegate_console::LIVE) }),
+        )
+        .route(
+            tidegate_console::KEYS_PATH,
+            get(|| async { file("text/javascript; charset=utf-8", tidegate_console::KEYS) }),
         )
         .route(tidegate_console::ICON_PATH, get(|| async { file("image/svg+xml", tidegate_console::ICON) }))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

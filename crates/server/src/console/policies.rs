@@ -4,23 +4,24 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use axum::extract::{Form, Path, Query, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{Path, Query, State};
+use axum::http::header;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use tidegate_console::policies::{self as pages, Checked, Harm, Outcome, PolicyLine, Preview};
+use tidegate_console::policies::{self as pages, Checked, Harm, HeldAgainst, Outcome, PolicyLine, Preview};
 use tidegate_control::state::{AppliedPolicy, State as Known};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::envelope::Envelope;
 use tidegate_domain::ids::{DeviceId, StratumName};
 use tidegate_domain::policy::Policy;
-use tidegate_domain::policy_check::{self, FleetEstimate, PolicyCheck};
+use tidegate_domain::policy_check::{self, FleetEstimate};
 use tidegate_domain::roster::{Candidate, rosters};
 use tidegate_domain::time::Elapsed;
 use tidegate_sim::compare::{Entrant, compare};
 use tidegate_sim::{Progress, catalogue};
 
-use super::signing_in::{SignedIn, refuse_foreign};
+use super::form::{Posted, text};
+use super::signing_in::SignedIn;
 use super::sorry::Sorry;
 use crate::app::App;
 
@@ -95,61 +96,32 @@ pub(super) async fn editor(
     Ok(Html(pages::editor(&checked, None, who.viewer())))
 }
 
-/// A text that somebody writes.
-#[derive(Debug, Deserialize)]
-pub(super) struct Written {
-    text: String,
-}
-
-impl Written {
-    /// Browsers end the lines of a text area with both.
-    fn text(self) -> String {
-        self.text.replace("\r\n", "\n")
-    }
-}
-
 /// The editor with what was written, checked.
 pub(super) async fn written(
     State(app): State<Arc<App>>,
-    who: SignedIn,
-    headers: HeaderMap,
-    Form(written): Form<Written>,
+    Posted { who, fields }: Posted,
 ) -> Result<Html<String>, Sorry> {
-    refuse_foreign(&headers)?;
-    let checked = checked(&app, written.text()).await;
+    let checked = checked(&app, text(&fields, "text")).await;
     Ok(Html(pages::editor(&checked, None, who.viewer())))
 }
 
 /// What was written, checked, as a part of the page.
-pub(super) async fn check(
-    State(app): State<Arc<App>>,
-    _who: SignedIn,
-    headers: HeaderMap,
-    Form(written): Form<Written>,
-) -> Result<Html<String>, Sorry> {
-    refuse_foreign(&headers)?;
-    Ok(Html(pages::checked(&checked(&app, written.text()).await)))
+pub(super) async fn check(State(app): State<Arc<App>>, Posted { fields, .. }: Posted) -> Result<Html<String>, Sorry> {
+    Ok(Html(pages::checked(&checked(&app, text(&fields, "text")).await)))
 }
 
 /// What was written, as a file.
-pub(super) async fn file(_who: SignedIn, headers: HeaderMap, Form(written): Form<Written>) -> Result<Response, Sorry> {
-    refuse_foreign(&headers)?;
+pub(super) async fn file(Posted { fields, .. }: Posted) -> Response {
     let named = [
         (header::CONTENT_TYPE, "application/toml; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"policy.toml\""),
     ];
-    Ok((named, written.text()).into_response())
+    (named, format!("{}\n", text(&fields, "text"))).into_response()
 }
 
 /// Begins a simulation of what was written.
-pub(super) async fn simulate(
-    State(app): State<Arc<App>>,
-    who: SignedIn,
-    headers: HeaderMap,
-    Form(written): Form<Written>,
-) -> Result<Response, Sorry> {
-    refuse_foreign(&headers)?;
-    let text = written.text();
+pub(super) async fn simulate(State(app): State<Arc<App>>, Posted { who, fields }: Posted) -> Result<Response, Sorry> {
+    let text = text(&fields, "text");
     let Ok(policy) = Policy::parse(&text) else {
         let checked = checked(&app, text).await;
         return Ok(Html(pages::editor(&checked, None, who.viewer())).into_response());
@@ -181,15 +153,15 @@ async fn checked(app: &Arc<App>, text: String) -> Checked {
             let (mine, of) = (policy.clone(), app.clone());
             let devices = app.desk.state().map_or(0, |state| state.devices().len());
             let key = Digest::of(format!("{devices} {}", Policy::digest_of(&text)).as_bytes());
-            let check = app.shops.checks.ask(key, move || held_against(&of, &mine)).await;
-            Outcome::Right { policy: Box::new(policy), check: check.as_deref().cloned().flatten().map(Box::new) }
+            let held = app.shops.held.ask(key, move || held_against(&of, &mine)).await;
+            Outcome::Right { policy: Box::new(policy), held: held.as_deref().cloned().flatten().map(Box::new) }
         }
     };
     Checked { text, outcome }
 }
 
 /// What a policy would do on the devices that are enrolled; none where there are none.
-fn held_against(app: &App, policy: &Policy) -> Option<PolicyCheck> {
+fn held_against(app: &App, policy: &Policy) -> Option<HeldAgainst> {
     let mut strata: BTreeMap<StratumName, Vec<u32>> = BTreeMap::new();
     let mut after: Option<DeviceId> = None;
     let envelope: Option<Envelope> = super::state(app).ok()?.envelope().map(|(_, envelope, _)| envelope.clone());
@@ -217,8 +189,16 @@ fn held_against(app: &App, policy: &Policy) -> Option<PolicyCheck> {
             sums.iter_mut().zip(rings).for_each(|(sum, more)| *sum = sum.saturating_add(more));
         }
     }
+    if strata.is_empty() {
+        return None;
+    }
+    let mut sizes: Vec<(StratumName, u32)> = strata
+        .iter()
+        .map(|(name, rings)| (name.clone(), rings.iter().fold(0_u32, |sum, more| sum.saturating_add(*more))))
+        .collect();
+    sizes.sort_by_key(|(_, devices)| std::cmp::Reverse(*devices));
     let fleet = FleetEstimate { strata, downtime: DOWNTIME };
-    (!fleet.strata.is_empty()).then(|| policy_check::check(policy, envelope.as_ref(), &fleet))
+    Some(HeldAgainst { check: policy_check::check(policy, envelope.as_ref(), &fleet), strata: sizes })
 }
 
 /// What a simulated fleet makes of a policy.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{Html, Response};
-use tidegate_console::rollout::{self, CoursePoint, IncidentLine, RolloutPage, TroubledDevice};
+use tidegate_console::rollout::{self, ApprovalWanted, CoursePoint, IncidentLine, RolloutPage, TroubledDevice};
 use tidegate_console::rollouts::{self as list, RolloutLine};
+use tidegate_control::command::draft_approval;
 use tidegate_control::state::{Course, Point, State as Known};
-use tidegate_domain::ids::{IncidentId, RingName, RolloutId};
+use tidegate_domain::ids::{IncidentId, RolloutId};
 use tidegate_domain::policy::OnHalt;
 use tidegate_domain::rollout::reason::{Verdict, WaitReason};
 use tidegate_domain::rollout::report::StepReport;
+use tidegate_trust::signed::Unverified;
 
 use super::events;
 use super::signing_in::SignedIn;
@@ -101,7 +103,6 @@ pub(super) fn view(app: &App, rollout: &str) -> Result<RolloutPage, Sorry> {
     });
     Ok(RolloutPage {
         halt_stands: app.halts.holds(&id),
-        rollout: id,
         package: view.package,
         version: view.version,
         policy: view.policy_name,
@@ -109,11 +110,12 @@ pub(super) fn view(app: &App, rollout: &str) -> Result<RolloutPage, Sorry> {
         ended_at_ms: view.ended_at_ms,
         p4: view.p4,
         all_return: course.rollout.policy().on_halt == OnHalt::Revert,
-        approval_wanted: approval_wanted(&view.report),
+        approval_wanted: approval_wanted(&state, &id, &view.report),
         points: course.points.as_slice().iter().map(point).collect(),
         report: view.report,
         reasons: view.reasons,
         incident,
+        rollout: id,
         troubled_count: troubled.len(),
         troubled: troubled.into_iter().take(TROUBLED_MAX).collect(),
     })
@@ -124,13 +126,16 @@ fn point(point: &Point) -> CoursePoint {
     CoursePoint { at_ms, taken, proven, harmed, ln_evidence }
 }
 
-/// The ring that waits for nothing but somebody's approval.
-fn approval_wanted(report: &StepReport) -> Option<RingName> {
+/// What would be signed, where a ring waits for nothing but somebody's approval.
+fn approval_wanted(state: &Known, id: &RolloutId, report: &StepReport) -> Option<ApprovalWanted> {
     let Verdict::Wait(reasons) = &report.verdict else { return None };
-    reasons.iter().find_map(|reason| match reason {
+    let ring = reasons.iter().find_map(|reason| match reason {
         WaitReason::Approval { ring, .. } => Some(ring.clone()),
         _ => None,
-    })
+    })?;
+    let body = draft_approval(state, now(), id, &ring).ok()?;
+    let record = Unverified::draft(&body).ok()?;
+    Some(ApprovalWanted { ring, places: body.places, bytes: record.bytes_to_sign().to_vec() })
 }
 
 /// Those that need hands first, then those that are not back yet.

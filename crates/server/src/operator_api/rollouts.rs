@@ -173,7 +173,8 @@ pub(crate) async fn resume(
     found(&app, &rollout).map(axum::Json)
 }
 
-/// Lets the next ring of a rollout open once the one before it has passed. The role is the one that the policy's ring asks for.
+/// Lets the next ring of a rollout open once the one before it has passed, by a record that an approver's own key signed: whoever may order signs
+/// none. Who brings it has the role that the policy's ring asks for.
 #[utoipa::path(post, path = "/rollouts/{rollout}/approve", tag = "rollouts", params(("rollout" = String, Path)),
     request_body = ApprovalRequest, responses((status = OK, body = RolloutView)))]
 pub(crate) async fn approve(
@@ -182,9 +183,10 @@ pub(crate) async fn approve(
     Named(rollout): Named<RolloutId>,
     Json(request): Json<ApprovalRequest>,
 ) -> Result<axum::Json<RolloutView>, Refused> {
-    let ApprovalRequest { ring, reason: why } = request;
+    let ApprovalRequest { approval, reason: why } = request;
     let reason = reason(ReasonRequest { reason: why })?;
-    app.desk.ask(Command::Approve { rollout: rollout.clone(), ring, by: person.name, reason }).await?;
+    let approval = Box::new(approval);
+    app.desk.ask(Command::Approve { rollout: rollout.clone(), approval, by: person.name, reason }).await?;
     found(&app, &rollout).map(axum::Json)
 }
 

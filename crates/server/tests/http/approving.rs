@@ -1,8 +1,11 @@
 //! A ring that waits for a person: who may let it open, and that nothing opens before.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tidegate_domain::time::Elapsed;
+use tidegate_server::clock::now;
+use tidegate_trust::records::Approval;
 
-use crate::fleet::{Fleet, until};
+use crate::fleet::{APPROVER_KEYS, Api, Fleet, ORDER_KEY, Reply, record, until};
 use crate::played::{FAST_POLICY, Player, twelve};
 
 #[test]
@@ -31,28 +34,67 @@ fn a_ring_with_an_approval_opens_when_somebody_with_the_role_lets_it_and_not_bef
     let shown = api.get(&rollout);
     assert_eq!(shown["report"]["rings"][1]["opened"], 0, "{shown}");
 
-    let approve = |who: &crate::fleet::Api, ring: &str, reason: &str| {
-        who.post(&format!("{rollout}/approve"), &json!({"ring": ring, "reason": reason}))
+    let body = approval(&fleet, &shown, "broad");
+    let send = |who: &Api, body: &Approval, key: u8, reason: &str| {
+        who.post(&format!("{rollout}/approve"), &json!({"approval": record(body, &[key]), "reason": reason}))
     };
-    let refused = approve(&api.operator("publisher"), "broad", "looks fine");
-    assert_eq!((refused.status, refused.kind().as_str()), (403, "role"), "{refused:?}");
-    let approver = api.operator("approver");
-    for (ring, reason, status, kind) in [
-        ("nowhere", "fine", 404, "unknown_ring"),
-        ("lab", "fine", 409, "no_approval_wanted"),
-        ("broad", " ", 422, "reason"),
-    ] {
-        let refused = approve(&approver, ring, reason);
-        assert_eq!((refused.status, refused.kind().as_str()), (status, kind), "{refused:?}");
+    let refused = |reply: Reply| (reply.status, reply.kind());
+    let (approver, key) = (api.operator("approver"), APPROVER_KEYS[0]);
+    let other = |change: &dyn Fn(&mut Approval)| {
+        let mut other = body.clone();
+        change(&mut other);
+        other
+    };
+    // Not by a session or a token alone, not by whoever orders, not by any other key, not by somebody without the role.
+    assert_eq!(refused(send(&api.operator("publisher"), &body, key, "fine")), (403, "role".to_owned()));
+    for stranger in [ORDER_KEY, 99] {
+        assert_eq!(refused(send(&approver, &body, stranger, "fine")), (403, "record_not_signed".to_owned()));
     }
-    let given = approve(&approver, "broad", "the lab was fine");
+    let unsigned = json!({"approval": record(&body, &[]), "reason": "fine"});
+    let unsigned = approver.post(&format!("{rollout}/approve"), &unsigned);
+    assert_eq!(refused(unsigned), (403, "record_not_signed".to_owned()));
+    for (wrong, status, kind) in [
+        (other(&|one| one.ring = "nowhere".parse().unwrap()), 404, "unknown_ring"),
+        (other(&|one| one.ring = "lab".parse().unwrap()), 409, "no_approval_wanted"),
+        (other(&|one| one.order = one.policy), 409, "approval_of_another"),
+        (other(&|one| one.policy = one.order), 409, "approval_of_another"),
+        (other(&|one| one.places -= 1), 409, "approval_of_another"),
+        (other(&|one| one.expires_at_ms = one.issued_at_ms), 409, "approval_expired"),
+        (
+            other(&|one| one.expires_at_ms = one.issued_at_ms.after(Elapsed::from_s(8 * 86_400))),
+            409,
+            "approval_expired",
+        ),
+    ] {
+        assert_eq!(refused(send(&approver, &wrong, key, "fine")), (status, kind.to_owned()), "{wrong:?}");
+    }
+    assert_eq!(refused(send(&approver, &body, key, " ")), (422, "reason".to_owned()));
+    play();
+    assert_eq!(api.get(&rollout)["report"]["rings"][1]["opened"], 0, "nothing opened by any of these");
+    let given = send(&approver, &body, key, "the lab was fine");
     assert_eq!(given.status, 200, "{given:?}");
     let seq = api.seq();
-    assert_eq!(approve(&approver, "broad", "again").status, 200, "twice is once");
+    assert_eq!(send(&approver, &body, key, "again").status, 200, "twice is once");
     until("the rollout is complete", || {
         play();
         (api.get(&rollout)["report"]["phase"] == "completed").then_some(())
     });
     assert!(api.seq() > seq);
     running.stop();
+}
+
+/// What an approver would sign to let a ring open, from what the server shows.
+pub(crate) fn approval(fleet: &Fleet, shown: &Value, ring: &str) -> Approval {
+    let rings = shown["report"]["rings"].as_array().unwrap();
+    let known = rings.iter().find(|one| one["name"] == ring).unwrap();
+    Approval {
+        fleet: fleet.fleet,
+        order: shown["order"].as_str().unwrap().parse().unwrap(),
+        policy: shown["policy"].as_str().unwrap().parse().unwrap(),
+        ring: ring.parse().unwrap(),
+        places: u32::try_from(known["places"].as_u64().unwrap()).unwrap(),
+        issued_at_ms: now(),
+        expires_at_ms: now().after(Elapsed::from_s(600)),
+        ext: Default::default(),
+    }
 }

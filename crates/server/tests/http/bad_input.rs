@@ -98,7 +98,15 @@ const ROWS: &[Row] = &[
     named("POST /api/v1/rollouts/{rollout}/pause", VIEWER, Takes::Json, "nothing.1", "unknown_rollout"),
     named("POST /api/v1/rollouts/{rollout}/resume", APPROVER, Takes::Json, "nothing.1", "unknown_rollout"),
     Row {
-        unknown: Some(("nothing.1", "unknown_rollout", r#"{"ring": "broad", "reason": "fine"}"#)),
+        unknown: Some((
+            "nothing.1",
+            "unknown_rollout",
+            concat!(
+                r#"{"reason": "fine", "approval": "#,
+                include_str!("../../../trust/tests/golden/approval.json"),
+                "}"
+            ),
+        )),
         formed: true,
         ..row("POST /api/v1/rollouts/{rollout}/approve", VIEWER, Takes::Json)
     },

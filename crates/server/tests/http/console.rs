@@ -318,13 +318,15 @@ fn whoever_looks_may_close_by_a_form_of_this_site_and_open_nothing() {
     }
     let large = format!("reason={}", "x".repeat(300 << 10));
     assert_eq!(post(&browser, &format!("{page}/halt"), &[], &large).status, 413);
-    for opening in ["resume", "approve"] {
-        assert_eq!(
-            post(&browser, &format!("{page}/{opening}"), &[], "reason=x").status,
-            404,
-            "nothing opens by being signed in"
-        );
+    assert_eq!(
+        post(&browser, &format!("{page}/resume"), &[], "reason=x").status,
+        404,
+        "nothing opens by being signed in"
+    );
+    for body in ["reason=x", "reason=x&body=%7B%7D&key=00&sig=00", "reason=x&body=1&key=x&sig=x"] {
+        assert_eq!(post(&browser, &format!("{page}/approve"), &[], body).status, 422, "{body}");
     }
+    assert_eq!(post(&browser, &format!("{page}/approve"), &foreign, "reason=x").status, 403);
     assert_eq!(world.api.get(&path)["report"]["phase"], "running");
     let paused = post(&browser, &format!("{page}/pause"), &[], "reason=look+first");
     assert_eq!((paused.status, paused.headers["location"].to_str().unwrap()), (303, page.as_str()));
@@ -347,5 +349,46 @@ fn whoever_looks_may_close_by_a_form_of_this_site_and_open_nothing() {
     let opened = post(&browser, "/console/incidents", &[], "title=logins+fail");
     assert_eq!(opened.headers["location"].to_str().unwrap(), "/console/incidents/inc-hand-1");
     assert_eq!(post(&browser, "/console/incidents", &[], "title=x&at=soon").status, 422);
+    world.running.stop();
+}
+
+#[test]
+fn nothing_that_is_asked_for_gets_into_a_header_or_leads_elsewhere() {
+    let world = world();
+    let mut browser = Browser::new(&world.running.base);
+    let inject = "x%0d%0aset-cookie:%20tidegate=stolen%0d%0alocation:%20https://elsewhere.example";
+    let odd = [
+        format!("/console/enter?code={inject}"),
+        format!("/console/fleet?select={inject}&after={inject}"),
+        format!("/console/log?who={inject}&before=1"),
+        format!("/console/policies/editor?from={inject}"),
+        format!("/console/incidents/{inject}/hands.csv?customer={inject}"),
+        format!("/console/{inject}"),
+        "/console//elsewhere.example".to_owned(),
+        "/console/?next=https://elsewhere.example".to_owned(),
+    ];
+    for signed_in in [false, true] {
+        if signed_in {
+            browser.enter(&link(&world.api));
+        }
+        for path in &odd {
+            let reply = browser.get(path);
+            assert!(reply.headers.get("set-cookie").is_none(), "{path}: {reply:?}");
+            assert!(reply.headers.get("location").is_none(), "{path}: {reply:?}");
+            assert!(reply.status < 500, "{path}: {reply:?}");
+        }
+        let posts = [
+            ("/console/enter", "code=x"),
+            ("/console/token", "token=x"),
+            ("/console/leave", ""),
+            ("/console/incidents", "title=x"),
+        ];
+        for (path, body) in posts {
+            let reply =
+                browser.ask(Method::POST, path, &[], &format!("{body}&next=https://elsewhere.example&{inject}=1"));
+            let to = reply.headers.get("location").map(|to| to.to_str().unwrap().to_owned());
+            assert!(to.iter().all(|to| to.starts_with("/console/")), "{path}: {to:?}");
+        }
+    }
     world.running.stop();
 }

@@ -7,7 +7,7 @@ use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::PolicyName;
 use tidegate_domain::time::WallTime;
 
-use super::{Ext, Order, body};
+use super::{Approval, Ext, Order, body};
 use crate::keys::{KeyId, ListedKey, PublicKey, Scope};
 use crate::signed::{Body, Fleet, RecordError, Unverified, Verified};
 
@@ -147,10 +147,25 @@ impl KeyList {
     ) -> Result<Verified<Order>, RecordError> {
         let verified = self.verify(order, &[Scope::Order], at)?;
         if verified.body().resumes.is_some() {
-            let orders: BTreeSet<PublicKey> = self.keys_for(Scope::Order, at).collect();
-            let approvers = self.keys_for(Scope::Approve, at).filter(|key| !orders.contains(key));
-            verified.record().clone().verify(self.fleet, approvers, approvals.max(1) as usize)?;
+            verified.record().clone().verify(self.fleet, self.approvers(at), approvals.max(1) as usize)?;
         }
         Ok(verified)
+    }
+
+    /// Believes an approval that an approver signed. A key that may order approves nothing.
+    ///
+    /// # Errors
+    /// When no such key did.
+    pub fn verify_approval(
+        &self,
+        approval: Unverified<Approval>,
+        at: WallTime,
+    ) -> Result<Verified<Approval>, RecordError> {
+        approval.verify(self.fleet, self.approvers(at), 1)
+    }
+
+    fn approvers(&self, at: WallTime) -> impl Iterator<Item = PublicKey> + '_ {
+        let orders: BTreeSet<PublicKey> = self.keys_for(Scope::Order, at).collect();
+        self.keys_for(Scope::Approve, at).filter(move |key| !orders.contains(key))
     }
 }

@@ -7,7 +7,9 @@ mod testimony;
 
 pub use enrolment::{Enrolment, EnrolmentPair, EnrolmentToken};
 pub use fleet_trust::{EnvelopeRecord, KeyList, KeyListError, PolicyRecord};
-pub use rollout::{Addendum, FleetProven, Go, Halt, Order, Permit, PermitKind, Resumption, RosterCount, RosterRoot};
+pub use rollout::{
+    Addendum, Approval, FleetProven, Go, Halt, Order, Permit, PermitKind, Resumption, RosterCount, RosterRoot,
+};
 pub use testimony::{GoRequest, Report};
 
 use std::collections::BTreeMap;

@@ -69,6 +69,31 @@ pub struct Resumption {
     pub without: BTreeSet<DeviceId>,
 }
 
+/// Lets one ring of an order open once the ring before it has passed. Signed by a key of scope `approve` that may not order: whoever orders
+/// approves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// The fleet.
+    pub fleet: Fleet,
+    /// The order.
+    pub order: Digest,
+    /// The policy that the order pins.
+    pub policy: Digest,
+    /// The ring.
+    pub ring: RingName,
+    /// The places that it had when the approval was signed: where more have joined since, it is asked for again.
+    pub places: u32,
+    /// When it was signed.
+    pub issued_at_ms: WallTime,
+    /// Until when it can be used.
+    pub expires_at_ms: WallTime,
+    /// Room for later additions.
+    #[serde(default, skip_serializing_if = "Ext::is_empty")]
+    pub ext: Ext,
+}
+body!(Approval, "tidegate/approval/v1");
+
 /// What a permit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

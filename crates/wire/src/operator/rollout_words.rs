@@ -1,7 +1,9 @@
 //! What operators say to rollouts, and whom the evidence blames.
 
 use serde::{Deserialize, Serialize};
-use tidegate_domain::ids::{PackageName, RingName, RolloutId, Version};
+use tidegate_domain::ids::{PackageName, RolloutId, Version};
+use tidegate_trust::records::Approval;
+use tidegate_trust::signed::Unverified;
 
 /// Pauses, resumes or halts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,14 +37,14 @@ pub struct AccusationView {
     pub named: bool,
 }
 
-/// Lets the next ring of a rollout open.
+/// Lets the next ring of a rollout open: a record that an approver's key signed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalRequest {
-    /// The ring.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub ring: RingName,
+    /// What the approver signed: `tidegate/approval/v1` in `docs/protocol.md`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub approval: Unverified<Approval>,
     /// Why, for the account; 1 to 500 characters.
     pub reason: String,
 }

@@ -1,5 +1,6 @@
 //! `tidegate rollout`: start, watch, pause, resume, approve, halt.
 
+mod approve;
 mod halt;
 mod resuming;
 mod start;
@@ -7,9 +8,9 @@ mod watch;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use tidegate_domain::ids::{RingName, RolloutId};
+use tidegate_domain::ids::RolloutId;
 use tidegate_domain::time::Elapsed;
-use tidegate_wire::operator::{ApprovalRequest, ReasonRequest};
+use tidegate_wire::operator::ReasonRequest;
 
 use crate::client::{Client, ClientError};
 use crate::context::Context;
@@ -27,7 +28,7 @@ Examples:
   tidegate rollout watch content.1              exit code 0 when completed, 3 when halted
   tidegate rollout status content.1
   tidegate rollout pause content.1 --reason \"looking at site fra\"
-  tidegate rollout approve content.1 --ring broad --reason \"the canary was fine\"
+  tidegate rollout approve content.1 --ring broad --key approver-1.key --reason \"the canary was fine\"
   tidegate rollout halt content.1 --reason \"wrong build\"
   tidegate rollout halt content.1 --reason \"wrong build\" --key halt.key
   tidegate rollout start content 1.0.0 --policy default@sha256:... --key order.key --resume --without d1 --out go-on.json
@@ -65,14 +66,8 @@ pub(crate) enum RolloutCommand {
     Pause(ReasonArgs),
     /// Open again what was paused
     Resume(ReasonArgs),
-    /// Let the next ring open once the one before it has passed; the policy says which role may
-    Approve {
-        /// The ring
-        #[arg(long)]
-        ring: RingName,
-        #[command(flatten)]
-        args: ReasonArgs,
-    },
+    /// Let the next ring open once the one before it has passed, signed by an approver's key; the policy says which role may
+    Approve(approve::ApproveArgs),
     /// End the rollout's opening for good; with `--key` without a login
     Halt(halt::HaltArgs),
 }
@@ -101,7 +96,7 @@ pub(super) fn run(context: &Context, command: RolloutCommand) -> Result<Answer> 
         RolloutCommand::List { concluded: true } => list_concluded(context),
         RolloutCommand::Pause(args) => act(context, &args, Client::pause, "paused"),
         RolloutCommand::Resume(args) => act(context, &args, Client::resume, "resumed"),
-        RolloutCommand::Approve { ring, args } => approve(context, &args, ring),
+        RolloutCommand::Approve(args) => approve::run(context, &args),
         RolloutCommand::Halt(args) => halt::run(context, &args),
     }
 }
@@ -146,17 +141,8 @@ fn list_concluded(context: &Context) -> Result<Answer> {
 
 type Verb = fn(&Client, &RolloutId, &ReasonRequest) -> std::result::Result<(), ClientError>;
 
-fn approve(context: &Context, args: &ReasonArgs, ring: RingName) -> Result<Answer> {
-    check_reason(args)?;
-    let (api, rollout) = (context.client()?, &args.rollout);
-    api.approve(rollout, &ApprovalRequest { ring: ring.clone(), reason: args.reason.clone() })?;
-    let view = api.rollout(rollout)?;
-    let text = format!("approved ring {ring} of {rollout}\n{}", rollout_view::full(&view));
-    Answer::new(view, text)
-}
-
-fn check_reason(args: &ReasonArgs) -> Result<()> {
-    let chars = args.reason.chars().count();
+fn check_reason(reason: &str) -> Result<()> {
+    let chars = reason.chars().count();
     if !(1..=500).contains(&chars) {
         bail!("--reason has {chars} characters; right is 1 to 500");
     }
@@ -165,7 +151,7 @@ fn check_reason(args: &ReasonArgs) -> Result<()> {
 
 /// What an operator does to a rollout, with a reason for the account.
 fn act(context: &Context, args: &ReasonArgs, verb: Verb, done: &str) -> Result<Answer> {
-    check_reason(args)?;
+    check_reason(&args.reason)?;
     let (api, rollout) = (context.client()?, &args.rollout);
     verb(&api, rollout, &ReasonRequest { reason: args.reason.clone() })?;
     let view = api.rollout(rollout)?;
