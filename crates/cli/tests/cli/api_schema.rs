@@ -35,7 +35,8 @@ fn no_request_makes_the_server_fail_whether_the_document_allows_it_or_not() {
         .args(["240", program.to_str().unwrap(), "run", &format!("{base}/api/v1/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {token}")])
         .args(["--checks", "not_a_server_error", "--phases", "examples,coverage,fuzzing"])
-        .args(["--max-examples", "12", "--workers", "2", "--seed", "7", "--warnings", "off", "--no-color"])
+        // Of two workers Python 3.11 loses count of how deep its syntax trees are, now and then.
+        .args(["--max-examples", "12", "--workers", "1", "--seed", "7", "--warnings", "off", "--no-color"])
         .env("HOME", pilot.home.path(""))
         .env("NO_PROXY", "127.0.0.1")
         .current_dir(pilot.home.path(""))
