@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{PackageName, Version};
 use tidegate_domain::time::WallTime;
+use tidegate_trust::keys::PublicKey;
 use tidegate_trust::tuf::acceptance::reopen_root;
 use tidegate_trust::tuf::client::{Answer, Client as Machine, ClientError, Step};
 use tidegate_trust::tuf::repository::{PackageRole, RootRole, TargetInfo, TargetsRole};
@@ -61,6 +62,16 @@ impl Repository {
         let targets = files.get("targets.json").context("the repository has no targets.json")?;
         let targets = Unverified::<TargetsRole>::parse(targets)?.verify(root.role().targets())?;
         Ok(Repository { machine, root, targets, files, now })
+    }
+
+    /// Root's keys, which sign key list and envelope, and how many of them must.
+    ///
+    /// # Errors
+    /// When a key is none that a record can be signed with.
+    pub(crate) fn root_keys(&self) -> Result<(Vec<PublicKey>, usize)> {
+        let root = self.root.role().root();
+        let keys = root.keys().map(|(_, key)| PublicKey::from_bytes(*key.as_bytes()));
+        Ok((keys.collect::<std::result::Result<Vec<_>, _>>()?, usize::try_from(root.threshold())?))
     }
 
     /// The root in force.

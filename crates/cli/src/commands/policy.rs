@@ -16,7 +16,6 @@ use tidegate_domain::rollout::reason::Signal;
 use tidegate_domain::roster::{Candidate, rosters};
 use tidegate_domain::time::Elapsed;
 use tidegate_keyring::Signer;
-use tidegate_trust::keys::PublicKey;
 use tidegate_trust::records::PolicyRecord;
 use tidegate_wire::operator::{PolicyRequest, PolicyView};
 
@@ -276,10 +275,7 @@ fn newest(policies: &[PolicyView], name: &PolicyName) -> Result<Digest> {
 fn envelope_of_fleet(context: &Context) -> Result<Envelope> {
     let (api, fleet) = (context.client()?, context.fleet()?);
     let repository = Repository::refresh(&api, &fleet, &[], now())?;
-    let root = repository.root().role().root();
-    let keys = root.keys().map(|(_, key)| PublicKey::from_bytes(*key.as_bytes()));
-    let keys = keys.collect::<std::result::Result<Vec<_>, _>>()?;
-    let threshold = usize::try_from(root.threshold())?;
+    let (keys, threshold) = repository.root_keys()?;
     let record = api.trust()?.envelope.verify(fleet, keys, threshold)?;
     Ok(Envelope::parse(&record.body().text)?)
 }

@@ -129,10 +129,7 @@ pub(super) fn run(context: &Context, command: KeyCommand) -> Result<Answer> {
 fn standing(context: &Context) -> Result<(KeyList, (Vec<PublicKey>, usize))> {
     let (api, fleet) = (context.client()?, context.fleet()?);
     let repository = Repository::refresh(&api, &fleet, &[], now())?;
-    let root = repository.root().role().root();
-    let keys = root.keys().map(|(_, key)| PublicKey::from_bytes(*key.as_bytes()));
-    let keys = keys.collect::<std::result::Result<Vec<_>, _>>()?;
-    let threshold = usize::try_from(root.threshold())?;
+    let (keys, threshold) = repository.root_keys()?;
     let list = api.trust()?.key_list.verify(fleet, keys.clone(), threshold)?;
     Ok((list.body().clone(), (keys, threshold)))
 }

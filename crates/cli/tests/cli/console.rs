@@ -1,26 +1,17 @@
 //! A person watches a rollout in a real browser: signs in by a link, sees a good release spread, and a bad one halt, without reloading.
 
-use std::path::Path;
-
 use crate::browser::Browser;
-use crate::pictures::pictures;
-use crate::pilot::{Kind, LAB, POLICY, Pilot};
+use crate::pictures::{gatehouse, pictures};
+use crate::pilot::{LAB, POLICY, Pilot};
 use crate::processes::{is_there, until};
-use crate::{Home, text};
-
-const MANIFEST: &str = "downtime = \"3s\"\nactivation = { kind = \"supervise\" }\n\
-    [[probes]]\nkind = \"exec\"\ntimeout = \"1s\"\ncommand = [\"sh\", \"-c\", \"test -e $TIDEGATE_SLOT/well || { echo the tide is out >&2; exit 1; }\"]\n";
-
-fn set_up(_: &Home, _: &Path, _: u8) -> Vec<String> {
-    ["sleep", "600"].map(str::to_owned).to_vec()
-}
+use crate::text;
 
 #[test]
 fn a_person_watches_a_rollout_from_start_to_halt() {
     if !is_there("chromium", "chromium") || !is_there("chromedriver", "chromium-driver") {
         return;
     }
-    let pilot = Pilot::start(Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }, &[("well", "1\n")]);
+    let pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
     let link = pilot.home.json(&["console"])["url"].as_str().unwrap().to_owned();
     let base = link.split("/console/").next().unwrap().to_owned();
     let browser = Browser::start(&pilot.home.path("profile"), (1280, 1600));
@@ -99,7 +90,7 @@ fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
     if !is_there("chromium", "chromium") || !is_there("chromedriver", "chromium-driver") {
         return;
     }
-    let pilot = Pilot::start(Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }, &[("well", "1\n")]);
+    let pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
     let link = pilot.home.json(&["console"])["url"].as_str().unwrap().to_owned();
     let base = link.split("/console/").next().unwrap().to_owned();
     let browser = Browser::start(&pilot.home.path("profile"), (1280, 1600));
@@ -198,8 +189,7 @@ fn a_second_person_approves_a_ring_with_the_key_that_her_browser_holds() {
     if !is_there("chromium", "chromium") || !is_there("chromedriver", "chromium-driver") {
         return;
     }
-    let mut pilot =
-        Pilot::start(Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }, &[("well", "1\n")]);
+    let mut pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
     let asking = POLICY.replace("name = \"broad\"", "name = \"broad\"\napprove = \"approver\"");
     pilot.apply_policy(&asking.replace("name = \"pilot\"", "name = \"asking\""));
     let grace =

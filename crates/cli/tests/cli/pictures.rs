@@ -20,6 +20,11 @@ fn set_up(_: &Home, _: &Path, _: u8) -> Vec<String> {
     ["sleep", "600"].map(str::to_owned).to_vec()
 }
 
+/// A payload that is well where its release brings the file `well`.
+pub(crate) fn gatehouse() -> Kind {
+    Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }
+}
+
 /// Where pictures go, for people to look at.
 pub(crate) fn pictures() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
@@ -36,7 +41,7 @@ fn axe() -> Option<String> {
 
 /// A pilot with something on every page: a good release everywhere, a bad one that halted, its incident as people work on it.
 fn worked_pilot() -> (Pilot, String) {
-    let pilot = Pilot::start(Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }, &[("well", "1\n")]);
+    let pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
     let (_, over) = pilot.roll_out("1.1.0", &[("well", "2\n")]);
     assert_eq!(over["report"]["phase"], "completed", "{over}");
     let (_, rollout) = pilot.order("1.2.0", &[("sick", "1\n")]);
