@@ -4,6 +4,7 @@
 //! started is the guard's decision, never this file's.
 
 mod command;
+mod last_words;
 mod own;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ use crate::said::Said;
 use crate::{guard, os, probe};
 
 use command::check_and_run;
+use last_words::LastWords;
 
 /// How long the agent waits before it starts a payload again that ended by itself: this, then twice as long each time.
 const RESTART: Duration = Duration::from_secs(1);
@@ -90,6 +92,7 @@ pub(crate) struct Payload {
     /// This agent has to end, so that the guard starts what is current now.
     leaving: bool,
     said: Arc<Said>,
+    last_words: LastWords,
 }
 
 /// How things stood before a start, to see what the guard did.
@@ -115,6 +118,7 @@ impl Payload {
             up: false,
             leaving: false,
             said: Arc::default(),
+            last_words: LastWords::default(),
         }
     }
 
@@ -211,10 +215,11 @@ impl Payload {
         self.listen_anew();
         let mut command = self.guard_command("run");
         command.arg("--die-with-parent").arg(std::process::id().to_string());
-        command.arg("--").args(&self.setup.words).stdin(Stdio::null());
+        command.arg("--").args(&self.setup.words).stdin(Stdio::null()).stderr(Stdio::piped());
         os::own_group(&mut command);
         match command.spawn() {
-            Ok(child) => {
+            Ok(mut child) => {
+                self.last_words = child.stderr.take().map(LastWords::of).unwrap_or_default();
                 let (pid, wake) = (child.id(), Arc::clone(&self.setup.wake));
                 self.child = Some((child, Instant::now()));
                 thread::spawn(move || {
@@ -373,6 +378,8 @@ impl Payload {
         }
         let cannot_start = code == Some(i32::from(guard::EXIT_CANNOT_START));
         let ending = if cannot_start { format!("{ending}: its program cannot be run") } else { ending };
+        let words = self.last_words.said();
+        let ending = if words.is_empty() { ending } else { format!("{ending}: {words}") };
         if now.saturating_duration_since(since) >= RAN_WELL {
             self.exits = 0;
         }

@@ -136,6 +136,16 @@ fn a_release_for_another_machine_that_does_not_say_so_returns() {
 }
 
 #[test]
+fn the_last_words_of_a_payload_that_ends_go_with_its_report_and_its_output_where_it_went() {
+    let mut bench = Bench::new();
+    let last = "echo starting >&2\necho 'FATAL: template field 21 out of range' >&2\nexit 3\n";
+    bench.offer_changed("1.0.0", &[("start", format!("#!/bin/sh\n{last}").as_bytes())], 1, POLICY, with_program);
+    let failed = returns(&mut bench);
+    assert!(failed.detail.contains("exit code 3") && failed.detail.contains("field 21 out of range"), "{failed:?}");
+    assert!(bench.log().contains("FATAL: template field 21"), "{}", bench.log());
+}
+
+#[test]
 fn a_hook_that_hangs_is_ended_when_its_downtime_is_over() {
     let mut bench = Bench::new();
     bench.offer_changed("1.0.0", &[("start", GOOD)], 1, POLICY, |manifest| {

@@ -1,5 +1,6 @@
 //! A rollout for people: its rings, windows, and the gate's reasons.
 
+use tidegate_domain::evidence::odds::Odds;
 use tidegate_domain::ids::DeviceId;
 use tidegate_domain::release::Worse;
 use tidegate_domain::rollout::measuring::{LearntBound, MeanReport};
@@ -85,7 +86,7 @@ pub(crate) fn progress(view: &RolloutView) -> String {
         let reasons: Vec<String> = closed.reasons.iter().map(ToString::to_string).collect();
         text.push_str(&format!("halted    {} alone: {}\n", closed.scope, reasons.join("; ")));
     }
-    text.push_str(&format!("evidence  e^{:.2} of e^{:.2} against the release\n", report.ln_evidence, report.ln_halt));
+    text.push_str(&format!("evidence  {} by chance, it halts at {}\n", Odds(report.ln_evidence), Odds(report.ln_halt)));
     text
 }
 

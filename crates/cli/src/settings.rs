@@ -89,6 +89,8 @@ pub(crate) struct UpSettings {
     pub(crate) step: Option<Elapsed>,
     /// Whom the account goes to.
     pub(crate) webhooks: Option<PathBuf>,
+    /// Who else says who somebody is.
+    pub(crate) oidc: Option<PathBuf>,
 }
 
 /// What `login` stored beside the configuration file, mode 0600.

@@ -63,6 +63,9 @@ pub(crate) struct UpArgs {
     /// A TOML file that names whom the account goes to as signed webhooks; docs/operate/webhooks.md has an example
     #[arg(long, value_name = "FILE")]
     webhooks: Option<PathBuf>,
+    /// A TOML file that names an OpenID Connect provider, and who of its people is which operator; docs/operate/sign-in.md has an example
+    #[arg(long, value_name = "FILE")]
+    oidc: Option<PathBuf>,
     /// Also write address and login code to this new file (JSON, mode 0600), for programs that start a server
     #[arg(long, value_name = "FILE")]
     announce: Option<PathBuf>,
@@ -99,7 +102,7 @@ pub(crate) fn run(args: &UpArgs, configured: &UpSettings, json: bool) -> Result<
     let public_url = args.public_url.clone().or_else(|| configured.public_url.clone());
     if let Some(url) = &public_url {
         check_address(url).context("--public-url")?;
-        settings.behind_tls = url.starts_with("https://");
+        settings.public_url = Some(url.clone());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -116,6 +119,8 @@ pub(crate) fn run(args: &UpArgs, configured: &UpSettings, json: bool) -> Result<
         wait_for_the_end().await?;
         server.stop().await
     })?;
+    // What a page has asked for may still be simulated: nobody waits for it any more.
+    runtime.shutdown_background();
     Ok(output::Answer::shown(0))
 }
 
@@ -140,6 +145,7 @@ fn settings(args: &UpArgs, configured: &UpSettings) -> Result<ServerSettings> {
         idle_check_in: args.check_in.or(configured.check_in).unwrap_or(CHECK_IN),
         step_every: args.step.or(configured.step).unwrap_or(STEP),
         webhooks: args.webhooks.clone().or_else(|| configured.webhooks.clone()),
+        oidc: args.oidc.clone().or_else(|| configured.oidc.clone()),
         ..ServerSettings::new(data, fleet, listen)
     })
 }
@@ -170,6 +176,7 @@ fn announce(args: &UpArgs, announcement: &Announcement, json: bool) -> Result<()
     } else {
         output::line(&format!(
             "Listening on {address}\nLog in once, within an hour:  tidegate login {url} --code {code}\n\
+             Console: {url}/console/; once logged in, `tidegate console` signs a browser in\n\
              P4 not in force: one server, no auditors. Ctrl-C stops.",
             address = announcement.address,
             url = announcement.url,

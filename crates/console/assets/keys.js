@@ -56,9 +56,11 @@ if (approval) {
   const bytes = unhex(approval.dataset.bytes);
   const problem = approval.querySelector("[data-problem]");
   // What is shown is made from what is signed, so that nobody can show one thing and have another one signed.
-  said(approval.querySelector("[data-signed]"), JSON.stringify(JSON.parse(new TextDecoder().decode(bytes)), null, 2));
+  const body = JSON.parse(new TextDecoder().decode(bytes));
+  said(approval.querySelector("[data-signed]"), JSON.stringify(body, null, 2));
   held().then((pair) => {
     approval.querySelector("button").disabled = !pair;
+    approval.elements.reason.focus();
     if (!pair) {
       said(problem, "This browser holds no key: make one on the page Trust, and have it listed.");
     }
@@ -67,6 +69,9 @@ if (approval) {
   approval.addEventListener("submit", (event) => {
     event.preventDefault();
     const sign = async () => {
+      if (body._type !== "tidegate/approval/v1") {
+        throw new Error("This is no approval of a ring: it is not signed.");
+      }
       const pair = await held();
       approval.elements.key.value = await publicHalf(pair);
       approval.elements.sig.value = hex(await crypto.subtle.sign({ name: "Ed25519" }, pair.privateKey, bytes));

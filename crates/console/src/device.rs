@@ -147,7 +147,7 @@ fn running(packages: &[Running]) -> Markup {
                         @for one in packages {
                             tr {
                                 th scope="row" { (one.package) }
-                                td { (one.state.replace('_', " ")) @if !one.healthy { " " (label("failed")) } }
+                                td { (one.state.replace('_', " ")) @if !one.healthy && one.current.is_some() { " " (label("not well")) } }
                                 td { (release(one.current.as_ref())) }
                                 td { (release(one.fallback.as_ref())) }
                                 td.words { @if let Some((what, words, at)) = &one.trouble { (what) @if !words.is_empty() { ": " (words) } " (" (instant(*at)) ")" } }

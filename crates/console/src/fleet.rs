@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use tidegate_domain::attributes::Attributes;
-use tidegate_domain::ids::{DeviceId, PackageName, RingName};
+use tidegate_domain::ids::{DeviceId, PackageName, PolicyName, RingName};
 use tidegate_domain::time::WallTime;
 
 use crate::drawing::share_bar;
@@ -20,6 +20,8 @@ pub struct FleetPage {
     pub census: Option<Census>,
     /// What was searched for, as it was written; may be empty.
     pub wanted: String,
+    /// What it is narrowed to besides, as pairs of a query: `ring`, `health`, `package` and `release`.
+    pub narrowed: Vec<(&'static str, String)>,
     /// Why that is no search, where it is none.
     pub problem: Option<String>,
     /// What was found.
@@ -43,6 +45,8 @@ pub struct Census {
     pub health: Vec<(String, u64)>,
     /// By when they were last heard of, in words.
     pub heard: Vec<(String, u64)>,
+    /// By stratum, for each policy that the next orders can be under.
+    pub strata: Vec<(PolicyName, Vec<(String, u64)>)>,
     /// By ring label.
     pub rings: Vec<(String, u64)>,
     /// By release, for each package, the most frequent first.
@@ -62,8 +66,22 @@ pub struct DeviceLine {
     pub attributes: Attributes,
     /// Its health, in a word.
     pub health: &'static str,
+    /// What it runs: packages with their releases.
+    pub runs: Vec<(PackageName, String)>,
     /// When it was last heard of.
     pub heard_at_ms: WallTime,
+}
+
+impl FleetPage {
+    fn is_all(&self) -> bool {
+        self.wanted.is_empty() && self.narrowed.is_empty()
+    }
+
+    /// The link to this search.
+    fn link(&self) -> String {
+        let narrowed = self.narrowed.iter().map(|(name, value)| format!("&{name}={}", percent(value)));
+        narrowed.fold(format!("/console/fleet?select={}", percent(&self.wanted)), |link, part| link + &part)
+    }
 }
 
 /// The page.
@@ -71,7 +89,7 @@ pub fn page(view: &FleetPage, viewer: Viewer<'_>) -> String {
     let body = html! {
         h1 { "Fleet" }
         (search(view))
-        @if view.wanted.is_empty() { (counted(view.census.as_ref())) }
+        @if view.is_all() { (counted(view.census.as_ref())) }
         (found(view))
     };
     frame::page("Fleet", Part::Fleet, viewer, Live::No, &body)
@@ -84,7 +102,11 @@ fn search(view: &FleetPage) -> Markup {
             input id="select" name="select" value=(view.wanted) maxlength="4096" spellcheck="false" autocapitalize="none"
                 placeholder="os == \"linux\" && site in [\"ams\", \"fra\"], or the beginning of a name"
                 aria-describedby=[view.problem.as_ref().map(|_| "select-problem")] aria-invalid=[view.problem.as_ref().map(|_| "true")];
+            @for (name, value) in &view.narrowed { input type="hidden" name=(name) value=(value); }
             button type="submit" { "Search" }
+        }
+        @if !view.narrowed.is_empty() {
+            p { "Only where " @for (at, (name, value)) in view.narrowed.iter().enumerate() { @if at > 0 { ", " } (name) " is " strong { (value.replace('_', " ")) } } ". " a href="/console/fleet" { "All devices" } }
         }
         @if let Some(problem) = &view.problem { pre.problem tabindex="0" id="select-problem" role="alert" { (problem) } }
     }
@@ -105,16 +127,22 @@ fn counted(census: Option<&Census>) -> Markup {
     html! {
         p.about { strong { (of_many(census.devices, "device", "devices")) } (retired) ". Counted " (instant(census.at_ms)) "." }
         div.cards {
-            (breakdown("Health", &census.health, census.devices))
-            (breakdown("Last heard of", &census.heard, census.devices))
-            (breakdown("Ring label", &census.rings, census.devices))
-            @for (package, releases) in &census.releases { (breakdown(&format!("{package}: release"), releases, census.devices)) }
-            @for (attribute, values) in &census.attributes { (breakdown(&format!("Attribute {attribute}"), values, census.devices)) }
+            (breakdown("Health", &census.health, census.devices, &|word| Some(format!("health={}", percent(&word.replace(' ', "_"))))))
+            (breakdown("Last heard of", &census.heard, census.devices, &|_| None))
+            (breakdown("Ring label", &census.rings, census.devices, &|ring| Some(format!("ring={}", percent(ring)))))
+            @for (package, releases) in &census.releases {
+                (breakdown(&format!("{package}: release"), releases, census.devices, &|release| Some(format!("package={package}&release={}", percent(release)))))
+            }
+            @for (policy, strata) in &census.strata { (breakdown(&format!("Strata of policy {policy}"), strata, census.devices, &|_| None)) }
+            @for (attribute, values) in &census.attributes {
+                (breakdown(&format!("Attribute {attribute}"), values, census.devices, &|value| (!value.starts_with('(')).then(|| format!("select={}", percent(&format!("{attribute} == \"{value}\""))))))
+            }
         }
     }
 }
 
-fn breakdown(title: &str, lines: &[(String, u64)], whole: u64) -> Markup {
+/// `link` is the query of a search for the devices of a line.
+fn breakdown(title: &str, lines: &[(String, u64)], whole: u64, link: &dyn Fn(&str) -> Option<String>) -> Markup {
     let more = lines.len().saturating_sub(LINES_MAX);
     let rest: u64 = lines.iter().skip(LINES_MAX).map(|(_, count)| count).sum();
     html! {
@@ -124,7 +152,7 @@ fn breakdown(title: &str, lines: &[(String, u64)], whole: u64) -> Markup {
                 thead.unseen { tr { th scope="col" { (title) } th scope="col" { "devices" } th scope="col" { "share" } } }
                 tbody {
                     @for (name, number) in lines.iter().take(LINES_MAX) {
-                        tr { th scope="row" { (name) } td.number { (count(*number)) } td.drawn { (share_bar(*number, whole)) } }
+                        tr { th scope="row" { @match link(name) { Some(query) => a href=(format!("/console/fleet?{query}")) { (name) }, None => (name) } } td.number { (count(*number)) } td.drawn { (share_bar(*number, whole)) } }
                     }
                     @if more > 0 { tr { th scope="row" { (more) " more" } td.number { (count(rest)) } td.drawn { (share_bar(rest, whole)) } } }
                 }
@@ -138,9 +166,9 @@ fn found(view: &FleetPage) -> Markup {
         @if !view.found.is_empty() {
             section aria-labelledby="devices" {
                 h2 id="devices" { "Devices" }
-                div.scroll tabindex="0" { table {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr {
-                        th scope="col" { "device" } th scope="col" { "health" } th scope="col" { "ring" }
+                        th scope="col" { "device" } th scope="col" { "health" } th scope="col" { "runs" } th scope="col" { "ring" }
                         th scope="col" { "attributes" } th scope="col" { "last heard of" }
                     } }
                     tbody {
@@ -148,6 +176,7 @@ fn found(view: &FleetPage) -> Markup {
                             tr {
                                 th scope="row" { a href=(format!("/console/devices/{}", one.device)) { (one.device) } }
                                 td { (label(one.health)) }
+                                td { @for (package, release) in &one.runs { (package) " " (release) br; } }
                                 td { @match &one.ring { Some(ring) => (ring), None => "-" } }
                                 td { @for (name, value) in one.attributes.iter() { span.attribute { (name) "=" (value) } " " } }
                                 td { (instant(one.heard_at_ms)) }
@@ -156,13 +185,13 @@ fn found(view: &FleetPage) -> Markup {
                     }
                 } }
             }
-        } @else if !view.wanted.is_empty() && view.problem.is_none() && view.after.is_none() {
+        } @else if !view.is_all() && view.problem.is_none() && view.after.is_none() {
             p { "No device is like that." }
         }
         @if let Some(after) = &view.after {
             p {
-                (count(view.looked_through)) " devices were looked through. "
-                a href=(format!("/console/fleet?select={}&after={after}", percent(&view.wanted))) { "Look further" }
+                @if view.is_all() { "The first " (count(view.looked_through)) "." } @else { (count(view.looked_through)) " devices were looked through." } " "
+                a href=(format!("{}&after={after}", view.link())) { "Look further" }
             }
         }
     }
@@ -204,7 +233,7 @@ mod tests {
     #[test]
     fn a_breakdown_is_bounded_and_adds_up() {
         let lines: Vec<(String, u64)> = (0..20).map(|n| (format!("v{n}"), 5)).collect();
-        let shown = breakdown("os", &lines, 100).into_string();
+        let shown = breakdown("os", &lines, 100, &|_| None).into_string();
         assert!(shown.contains("8 more") && shown.contains(">40<"), "{shown}");
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Live<'a> {
     No,
     /// What belongs here is being worked out: the page is fetched again at once.
     Soon,
+    /// The page leads on by itself.
+    Elsewhere(&'a str),
     /// A page to look at: without scripts it is fetched anew from time to time.
     Watched(&'a str),
     /// A page to write on: without scripts it stays as it is, so that nobody's words are lost.
@@ -54,7 +56,7 @@ pub(crate) enum Live<'a> {
 impl<'a> Live<'a> {
     fn events(self) -> Option<&'a str> {
         match self {
-            Live::No | Live::Soon => None,
+            Live::No | Live::Soon | Live::Elsewhere(_) => None,
             Live::Watched(path) | Live::Worked(path) => Some(path),
         }
     }
@@ -81,6 +83,11 @@ pub(crate) fn outside(title: &str, body: &Markup) -> String {
     whole(title, &html! {}, Live::No, body)
 }
 
+/// A page for nobody in particular that leads on by itself.
+pub(crate) fn leading_on(title: &str, to: &str, body: &Markup) -> String {
+    whole(title, &html! {}, Live::Elsewhere(to), body)
+}
+
 fn whole(title: &str, head: &Markup, live: Live<'_>, body: &Markup) -> String {
     let events = live.events();
     let page = html! {
@@ -96,12 +103,14 @@ fn whole(title: &str, head: &Markup, live: Live<'_>, body: &Markup) -> String {
                 script src=(LIVE_PATH) defer {}
                 script src=(KEYS_PATH) defer {}
                 @if let Live::Soon = live { meta http-equiv="refresh" content="1"; }
+                @if let Live::Elsewhere(path) = live { meta http-equiv="refresh" content={ "0; url=" (path) }; }
                 @if let Live::Watched(_) = live { noscript { meta http-equiv="refresh" content=(AGAIN_S); } }
             }
             body {
                 a.skip href="#main" { "To the content" }
                 header { a.name href="/console/" { "Tidegate" } (head) }
                 main id="main" data-events=[events] { (body) }
+                @if !head.0.is_empty() { footer { p id="zone" { "Times are in UTC." } p { a href="/console/continuity" { "What goes on while this server is down" } } } }
                 @if events.is_some() { p.state id="connection" role="status" {} }
             }
         }

@@ -17,6 +17,7 @@ use crate::drawing::{Course, chart};
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
 use crate::phrases::{count, facts, label, of_many};
+use crate::written::Written;
 
 pub use customer::page as customer_page;
 pub use hands::{page as hands_page, sheet as hands_sheet};
@@ -41,8 +42,10 @@ pub struct IncidentPage {
     pub events: Vec<(WallTime, String)>,
     /// The clock.
     pub now_ms: WallTime,
-    /// Why the last form was not done, where it was not.
-    pub problem: Option<String>,
+    /// Operators, by name; some of them.
+    pub operators: Vec<String>,
+    /// The last form, where it was not done.
+    pub problem: Option<Written>,
 }
 
 /// The halt behind an incident.
@@ -98,6 +101,8 @@ pub struct HitDevice {
     pub words: String,
     /// What to do there, where it needs hands.
     pub instruction: Option<String>,
+    /// Where and what it is, where it needs hands: its attributes but the customer.
+    pub attributes: Vec<(String, String)>,
 }
 
 impl IncidentPage {
@@ -111,19 +116,20 @@ pub fn page(view: &IncidentPage, viewer: Viewer<'_>) -> String {
     let events = format!("{}/events", view.path());
     let title = format!("{}: {}", view.incident, view.case.title);
     let body = html! {
-        div data-part="" { (changing(view)) }
-        @if let Some(problem) = &view.problem { p.problem id="problem" role="alert" { (problem) } }
-        (forms::all(view, viewer.name))
+        (forms::names(view))
+        div data-part="" { (changing(view, viewer.name)) }
     };
-    frame::page(&title, Part::Incidents, viewer, Live::Worked(&events), &body)
+    // A form that was not done stays as it was written.
+    let live = if view.problem.is_some() { Live::No } else { Live::Worked(&events) };
+    frame::page(&title, Part::Incidents, viewer, live, &body)
 }
 
 /// The part that changes.
-pub fn part(view: &IncidentPage) -> String {
-    changing(view).into_string()
+pub fn part(view: &IncidentPage, viewer: Viewer<'_>) -> String {
+    changing(view, viewer.name).into_string()
 }
 
-fn changing(view: &IncidentPage) -> Markup {
+fn changing(view: &IncidentPage, me: &str) -> Markup {
     let case = &view.case;
     html! {
         h1 { (case.title) " " (label(case.stage().word())) }
@@ -133,11 +139,14 @@ fn changing(view: &IncidentPage) -> Markup {
             @for role in Role::ALL { ". " (role.word()) ": " @match case.roles.get(&role) { Some(who) => strong { (who) }, None => "nobody" } }
         }
         (stages(case))
+        (forms::reach(view, me))
         @if let Some(halt) = &view.halt { (the_halt(view, halt)) }
-        @if !view.devices.is_empty() { (customers(view)) (devices(view)) }
-        (timeline::tasks(view, |_| true, "What is to be done"))
+        (timeline::tasks(view, |_| true, "What is to be done", &html! { (forms::task(view, me)) (forms::lesson(view, me)) }))
         (timeline::timeline(view))
+        (customers(view))
+        @if !view.devices.is_empty() { (devices(view)) }
         (cause(view))
+        (forms::explain(view))
     }
 }
 
@@ -177,7 +186,7 @@ fn the_halt(view: &IncidentPage, halt: &HaltPart) -> Markup {
     let opened = view.case.reached(Stage::Detected).map_or(view.now_ms, |reached| reached.at_ms);
     let last = view.case.reached(Stage::Restored).map_or(view.now_ms, |reached| reached.at_ms);
     let points = restoration(&halt.well_at_ms, counts.exposed, opened, last);
-    let label = format!("{} of {} devices are well again", counts.restored, counts.exposed);
+    let label = format!("{} of {} devices are well", counts.restored, counts.exposed);
     html! {
         section aria-labelledby="halt" {
             h2 id="halt" { "The halt" }
@@ -186,14 +195,14 @@ fn the_halt(view: &IncidentPage, halt: &HaltPart) -> Markup {
                 ("why", Some(html! { ul { @for reason in &halt.reasons { li { (reason) } } } })),
                 ("suspects", (!halt.suspects.is_empty()).then(|| html! { ul { @for one in &halt.suspects { li { (one) } } } })),
                 ("took the release", Some(html! { (count(u64::from(counts.exposed))) })),
-                ("harmed", Some(html! { (count(u64::from(counts.harmed))) })),
-                ("well again", Some(html! { (count(u64::from(counts.restored))) ", of these " (count(u64::from(counts.back_without_hands))) " back without hands" })),
+                ("harmed", Some(html! { (count(u64::from(counts.harmed))) ", " (count(u64::from(counts.healed))) " of these well again, " (count(u64::from(counts.back_without_hands))) " without hands" })),
+                ("well now", Some(html! { (count(u64::from(counts.restored))) " of all that took it" })),
                 ("need hands", Some(html! { span class=(if counts.needs_hands > 0 { "harmed" } else { "" }) { (count(u64::from(counts.needs_hands))) } })),
             ]))
             @if counts.exposed > 0 {
                 figure.wide {
                     (chart(&label, &[Course { class: "proven", points }], None))
-                    figcaption { "Well again since the opening: from " (instant(opened)) " to " (instant(last)) ", up to " (count(u64::from(counts.exposed))) "." }
+                    figcaption { "Well since the opening, those that were never ill included: from " (instant(opened)) " to " (instant(last)) ", up to " (count(u64::from(counts.exposed))) "." }
                 }
             }
         }
@@ -202,25 +211,26 @@ fn the_halt(view: &IncidentPage, halt: &HaltPart) -> Markup {
 
 fn customers(view: &IncidentPage) -> Markup {
     html! {
-        @if view.customers.iter().any(|one| one.name.is_some()) {
-            section aria-labelledby="customers" {
-                h2 id="customers" { "Customers" }
-                div.scroll tabindex="0" { table {
+        section aria-labelledby="customers" {
+            h2 id="customers" { "Customers" }
+            @if view.customers.iter().any(|one| one.name.is_some()) {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr {
-                        th scope="col" { "customer" } th scope="col" { "well again" } th scope="col" { "need hands" } th scope="col" { "waiting" } th scope="col" { "contact" }
+                        th scope="col" { "customer" } th scope="col" { "well" } th scope="col" { "need hands" } th scope="col" { "waiting" } th scope="col" { "contact" }
                     } }
                     tbody {
                         @for one in &view.customers {
                             tr {
                                 th scope="row" { @match &one.name { Some(name) => a href=(format!("{}/customers/{name}", view.path())) { (name) }, None => "of nobody" } }
-                                td { (one.restored) " of " (one.exposed) }
-                                td class=(if one.need_hands > 0 { "harmed" } else { "" }) { (one.need_hands) }
-                                td { (one.waiting) } td.wrap { (one.contact.as_deref().unwrap_or("-")) }
+                                td { (one.restored) " of " (one.exposed) " well" }
+                                td class=(if one.need_hands > 0 { "harmed" } else { "" }) { (one.need_hands) " need hands" }
+                                td { (one.waiting) " waiting" } td.wrap { (one.contact.as_deref().unwrap_or("-")) }
                             }
                         }
                     }
                 } }
-            }
+            } @else { p { "No device that took it says whose it is (attribute " code { "customer" } ")." } }
+            (forms::contact(view))
         }
     }
 }
@@ -234,14 +244,18 @@ fn devices(view: &IncidentPage) -> Markup {
                 p { strong.harmed { (of_many(hands as u64, "device needs hands", "devices need hands")) } ": "
                     a href=(format!("{}/hands", view.path())) { "with what to do there" } }
             }
+            (forms::instruct(view))
             (device_table(&view.devices))
         }
     }
 }
 
 pub(crate) fn device_table(devices: &[HitDevice]) -> Markup {
+    if devices.is_empty() {
+        return html! { p { "None." } };
+    }
     html! {
-        div.scroll tabindex="0" { table {
+        div.scroll tabindex="0" { table.stacked {
             thead { tr {
                 th scope="col" { "device" } th scope="col" { "customer" } th scope="col" { "state" } th scope="col" { "took it" }
                 th scope="col" { "well since" } th scope="col" { "in its own words" }

@@ -8,6 +8,7 @@ use tidegate_domain::time::WallTime;
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
 use crate::phrases::{count, label, nothing_yet};
+use crate::written::{Written, was, why};
 
 /// An incident in the list.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub struct IncidentRow {
 }
 
 /// The page.
-pub fn page(rows: &[IncidentRow], more: usize, problem: Option<&str>, viewer: Viewer<'_>) -> String {
+pub fn page(rows: &[IncidentRow], more: usize, problem: Option<&Written>, viewer: Viewer<'_>) -> String {
     let body = html! {
         h1 { "Incidents" }
         @if rows.is_empty() { (nothing_yet("There was none. A halt opens one by itself; people open others below.", &[])) }
@@ -65,16 +66,16 @@ pub(crate) fn table(rows: &[IncidentRow]) -> Markup {
     }
 }
 
-fn open_form(problem: Option<&str>) -> Markup {
+fn open_form(problem: Option<&Written>) -> Markup {
     html! {
         section aria-labelledby="open" {
             h2 id="open" { "Open an incident" }
             p { "It changes nothing in any rollout: it begins a case that people work on." }
-            @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
+            (why(problem, "open"))
             form.act method="post" action="/console/incidents" {
-                label { "In a few words" input name="title" required maxlength="4000"; }
-                label { "About package (may be empty)" input name="package" maxlength="64"; }
-                label { "Noticed (empty: now)" input name="at" maxlength="40" placeholder="20min ago, or 2026-11-27T18:00:00Z"; }
+                label { "In a few words" input name="title" required maxlength="4000" value=(was(problem, "open", "title", "")); }
+                label { "About package (may be empty)" input name="package" maxlength="64" value=(was(problem, "open", "package", "")); }
+                label { "Noticed (empty: now)" input name="at" maxlength="40" placeholder="20min ago, or 2026-11-27T19:00+01:00" value=(was(problem, "open", "at", "")); }
                 button type="submit" { "Open" }
             }
         }

@@ -4,6 +4,7 @@
 //! payload's last words) is text to it and leaves it escaped. Pages can be read without scripts; with them the part that changes is kept
 //! up to date.
 
+pub mod approval;
 pub mod continuity;
 pub mod device;
 mod drawing;
@@ -22,8 +23,10 @@ pub mod rollouts;
 pub mod signing_in;
 pub mod trust;
 pub mod what_if;
+mod written;
 
 pub use frame::Viewer;
+pub use written::Written;
 
 /// The style sheet, for both themes and every width.
 pub const STYLE: &str = include_str!("../assets/style.css");

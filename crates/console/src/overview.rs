@@ -29,7 +29,7 @@ pub struct FirstStep {
     /// What is reached by it.
     pub what: &'static str,
     /// How.
-    pub command: &'static str,
+    pub command: String,
     /// Whether it was done.
     pub done: bool,
 }
@@ -64,7 +64,7 @@ fn changing(view: &OverviewPage) -> Markup {
         @if !view.over.is_empty() {
             section aria-labelledby="over" { h2 id="over" { "Lately over" } (rollouts::table(&view.over)) p { a href="/console/rollouts" { "All rollouts" } } }
         }
-        p.about { "P4 " (view.p4) ". " a href="/console/trust" { "What is trusted" } ". " a href="/console/continuity" { "What goes on while this server is down" } "." }
+        p.about { "P4 " (view.p4) ": one server is trusted to open windows. " a href="/console/trust" { "What is trusted" } ". " a href="/console/continuity" { "What goes on while this server is down" } "." }
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_new_house_says_what_to_do_next_and_one_that_works_does_not() {
-        let step = |what, done| FirstStep { what, command: "tidegate x", done };
+        let step = |what, done| FirstStep { what, command: "tidegate x".to_owned(), done };
         let view = OverviewPage {
             first: vec![step("a", true), step("b", false), step("c", false)],
             ..OverviewPage::default()

@@ -49,6 +49,11 @@ pub(crate) fn nothing_yet(what: &str, commands: &[&str]) -> Markup {
     }
 }
 
+/// A sentence in which commands stand between backticks.
+pub(crate) fn prose(text: &str) -> Markup {
+    html! { @for (at, part) in text.split('`').enumerate() { @if at % 2 == 1 { code { (part) } } @else { (part) } } }
+}
+
 /// A phase, a stage or a state as a label.
 pub(crate) fn label(word: &str) -> Markup {
     html! { span class=(format!("phase {word}")) { (word.replace('_', " ")) } }

@@ -9,10 +9,13 @@ use tidegate_domain::policy_check::PolicyCheck;
 use tidegate_domain::rollout::reason::Signal;
 use tidegate_domain::time::WallTime;
 
-use crate::drawing::share_bar;
+use crate::drawing::{Course, chart, share_bar};
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
 use crate::phrases::{count, facts, lasted, nothing_yet, of_many, short};
+
+/// Rounds of proofs that are drawn.
+const ROUNDS_MAX: usize = 24;
 
 /// An applied policy in the list.
 #[derive(Debug, Clone)]
@@ -196,8 +199,37 @@ fn window(policy: &Policy) -> String {
     )
 }
 
-/// The rings as circles, one beside the other, as large as they are many; windows as steps below each.
+/// How many places are open at most with each round of proofs, where every device proves it, until all are.
+fn opened(policy: &Policy, devices: u64) -> Vec<u64> {
+    let (initial, growth) = (u64::from(policy.window.initial_all.max(1)), u64::from(policy.window.growth));
+    let mut all = vec![initial.min(devices)];
+    while let Some(last) = all.last().copied().filter(|last| *last < devices && all.len() < ROUNDS_MAX) {
+        all.push(initial.saturating_add(last.saturating_mul(growth.saturating_add(1))).min(devices));
+    }
+    all
+}
+
+/// The window of all devices as steps, in logarithms: it opens by proofs.
+fn steps(policy: &Policy, devices: u64) -> Markup {
+    let all = opened(policy, devices);
+    let (rounds, top) = (all.len() as f64, (devices.max(2) as f64).ln());
+    let mut points = Vec::new();
+    for (round, open) in all.iter().enumerate() {
+        let high = (*open as f64).max(1.0).ln() / top;
+        points.extend([(round as f64 / rounds, high), ((round + 1) as f64 / rounds, high)]);
+    }
+    let said: Vec<String> = all.iter().map(|open| count(*open)).collect();
+    html! {
+        figure.wide {
+            (chart("The window, round by round", &[Course { class: "underway", points }], None))
+            figcaption { "At most so many have it with each round of proofs, the rings aside: " (said.join(", ")) ". Heights are logarithms." }
+        }
+    }
+}
+
+/// The rings as circles, one beside the other, as large as they are many, and below them the window as steps.
 fn stages(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
+    let devices = check.map_or(10_000, |check| u64::from(check.devices));
     let places = |ring: &Ring| check.and_then(|check| check.rings.iter().find(|one| one.name == ring.name));
     let most = policy.rings.iter().filter_map(places).map(|ring| ring.places).max().unwrap_or(1).max(1);
     html! {
@@ -219,6 +251,7 @@ fn stages(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
                 }
             }
         }
+        (steps(policy, devices))
     }
 }
 
@@ -266,7 +299,11 @@ fn simulated(preview: &Preview) -> Markup {
         section aria-labelledby="simulated" {
             h2 id="simulated" { "Simulated on " (of_many(u64::from(preview.devices), "device", "devices")) }
             @for change in &preview.changes { p.about { "Changed to fit the simulated fleet: " (change) } }
-            p { "A sound release reached 95 of 100 devices: " strong { (minutes(preview.whole_fleet_s)) } "." }
+            @let most = preview.worst.iter().map(|one| one.harmed).max().unwrap_or(0);
+            p {
+                "A sound release reached 95 in 100 of the devices: " strong { (minutes(preview.whole_fleet_s)) } ". The most that a bad one harmed: "
+                strong { (of_many(u64::from(most), "device", "devices")) } "."
+            }
             div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "a release that" } th scope="col" { "given it" } th scope="col" { "struck" } th scope="col" { "halted after" } } }
                 tbody {
@@ -289,6 +326,16 @@ mod tests {
     use tidegate_domain::time::Elapsed;
 
     const TEXT: &str = include_str!("../../../policies/default.toml");
+
+    #[test]
+    fn a_window_opens_by_proofs_until_everybody_is_in() {
+        let mut policy = Policy::parse(TEXT).unwrap();
+        (policy.window.initial_all, policy.window.growth) = (4, 2);
+        assert_eq!(opened(&policy, 100), [4, 16, 52, 100]);
+        assert_eq!(opened(&policy, 3), [3]);
+        policy.window.growth = 0;
+        assert_eq!(opened(&policy, 1_000_000).len(), ROUNDS_MAX, "bounded");
+    }
 
     #[test]
     fn a_policy_is_drawn_with_what_it_would_do_and_an_error_says_where() {

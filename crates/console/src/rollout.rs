@@ -1,6 +1,7 @@
 //! A rollout as it runs: its rings, its windows, what the gate says, and the devices that are in trouble.
 
 use maud::{Markup, html};
+use tidegate_domain::evidence::odds::Odds;
 use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, PolicyName, RingName, RolloutId, Version};
 use tidegate_domain::rollout::report::{RingReport, StepReport, WindowReport};
 use tidegate_domain::time::WallTime;
@@ -8,7 +9,7 @@ use tidegate_domain::time::WallTime;
 use crate::drawing::{Course, Part, bar, chart, ring};
 use crate::frame::{self, Live, Part as Of, Viewer};
 use crate::instants::instant;
-use crate::phrases::count;
+use crate::phrases::{count, label, of_many};
 
 /// The most windows that are drawn; the fullest first.
 const WINDOWS_MAX: usize = 24;
@@ -42,8 +43,10 @@ pub struct RolloutPage {
     pub incident: Option<IncidentLine>,
     /// Whether devices that are well are ordered back after a halt.
     pub all_return: bool,
-    /// The ring that waits for somebody's approval.
-    pub approval_wanted: Option<ApprovalWanted>,
+    /// The ring that needs somebody's approval.
+    pub approval_wanted: Option<RingName>,
+    /// Whether somebody is called: it goes no further alone.
+    pub calls: bool,
     /// Devices that failed, fell silent, came back or need hands; some of them.
     pub troubled: Vec<TroubledDevice>,
     /// How many there are.
@@ -65,17 +68,6 @@ pub struct CoursePoint {
     pub ln_evidence: f64,
 }
 
-/// What an approver would sign to let the next ring open.
-#[derive(Debug, Clone)]
-pub struct ApprovalWanted {
-    /// The ring.
-    pub ring: RingName,
-    /// Its places.
-    pub places: u32,
-    /// The bytes to sign: canonical JSON.
-    pub bytes: Vec<u8>,
-}
-
 /// An incident in one line. Units: devices.
 #[derive(Debug, Clone)]
 pub struct IncidentLine {
@@ -87,8 +79,8 @@ pub struct IncidentLine {
     pub exposed: u32,
     /// Failed or fell silent.
     pub harmed: u32,
-    /// Well again.
-    pub restored: u32,
+    /// Of the harmed, well again.
+    pub healed: u32,
     /// Of these, back without hands.
     pub back_without_hands: u32,
     /// Neither release nor fallback runs.
@@ -114,8 +106,6 @@ pub fn page(view: &RolloutPage, viewer: Viewer<'_>) -> String {
     let events = format!("/console/rollouts/{}/events", view.rollout);
     let body = html! {
         div data-part="" { (changing(view)) }
-        p { a href=(format!("/console/rollouts/{}/what-if", view.rollout)) { "What if it had been ordered under another policy" } }
-        (closing(view))
     };
     frame::page(&title, Of::Rollouts, viewer, Live::Watched(&events), &body)
 }
@@ -129,13 +119,14 @@ fn changing(view: &RolloutPage) -> Markup {
     let report = &view.report;
     let goes_on = matches!(phase(view), "running" | "paused");
     html! {
-        h1 { (view.package) " " (view.version) " " span class=(format!("phase {}", phase(view))) { (phase(view)) } }
+        h1 { (view.package) " " (view.version) " " (label(phase(view))) @if view.calls { " " (label("waits for a person")) } }
         p.about {
             (view.rollout) " under policy " (view.policy) ", started " (instant(view.started_at_ms))
             @if let Some(ended) = view.ended_at_ms { ", ended " (instant(ended)) }
-            ". " span.p4 { "P4 " (view.p4) }
+            ". " a.p4 href="/console/trust" { "P4 " (view.p4) }
         }
-        @if let Some(incident) = &view.incident { (incident_line(incident)) }
+        @if let Some(incident) = &view.incident { (incident_line(view, incident)) }
+        (closing(view))
         section aria-labelledby="gate" {
             h2 id="gate" { "The gate" }
             @if view.reasons.is_empty() { p { "Nothing stands against going on." } }
@@ -144,8 +135,9 @@ fn changing(view: &RolloutPage) -> Markup {
                 p.closed { "Halted alone: " (closed.scope) " (" (closed.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")) ")" }
             }
             p.evidence {
-                "Evidence against the release: e" sup { (format!("{:.2}", report.ln_evidence)) }
-                " of e" sup { (format!("{:.2}", report.ln_halt)) } ", at which it halts."
+                "Evidence against the release, the lab's own test aside: "
+                @if report.ln_evidence > 0.0 { "chance alone brings as much " (Odds(report.ln_evidence)) " times" } @else { "none" }
+                "; it halts at " (Odds(report.ln_halt)) "."
             }
         }
         section aria-labelledby="rings" {
@@ -158,6 +150,8 @@ fn changing(view: &RolloutPage) -> Markup {
         (courses(view))
         (windows(&report.windows))
         (troubled(view))
+        (opening(view))
+        p { a href=(format!("/console/rollouts/{}/what-if", view.rollout)) { "What if it had been ordered under another policy" } }
     }
 }
 
@@ -190,36 +184,28 @@ fn closing(view: &RolloutPage) -> Markup {
                     }
                 }
             }
-            section aria-labelledby="opening" {
-                h2 id="opening" { "Open it further" }
-                p { "Opening is never one step, and never done by being signed in. It is done where the person's token or key is:" }
-                @if phase(view) == "paused" { pre tabindex="0" { "tidegate rollout resume " (view.rollout) " --reason \"...\"" } }
-                @if let Some(wanted) = &view.approval_wanted { (approving(view, wanted)) }
-                p { "A rollout keeps the policy that its order pins. To go faster, halt it and order the release again under a policy with shorter proofs, which keeps the windows:" }
-                pre tabindex="0" { "tidegate rollout start " (view.package) " " (view.version) " --policy NAME@DIGEST --key order --resume" }
-            }
         }
     }
 }
 
-/// The next ring waits: by the command, or by the key that this browser holds.
-fn approving(view: &RolloutPage, wanted: &ApprovalWanted) -> Markup {
-    let bytes = wanted.bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+/// What opens, and how. Nothing here opens anything.
+fn opening(view: &RolloutPage) -> Markup {
     html! {
-        h3 { "Ring " (wanted.ring) " waits for an approval" }
-        p {
-            "It opens " (count(u64::from(wanted.places))) @if wanted.places == 1 { " place" } @else { " places" }
-            ", inside its windows and as fast as proofs come in. An approver's own key signs it, never the one that ordered:"
-        }
-        pre tabindex="0" { "tidegate rollout approve " (view.rollout) " --ring " (wanted.ring) " --key approver-1 --reason \"...\"" }
-        form.act id="approval" method="post" action=(format!("/console/rollouts/{}/approve", view.rollout)) data-bytes=(bytes) hidden {
-            p { "Or with this browser's key. This is what it signs:" }
-            pre tabindex="0" data-signed="" {}
-            input type="hidden" name="body" value=(String::from_utf8_lossy(&wanted.bytes));
-            input type="hidden" name="key" value=""; input type="hidden" name="sig" value="";
-            label { "Why (for the log)" input name="reason" required maxlength="500"; }
-            button type="submit" { "Sign and approve" }
-            p.harmed data-problem="" role="status" {}
+        @if matches!(phase(view), "running" | "paused") {
+            section aria-labelledby="opening" {
+                h2 id="opening" { "Open it further" }
+                p { "Opening is never one step, and never done by being signed in. It is done where the person's token or key is:" }
+                @if phase(view) == "paused" { pre tabindex="0" { "tidegate rollout resume " (view.rollout) " --reason \"...\"" } }
+                @if let Some(ring) = &view.approval_wanted {
+                    p {
+                        "Ring " (ring) @if view.calls { " waits for" } @else { " will need" } " an approval, signed by an approver's own key and never by the one that ordered: by a command, or "
+                        a href=(format!("/console/rollouts/{}/approve", view.rollout)) { "with the key that a browser holds" } "."
+                    }
+                    pre tabindex="0" { "tidegate rollout approve " (view.rollout) " --ring " (ring) " --key approver-1 --reason \"...\"" }
+                }
+                p { "A rollout keeps the policy that its order pins. To go faster, halt it and order the release again under a policy with shorter proofs, which keeps the windows:" }
+                pre tabindex="0" { "tidegate rollout start " (view.package) " " (view.version) " --policy NAME@DIGEST --key order --resume" }
+            }
         }
     }
 }
@@ -228,12 +214,24 @@ fn phase(view: &RolloutPage) -> &str {
     if view.halt_stands { "halted" } else { &view.report.phase }
 }
 
-fn incident_line(incident: &IncidentLine) -> Markup {
+fn incident_line(view: &RolloutPage, incident: &IncidentLine) -> Markup {
+    let unhurt = incident.exposed.saturating_sub(incident.harmed);
     html! {
-        p class=(format!("incident {}", incident.state)) role="alert" {
-            strong { "Incident " a href=(format!("/console/incidents/{}", incident.incident)) { (incident.incident) } " is " (incident.state) "." } " "
-            (incident.exposed) " took the release, " (incident.harmed) " harmed, " (incident.restored) " well again ("
-            (incident.back_without_hands) " without hands), " (incident.need_hands) " need hands."
+        div class=(format!("incident {}", incident.state)) role="alert" {
+            p {
+                strong { "Incident " a href=(format!("/console/incidents/{}", incident.incident)) { (incident.incident) } " is " (incident.state) "." } " "
+                (incident.exposed) " took the release, " (incident.harmed) " harmed: " (incident.healed) " of these well again ("
+                (incident.back_without_hands) " without hands), " (incident.need_hands) " need hands."
+            }
+            p {
+                "What now: work on the incident. "
+                @if unhurt > 0 {
+                    (of_many(u64::from(unhurt), "device was", "devices were")) " not hurt and "
+                    @if view.all_return { "are ordered back." } @else { "keep what was halted until another release comes." }
+                }
+                " The same files go on only by an order that approvers sign too:"
+            }
+            pre tabindex="0" { "tidegate rollout start " (view.package) " " (view.version) " --policy NAME@DIGEST --key order --resume" }
         }
     }
 }
@@ -286,8 +284,11 @@ fn courses(view: &RolloutPage) -> Markup {
         Course { class: "failed", points: share(|point| point.harmed) },
     ];
     let said = format!("{} took it, {} proved it, {} were harmed", last.taken, last.proven, last.harmed);
-    let weighed =
-        format!("The evidence is e to the {:.2}; it halts at e to the {:.2}", last.ln_evidence, view.report.ln_halt);
+    let weighed = format!(
+        "Chance brings the evidence {} times; it halts at {}",
+        Odds(last.ln_evidence),
+        Odds(view.report.ln_halt)
+    );
     html! {
         section aria-labelledby="course" {
             h2 id="course" { "The course" }
@@ -300,7 +301,7 @@ fn courses(view: &RolloutPage) -> Markup {
             }
             figure.wide {
                 (chart(&weighed, &[Course { class: "failed", points: evidence }], Some(0.8)))
-                figcaption { "Evidence against the release, and the line at which it halts." }
+                figcaption { "Evidence against the release, the lab's own test aside, and the line at which it halts: " (Odds(view.report.ln_halt)) "." }
             }
         }
     }
@@ -315,7 +316,7 @@ fn windows(all: &[WindowReport]) -> Markup {
     });
     html! {
         section aria-labelledby="windows" {
-            h2 id="windows" { "Windows" }
+            h2 id="windows" { "Windows, as they are now" }
             div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "scope" } th scope="col" { "unproven" } th scope="col" { "at most" } th scope="col" { "used" } } }
                 tbody {
@@ -338,7 +339,7 @@ fn troubled(view: &RolloutPage) -> Markup {
             h2 id="trouble" { "Devices in trouble" }
             @if view.troubled.is_empty() { p { "None." } }
             @else {
-                div.scroll tabindex="0" { table {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr { th scope="col" { "device" } th scope="col" { "state" } th scope="col" { "took it" } th scope="col" { "in its own words" } } }
                     tbody {
                         @for one in &view.troubled {

@@ -6,7 +6,7 @@ use tidegate_domain::time::WallTime;
 
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
-use crate::phrases::{count, nothing_yet};
+use crate::phrases::{count, label, nothing_yet};
 
 /// A rollout in a list. Units: places.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct RolloutLine {
     pub version: Version,
     /// The phase's word.
     pub phase: String,
+    /// Whether somebody is called: it goes no further alone.
+    pub calls: bool,
     /// When it started.
     pub started_at_ms: WallTime,
     /// Places in all rings.
@@ -61,7 +63,7 @@ pub(crate) fn table(lines: &[RolloutLine]) -> Markup {
                     tr {
                         th scope="row" { a href=(format!("/console/rollouts/{}", line.rollout)) { (line.rollout) } }
                         td { (line.package) " " (line.version) }
-                        td { span class=(format!("phase {}", line.phase)) { (line.phase) } }
+                        td { (label(&line.phase)) @if line.calls { " " (label("waits for a person")) } }
                         td { (count(u64::from(line.proven))) " of " (count(u64::from(line.places))) }
                         td class=(if line.harmed > 0 { "harmed" } else { "" }) { (count(u64::from(line.harmed))) }
                         td { (instant(line.started_at_ms)) }

@@ -86,7 +86,7 @@ fn alerts(all: &[String]) -> Markup {
     html! {
         section aria-labelledby="alerts" {
             h2 id="alerts" { "To look after" }
-            @if all.is_empty() { p { "Nothing: no key and no role ends within thirty days." } }
+            @if all.is_empty() { p { "Nothing: no key and no role that people sign ends within thirty days. The server renews snapshot and timestamp itself." } }
             @else { ul.alerts { @for one in all { li { (one) } } } }
         }
     }
@@ -119,7 +119,7 @@ fn browser_key() -> Markup {
     html! {
         section id="browser-key" aria-labelledby="browser-key-title" hidden {
             h2 id="browser-key-title" { "This browser's key" }
-            p { "Approvals are signed by an approver's own key. It may lie in a file or on a token, for " code { "tidegate rollout approve" } ", or in this browser, which makes it and gives it to nobody, this server included." }
+            p { "Approvals are signed by an approver's own key. It may lie in a file or on a token, for " code { "tidegate rollout approve" } ", or in this browser, which makes it and gives it to nobody. Whoever serves this page could still have it sign: who does not trust this server that far uses a file or a token." }
             div data-none="" { p { "This browser holds none." } button type="button" data-make="" { "Make a key" } }
             div data-held="" hidden {
                 p { "Its public half: " code.long data-public="" {} }
@@ -143,7 +143,7 @@ fn roles(all: &[RoleLine]) -> Markup {
                         tr {
                             th scope="row" { (role.role) } td.number { (role.version) }
                             td { @if let Some((threshold, of)) = role.threshold { (threshold) " of " (of) } @else { "the server" } }
-                            td class=(if role.pressing { "harmed" } else { "" }) { @match role.expires_at_ms { Some(at) => (instant(at)), None => "-" } }
+                            td class=(if role.pressing { "harmed" } else { "" }) { @match role.expires_at_ms { Some(at) => (instant(at)), None => "-" } @if role.threshold.is_none() { ", renewed before" } }
                         }
                     }
                 }

@@ -8,7 +8,7 @@ use tidegate_trust::signed::{Body, Unverified};
 
 use crate::conclusion::Conclusion;
 use crate::contract::{Entry, Table};
-use crate::decision::Decision;
+use crate::decision::{Decision, GateRecord};
 
 /// One line of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,7 @@ fn lines(decision: &Decision) -> Vec<Line> {
             );
             line(signers(order), "started", about, detail)
         }
-        Decision::Step { rollout, facts, .. } => facts.iter().filter_map(|fact| of_fact(rollout, fact)).collect(),
+        Decision::Step { rollout, facts, records, .. } => of_step(rollout, facts, records),
     }
 }
 
@@ -151,6 +151,19 @@ fn of_people(decision: &Decision) -> Option<Line> {
         _ => return None,
     };
     Some(Line { who, what, about: about.to_string(), detail })
+}
+
+fn of_step(rollout: &RolloutId, facts: &[Fact], records: &[GateRecord]) -> Vec<Line> {
+    let mut lines: Vec<Line> = facts.iter().filter_map(|fact| of_fact(rollout, fact)).collect();
+    let by_key = records.iter().find_map(|record| match record {
+        GateRecord::Approval(approval) => Some(signers(approval)),
+        _ => None,
+    });
+    // Whose key it was counts; who brought it is only who brought it.
+    for (line, key) in lines.iter_mut().filter(|line| line.what == "approved").zip(by_key) {
+        line.detail = format!("{} (signed by {key})", line.detail);
+    }
+    lines
 }
 
 fn of_fact(rollout: &RolloutId, fact: &Fact) -> Option<Line> {
@@ -179,6 +192,7 @@ fn of_fact(rollout: &RolloutId, fact: &Fact) -> Option<Line> {
         | Fact::Observed { .. }
         | Fact::TroubledElsewhere { .. }
         | Fact::BrokenBefore { .. }
+        | Fact::MovedOn { .. }
         | Fact::PermitIssued { .. }
         | Fact::AddendumIssued { .. }
         | Fact::Lapsed { .. }

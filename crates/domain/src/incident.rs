@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeviceId, IncidentId, PackageName, RolloutId, Version};
+use crate::observation::Trouble;
 use crate::policy::OnHalt;
 use crate::rollout::place::{Stage, Taken};
 use crate::rollout::reason::HaltReason;
@@ -43,6 +44,9 @@ pub struct Incident {
     /// Since when each device that is well now has been so: the course of the restoration.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub well: BTreeMap<DeviceId, WallTime>,
+    /// The last trouble that each device told of with what was halted. It stays, whatever becomes of the device.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<DeviceId, Trouble>,
 }
 
 /// Where an incident stands.
@@ -67,7 +71,10 @@ pub struct Restoration {
     pub exposed: u32,
     /// Of them, failed or fell silent.
     pub harmed: u32,
-    /// Of the exposed, well now: healthy, proven, or back on their fallback; where the policy orders all back, only those that are.
+    /// Of the harmed, well again.
+    pub healed: u32,
+    /// Of the exposed, well now: healthy, proven, back on their fallback or on another release; where the policy orders all back, only those
+    /// that left it.
     pub restored: u32,
     /// Back on their fallback, and nobody had to come.
     pub back_without_hands: u32,
@@ -105,15 +112,20 @@ impl Incident {
             state: IncidentState::Open,
             devices: Restoration::default(),
             well: BTreeMap::new(),
+            words: BTreeMap::new(),
         };
         incident.observe(rollout, now);
         Some(incident)
     }
 
-    /// Takes up what one device said: it is well from then on, or no longer.
-    pub fn hear(&mut self, rollout: &Rollout, device: &DeviceId, now: WallTime) {
+    /// Takes up what one device said: it is well from then on, or no longer; and what it told of trouble with what was halted.
+    pub fn hear(&mut self, rollout: &Rollout, device: &DeviceId, trouble: Option<&Trouble>, now: WallTime) {
         let place = rollout.place_of(device).filter(|_| rollout.identity().rollout == self.rollout);
         let Some((_, row, place)) = place else { return };
+        if let Some(trouble) = trouble.filter(|_| matches!(place.stage, Stage::Taken(_)) && rollout.is_to_be_left(row))
+        {
+            self.words.insert(device.clone(), trouble.clone());
+        }
         match &place.stage {
             Stage::Taken(taken) if rollout.is_to_be_left(row) && is_well(rollout, taken) => {
                 self.well.entry(device.clone()).or_insert(now);
@@ -167,7 +179,7 @@ impl Incident {
 /// Whether a device counts as restored, as [`Restoration::of`] counts.
 fn is_well(rollout: &Rollout, taken: &Taken) -> bool {
     match rollout.policy().on_halt {
-        OnHalt::Revert => taken.returned && !taken.needs_hands,
+        OnHalt::Revert => (taken.returned || taken.moved_on) && !taken.needs_hands,
         OnHalt::Hold => taken.well,
     }
 }
@@ -179,7 +191,8 @@ impl Restoration {
         rollout.halted_tallies().fold(Restoration::default(), |sum, tally| Restoration {
             exposed: sum.exposed + tally.taken,
             harmed: sum.harmed + tally.harmed,
-            restored: sum.restored + if all_return { tally.back } else { tally.well },
+            healed: sum.healed + tally.healed,
+            restored: sum.restored + if all_return { tally.back + tally.moved_on } else { tally.well },
             back_without_hands: sum.back_without_hands + tally.back,
             needs_hands: sum.needs_hands + tally.needs_hands,
         })
@@ -260,7 +273,8 @@ mod tests {
         says(&mut rollout, "b", Observation::Healthy);
         says(&mut rollout, "c", Observation::NeedsHands { reason: CRASH });
         assert!(incident.observe(&rollout, NOW));
-        let counts = Restoration { exposed: 3, harmed: 2, restored: 2, back_without_hands: 1, needs_hands: 1 };
+        let counts =
+            Restoration { exposed: 3, harmed: 2, healed: 1, restored: 2, back_without_hands: 1, needs_hands: 1 };
         assert_eq!((incident.state, incident.devices), (IncidentState::Open, counts));
         assert!(!incident.observe(&rollout, NOW), "nothing new");
 
@@ -290,13 +304,38 @@ mod tests {
         assert_eq!(well(&incident), [("a".to_owned(), 0)], "it was so at the halt");
         let mut hears = |device: &str, observation, after_ms| {
             says(&mut rollout, device, observation);
-            incident.hear(&rollout, &device.parse().unwrap(), NOW.after(Elapsed::from_ms(after_ms)));
+            incident.hear(&rollout, &device.parse().unwrap(), None, NOW.after(Elapsed::from_ms(after_ms)));
             well(&incident)
         };
         assert_eq!(hears("b", Observation::Returned { reason: CRASH }, 5).len(), 2);
         assert_eq!(hears("a", Observation::Failed { reason: CRASH, attempt: 1 }, 6), [("b".to_owned(), 5)]);
         assert_eq!(hears("b", Observation::Healthy, 7), [("b".to_owned(), 5)], "since the first time");
         assert_eq!(hears("nobody", Observation::Healthy, 8), [("b".to_owned(), 5)]);
+    }
+
+    #[test]
+    fn a_device_that_runs_another_release_well_is_restored_and_what_it_said_stays() {
+        let mut rollout = halted();
+        let mut incident = Incident::open(&rollout, NOW).unwrap();
+        says(&mut rollout, "a", Observation::NeedsHands { reason: CRASH });
+        let trouble =
+            Trouble { what: "needs_hands: crashed".to_owned(), detail: "no slot runs".to_owned(), at_ms: NOW };
+        let a: DeviceId = "a".parse().unwrap();
+        incident.hear(&rollout, &a, Some(&trouble), NOW);
+        incident.observe(&rollout, NOW);
+        assert_eq!((incident.devices.needs_hands, incident.devices.restored), (1, 0));
+        rollout.apply(&Fact::MovedOn { device: a.clone() }, NOW);
+        incident.hear(&rollout, &a, None, NOW);
+        incident.observe(&rollout, NOW);
+        let counts = Restoration { exposed: 3, harmed: 1, healed: 1, restored: 1, ..Restoration::default() };
+        assert_eq!(
+            incident.devices, counts,
+            "nobody has to come any more, and nobody says that it came back by itself"
+        );
+        assert_eq!((incident.well.len(), incident.words.get(&a)), (1, Some(&trouble)));
+        says(&mut rollout, "a", Observation::NeedsHands { reason: CRASH });
+        incident.observe(&rollout, NOW);
+        assert_eq!(incident.devices, counts, "what is heard late of the release that it left");
     }
 
     #[test]

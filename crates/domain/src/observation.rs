@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::WallTime;
+
 /// One thing that a device saw of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -45,6 +47,17 @@ pub enum Observation {
     },
     /// Contact was lost under the release and stayed lost under the fallback. No evidence.
     ContactLostBoth,
+}
+
+/// What a device said of a release that it refused, left or could not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The observation's word, and its reason where it has one: `failed: probe_failed`.
+    pub what: String,
+    /// The device's own words; may be empty.
+    pub detail: String,
+    /// When it was recorded.
+    pub at_ms: WallTime,
 }
 
 /// Why a device left a release.

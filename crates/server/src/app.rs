@@ -82,8 +82,7 @@ pub(crate) struct Parts {
     pub(crate) idle_check_in: Elapsed,
     pub(crate) artifact_bytes_max: u64,
     pub(crate) request_timeout: Elapsed,
-    /// Whether browsers reach this server by TLS only.
-    pub(crate) secure: bool,
+    pub(crate) sessions: Sessions,
     pub(crate) stopped: watch::Receiver<bool>,
     /// A word drawn anew by each process, for the ids of its requests.
     pub(crate) process: String,
@@ -105,7 +104,7 @@ impl App {
             request_timeout: parts.request_timeout,
             shops: Shops::default(),
             counted: Counted::default(),
-            sessions: Sessions::new(parts.secure),
+            sessions: parts.sessions,
             stopped: parts.stopped,
             process: parts.process,
             requests: AtomicU64::new(0),

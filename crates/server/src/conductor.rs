@@ -116,6 +116,12 @@ impl Desk {
         state.operators().iter().find(|(_, who)| same(&who.token, token)).map(|(name, who)| (name.clone(), who.clone()))
     }
 
+    /// An operator's bearer token, by its hash.
+    pub fn token_of(&self, operator: &OperatorName) -> Option<Digest> {
+        let state = self.recorded.read().unwrap_or_else(PoisonError::into_inner);
+        state.operators().get(operator).map(|operator| operator.token)
+    }
+
     /// Who is signed in with a session, by the session's hash.
     pub fn signed_in(&self, session: &Digest, now: WallTime) -> Option<OperatorName> {
         let state = self.recorded.read().unwrap_or_else(PoisonError::into_inner);

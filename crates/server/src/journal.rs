@@ -95,7 +95,7 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
             tracing::warn!(%rollout, reasons = reasons.join("; "), "the rollout halted");
         }
         Fact::Paused { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout was paused"),
-        Fact::Approved { ring, by, reason } => {
+        Fact::Approved { ring, by, reason, .. } => {
             tracing::info!(%rollout, ring, %by, reason, "the next ring was approved");
         }
         Fact::Resumed { by, reason } => tracing::info!(%rollout, %by, reason, "the rollout goes on"),
@@ -111,6 +111,7 @@ fn tell_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) {
         | Fact::Observed { .. }
         | Fact::TroubledElsewhere { .. }
         | Fact::BrokenBefore { .. }
+        | Fact::MovedOn { .. }
         | Fact::BlockOpened { .. }
         | Fact::BandEntered { .. } => {}
     }

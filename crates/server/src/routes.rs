@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
@@ -37,6 +37,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
     let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
     router
         .route("/api/v1/openapi.json", get(document))
+        .route("/", get(|| async { Redirect::to("/console/") }))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape::scrape))

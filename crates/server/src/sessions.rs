@@ -2,13 +2,14 @@
 //! many open pages are kept up to date. Who is signed in is recorded.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::OperatorName;
 use tidegate_domain::time::Elapsed;
 
+use crate::oidc::Provider;
 use crate::problem::Refused;
 use crate::random;
 
@@ -16,33 +17,48 @@ use crate::random;
 pub(crate) const CODE_LIFE: Elapsed = Elapsed::from_s(300);
 /// How long a browser stays signed in.
 pub(crate) const SESSION_LIFE: Elapsed = Elapsed::from_s(12 * 3_600);
+/// How long somebody may take to sign in at the provider.
+const JOURNEY_LIFE: Elapsed = Elapsed::from_s(600);
 const CODES_MAX: usize = 256;
-/// The most pages that are kept up to date at once.
+/// The most pages that are kept up to date at once, and of one operator.
 const STREAMS_MAX: usize = 256;
+const STREAMS_OF_ONE_MAX: usize = 16;
 
 /// Codes, cookies, open pages.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Sessions {
     /// Whether browsers reach this server by TLS only.
     secure: bool,
     /// By the hash of the code: the operator's token, by its hash, and the end.
     codes: Mutex<HashMap<Digest, (Digest, Instant)>>,
-    streams: Arc<AtomicUsize>,
+    /// Who else says who somebody is.
+    pub(crate) provider: Option<Arc<Provider>>,
+    streams: Streams,
 }
+
+/// By operator: how many pages are kept up to date.
+type Streams = Arc<Mutex<HashMap<OperatorName, usize>>>;
 
 /// A page that is kept up to date, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Stream(Arc<AtomicUsize>);
+pub(crate) struct Stream {
+    all: Streams,
+    who: OperatorName,
+}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = all.get_mut(&self.who) {
+            *open -= 1;
+        }
+        all.retain(|_, open| *open > 0);
     }
 }
 
 impl Sessions {
-    pub(crate) fn new(secure: bool) -> Sessions {
-        Sessions { secure, ..Sessions::default() }
+    pub(crate) fn new(secure: bool, provider: Option<Provider>) -> Sessions {
+        Sessions { secure, provider: provider.map(Arc::new), ..Sessions::default() }
     }
 
     /// The cookie's name. Under TLS one that no other host and no plain page can set.
@@ -56,6 +72,19 @@ impl Sessions {
         let age = if session.is_some() { SESSION_LIFE.as_ms() / 1_000 } else { 0 };
         let value = session.unwrap_or_default();
         format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}", self.cookie())
+    }
+
+    /// The name of the cookie that a browser keeps while it is with the provider.
+    pub(crate) fn journey_cookie(&self) -> &'static str {
+        if self.secure { "__Host-tidegate-oidc" } else { "tidegate-oidc" }
+    }
+
+    /// What a browser is told to keep while it is with the provider. It comes back from another site, so the cookie comes along from there.
+    pub(crate) fn set_journey_cookie(&self, kept: Option<&str>) -> String {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let age = if kept.is_some() { JOURNEY_LIFE.as_ms() / 1_000 } else { 0 };
+        let value = kept.unwrap_or_default();
+        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", self.journey_cookie())
     }
 
     /// A new code for a link. What is over goes, and where there are too many the one that ends first.
@@ -78,13 +107,20 @@ impl Sessions {
         spent.filter(|(_, ends)| Instant::now() < *ends).map(|(token, _)| token)
     }
 
-    /// A place among the pages that are kept up to date; none where there are too many.
-    pub(crate) fn stream(&self) -> Option<Stream> {
-        if self.streams.fetch_add(1, Ordering::AcqRel) >= STREAMS_MAX {
-            self.streams.fetch_sub(1, Ordering::AcqRel);
+    /// The token that a code stands for, by its hash. Looking spends nothing.
+    pub(crate) fn look(&self, code: &str) -> Option<Digest> {
+        let codes = self.codes();
+        codes.get(&Digest::of(code.as_bytes())).filter(|(_, ends)| Instant::now() < *ends).map(|(token, _)| *token)
+    }
+
+    /// A place among the pages that are kept up to date; none where there are too many, or too many of the same operator.
+    pub(crate) fn stream(&self, who: &OperatorName) -> Option<Stream> {
+        let mut all = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.values().sum::<usize>() >= STREAMS_MAX || all.get(who).is_some_and(|open| *open >= STREAMS_OF_ONE_MAX) {
             return None;
         }
-        Some(Stream(Arc::clone(&self.streams)))
+        *all.entry(who.clone()).or_default() += 1;
+        Some(Stream { all: Arc::clone(&self.streams), who: who.clone() })
     }
 
     fn codes(&self) -> MutexGuard<'_, HashMap<Digest, (Digest, Instant)>> {
@@ -98,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_code_is_spent_once() {
-        let sessions = Sessions::new(true);
+        let sessions = Sessions::new(true, None);
         let token = Digest::of(b"token");
         let code = sessions.code(token).unwrap();
         assert_eq!(sessions.spend(&code), Some(token));
@@ -108,23 +144,28 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
-        let sessions = Sessions::new(false);
+        let sessions = Sessions::new(false, None);
         let first = sessions.code(Digest::of(b"x")).unwrap();
         for _ in 0..CODES_MAX {
             sessions.code(Digest::of(b"x")).unwrap();
         }
         assert_eq!(sessions.codes().len(), CODES_MAX);
         assert_eq!(sessions.spend(&first), None);
-        let streams: Vec<_> = (0..STREAMS_MAX).map(|_| sessions.stream().unwrap()).collect();
-        assert!(sessions.stream().is_none());
+        let one: OperatorName = "one".parse().unwrap();
+        let mut streams: Vec<_> = (0..STREAMS_OF_ONE_MAX).map(|_| sessions.stream(&one).unwrap()).collect();
+        assert!(sessions.stream(&one).is_none(), "one takes no more than its own");
+        for n in STREAMS_OF_ONE_MAX..STREAMS_MAX {
+            streams.push(sessions.stream(&format!("other-{n}").parse().unwrap()).unwrap());
+        }
+        assert!(sessions.stream(&"another".parse().unwrap()).is_none());
         drop(streams);
-        assert!(sessions.stream().is_some());
+        assert!(sessions.stream(&one).is_some());
     }
 
     #[test]
     fn the_cookie_is_for_this_host_and_for_no_script() {
-        let cookie = Sessions::new(true).set_cookie(Some("s"));
+        let cookie = Sessions::new(true, None).set_cookie(Some("s"));
         assert_eq!(cookie, "__Host-tidegate=s; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200; Secure");
-        assert!(Sessions::new(false).set_cookie(None).contains("Max-Age=0"));
+        assert!(Sessions::new(false, None).set_cookie(None).contains("Max-Age=0"));
     }
 }

@@ -22,10 +22,12 @@ use crate::clock::now;
 use crate::conductor::{Desk, Surroundings};
 use crate::halts::Halts;
 use crate::keys::ServerKeys;
+use crate::oidc;
 use crate::presence::Presence;
 use crate::random;
 use crate::routes::routes;
 use crate::serve::{self, Service};
+use crate::sessions::Sessions;
 use crate::webhooks::{self, Deliveries};
 
 /// The store's file in the data folder.
@@ -58,8 +60,10 @@ pub struct Settings {
     pub request_timeout: Elapsed,
     /// A file that names whom the account goes to.
     pub webhooks: Option<PathBuf>,
-    /// Whether people reach it by TLS all the same, because a proxy speaks it.
-    pub behind_tls: bool,
+    /// Where people get to it, where that is not the address it listens on: behind a proxy that speaks TLS.
+    pub public_url: Option<String>,
+    /// A file that names an OpenID Connect provider, and who of its people is which operator.
+    pub oidc: Option<PathBuf>,
 }
 
 impl Settings {
@@ -77,7 +81,8 @@ impl Settings {
             connections_max: 4_096,
             request_timeout: Elapsed::from_s(30),
             webhooks: None,
-            behind_tls: false,
+            public_url: None,
+            oidc: None,
         }
     }
 }
@@ -111,7 +116,10 @@ impl Server {
             TcpListener::bind(settings.listen).await.with_context(|| format!("listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let (app, conductor) = open(&settings, stopped.clone()).await?;
+        let base = base(&settings, address);
+        let provider = settings.oidc.as_deref().map(|file| oidc::read(file, &base)).transpose()?;
+        let browsers = Sessions::new(base.starts_with("https://"), provider);
+        let (app, conductor) = open(&settings, browsers, stopped.clone()).await?;
         let deliveries = Deliveries::begin(&app, receivers, &settings.data.join("webhooks"))?;
         let service = Service { routes: routes(app.clone()), tls, connections_max: settings.connections_max };
         // Served before it is ready: a halt must get through to a server that cannot write yet.
@@ -164,6 +172,12 @@ impl Server {
     }
 }
 
+/// Where browsers get to it.
+fn base(settings: &Settings, address: SocketAddr) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    settings.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
+}
+
 /// How this installation calls itself when it asks for the lease: the same after a restart.
 pub(crate) fn holder(epoch: &StoreEpoch) -> String {
     format!("server-{epoch}")
@@ -186,6 +200,7 @@ pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
 
 async fn open(
     settings: &Settings,
+    sessions: Sessions,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<(Arc<App>, std::thread::JoinHandle<anyhow::Result<()>>)> {
     let keys = Arc::new(ServerKeys::open(&settings.fleet)?);
@@ -220,7 +235,7 @@ async fn open(
         idle_check_in: settings.idle_check_in,
         artifact_bytes_max: settings.artifact_bytes_max,
         request_timeout: settings.request_timeout,
-        secure: settings.tls.is_some() || settings.behind_tls,
+        sessions,
         stopped,
         process: random::token().map_err(|e| anyhow::anyhow!(e.0.detail))?.chars().take(8).collect(),
     };

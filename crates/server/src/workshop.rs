@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 use tidegate_console::policies::{HeldAgainst, Preview};
 use tidegate_console::what_if::WhatIf;
 use tidegate_domain::digest::Digest;
+use tidegate_domain::ids::OperatorName;
 use tokio::sync::{Semaphore, watch};
 
 /// How long a page waits.
 const PATIENCE: Duration = Duration::from_millis(60);
+/// How much waits for its turn, in all and of one operator. Whoever asks for more asks again later.
+const WAITING_MAX: usize = 16;
+const WAITING_OF_ONE_MAX: usize = 2;
 /// How much is kept, and for how long.
 const KEPT_MAX: usize = 64;
 const KEPT_FOR: Duration = Duration::from_secs(120);
@@ -36,6 +40,7 @@ pub(crate) struct Workshop<T> {
 
 #[derive(Debug)]
 struct Piece<T> {
+    who: OperatorName,
     begun: Instant,
     done: watch::Receiver<Option<Arc<T>>>,
 }
@@ -47,11 +52,19 @@ impl<T> Default for Workshop<T> {
 }
 
 impl<T: Send + Sync + 'static> Workshop<T> {
-    /// What comes of this, if it is there within a moment; begins the work where nobody has. `key` names it.
-    pub(crate) async fn ask(&self, key: Digest, work: impl FnOnce() -> T + Send + 'static) -> Option<Arc<T>> {
+    /// What comes of this, if it is there within a moment; begins the work where nobody has, and not too much waits. `key` names it.
+    pub(crate) async fn ask(
+        &self,
+        who: &OperatorName,
+        key: Digest,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<Arc<T>> {
         let known =
             self.held().get(&key).filter(|piece| piece.begun.elapsed() < KEPT_FOR).map(|piece| piece.done.clone());
-        let mut done = known.unwrap_or_else(|| self.begin(key, work));
+        let mut done = match known {
+            Some(done) => done,
+            None => self.begin(who, key, work)?,
+        };
         let done = tokio::time::timeout(PATIENCE, done.wait_for(Option::is_some)).await;
         done.ok()?.ok()?.clone()
     }
@@ -63,7 +76,19 @@ impl<T: Send + Sync + 'static> Workshop<T> {
         Some(done.ok().and_then(Result::ok).and_then(|done| done.clone()))
     }
 
-    fn begin(&self, key: Digest, work: impl FnOnce() -> T + Send + 'static) -> watch::Receiver<Option<Arc<T>>> {
+    fn begin(
+        &self,
+        who: &OperatorName,
+        key: Digest,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<watch::Receiver<Option<Arc<T>>>> {
+        let mut held = self.held();
+        let waits = |piece: &&Piece<T>| piece.done.borrow().is_none() && piece.done.has_changed().is_ok();
+        let waiting = held.values().filter(waits).count();
+        let of_the_same = held.values().filter(waits).filter(|piece| piece.who == *who).count();
+        if waiting >= WAITING_MAX || of_the_same >= WAITING_OF_ONE_MAX {
+            return None;
+        }
         let (told, done) = watch::channel(None);
         let bench = self.bench.clone();
         tokio::spawn(async move {
@@ -72,15 +97,14 @@ impl<T: Send + Sync + 'static> Workshop<T> {
                 told.send_replace(Some(Arc::new(made)));
             }
         });
-        let mut held = self.held();
-        held.retain(|_, piece| piece.begun.elapsed() < KEPT_FOR);
+        held.retain(|_, piece| waits(&&*piece) || piece.begun.elapsed() < KEPT_FOR);
         if held.len() >= KEPT_MAX
             && let Some(oldest) = held.iter().min_by_key(|(_, piece)| piece.begun).map(|(key, _)| *key)
         {
             held.remove(&oldest);
         }
-        held.insert(key, Piece { begun: Instant::now(), done: done.clone() });
-        done
+        held.insert(key, Piece { who: who.clone(), begun: Instant::now(), done: done.clone() });
+        Some(done)
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<Digest, Piece<T>>> {
@@ -100,19 +124,25 @@ mod tests {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let counted = count.clone();
         let key = Digest::of(b"slow");
-        let early = shop.ask(key, move || {
+        let (ada, other) = ("ada".parse().unwrap(), "other".parse().unwrap());
+        let early = shop.ask(&ada, key, move || {
             wait.recv().ok();
             counted.fetch_add(1, Ordering::Relaxed)
         });
         assert!(early.await.is_none(), "it is not there yet");
+        shop.ask(&ada, Digest::of(b"second"), || 8).await;
+        assert!(shop.ask(&ada, Digest::of(b"third"), || 9).await.is_none());
+        assert!(shop.look(&Digest::of(b"third")).await.is_none(), "one has no more than two things waiting");
+        shop.ask(&other, Digest::of(b"third"), || 9).await;
+        assert!(shop.look(&Digest::of(b"third")).await.is_some(), "another has its own");
         go.send(()).unwrap();
         let mut found = None;
         while found.is_none() {
-            found = shop.ask(key, || panic!("it is being worked out")).await;
+            found = shop.ask(&ada, key, || panic!("it is being worked out")).await;
         }
         assert_eq!((found.as_deref(), count.load(Ordering::Relaxed)), (Some(&0), 1));
         for other in 0..=KEPT_MAX {
-            shop.ask(Digest::of(other.to_string().as_bytes()), || 7).await;
+            shop.ask(&ada, Digest::of(other.to_string().as_bytes()), || 7).await;
         }
         assert!(shop.held().len() <= KEPT_MAX, "bounded");
     }

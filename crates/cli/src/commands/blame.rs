@@ -1,6 +1,7 @@
 //! `tidegate blame`: which rollout explains a rise in failures.
 
 use anyhow::Result;
+use tidegate_domain::evidence::odds::Odds;
 
 use crate::context::Context;
 use crate::output::{Answer, table};
@@ -25,7 +26,7 @@ pub(super) fn run(context: &Context) -> Result<Answer> {
             one.rollout.to_string(),
             one.version.to_string(),
             one.scope.clone(),
-            format!("e^{:.1}", one.ln_e),
+            Odds(one.ln_e).to_string(),
             if one.blamed { "yes" } else { "-" }.to_owned(),
             if one.named { "look here" } else { "" }.to_owned(),
         ]);

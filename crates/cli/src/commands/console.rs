@@ -8,7 +8,8 @@ use crate::output::{Answer, instant};
 
 /// Examples under `tidegate console --help`.
 pub(crate) const EXAMPLES: &str = "\
-The link signs one browser in as you and with your role, once, within five minutes. The console shows; it approves nothing.
+The link signs one browser in as you and with your role, once, within five minutes. The console shows, closes and keeps the incident
+desk; being signed in approves nothing.
 
 Examples:
   tidegate console

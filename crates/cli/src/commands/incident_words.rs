@@ -46,7 +46,8 @@ pub(super) fn whole(one: &IncidentView) -> String {
             ("reasons", one.reasons.join("; ")),
             ("exposed", one.exposed.to_string()),
             ("harmed", one.harmed.to_string()),
-            ("well again", format!("{} ({} back without hands)", one.restored, one.back_without_hands)),
+            ("well again", format!("{} ({} back without hands)", one.healed, one.back_without_hands)),
+            ("well now", format!("{} of all that took it", one.restored)),
             ("need hands", one.need_hands.to_string()),
         ]);
     }

@@ -1,10 +1,11 @@
 //! schemathesis asks everything that the OpenAPI document describes, in ways that it allows and in ways that it forbids, of a real server with
 //! devices: nothing makes the server fail.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::pilot::{Kind, Pilot};
+use crate::processes::python_tool;
 use crate::{Home, text};
 
 const MANIFEST: &str = "downtime = \"3s\"\nactivation = { kind = \"supervise\" }\n";
@@ -13,18 +14,9 @@ fn set_up(_: &Home, _: &Path, _: u8) -> Vec<String> {
     ["sleep", "600"].map(str::to_owned).to_vec()
 }
 
-/// schemathesis, where the lane `python-tools` put it.
-fn schemathesis() -> Option<PathBuf> {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?.join("python/bin/schemathesis");
-    program.is_file().then_some(program)
-}
-
 #[test]
 fn no_request_makes_the_server_fail_whether_the_document_allows_it_or_not() {
-    let Some(program) = schemathesis() else {
-        println!("skipped: schemathesis is not there; `cargo xtask test --lane python-tools` puts it in its place");
-        return;
-    };
+    let Some(program) = python_tool("schemathesis") else { return };
     let pilot = Pilot::start(Kind { package: "gatehouse", manifest: MANIFEST.to_owned(), set_up }, &[("well", "1\n")]);
     pilot.roll_out("1.1.0", &[("well", "2\n")]);
     let token =

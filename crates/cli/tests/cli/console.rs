@@ -24,7 +24,6 @@ fn a_person_watches_a_rollout_from_start_to_halt() {
     browser.press("Sign out");
     browser.wait_for("Sign in");
     browser.open(&link);
-    browser.press("Sign this browser in");
     browser.wait_for("This signs nobody in");
     browser.complaints();
     browser.open(pilot.home.json(&["console"])["url"].as_str().unwrap());
@@ -55,7 +54,7 @@ fn a_person_watches_a_rollout_from_start_to_halt() {
     let seen = browser.text();
     for word in LAB.into_iter().chain([
         "hard failures fill all 2 places",
-        "2 took the release, 2 harmed, 2 well again (2 without hands), 0 need hands",
+        "2 took the release, 2 harmed: 2 of these well again (2 without hands), 0 need hands",
     ]) {
         assert!(seen.contains(word), "{word}: {seen}");
     }
@@ -120,7 +119,7 @@ fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
     pilot.home.json(&["incident", "note", &format!("inc-{rollout}"), "From the command line"]);
     browser.wait_for("From the command line");
     assert_eq!(browser.eval("window.opened"), 1, "the page was never loaded anew");
-    let typed = browser.eval("document.querySelector('textarea[name=text]').value");
+    let typed = browser.eval("document.querySelector('form:has([value=note]) textarea').value");
     assert_eq!(typed, "Looked at it with two pairs of eyes");
     browser.fill(&field("note", "at"), "20min ago");
     send("note", "Write");
@@ -128,13 +127,20 @@ fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
     browser.wait_for("20min later");
     // Nobody leads yet, so nobody says that it is explained.
     browser.wait_for("Next: explained");
-    send("reach", "It is explained");
     browser.wait_for("the commander says when a stage is reached");
     unfold("Take or give a role");
     send("role", "Give");
     browser.wait_for("commander: admin");
-    send("reach", "It is explained");
     browser.wait_for("nobody has said why it happened");
+    // What was not done comes back as it was written, and says why.
+    unfold("Write into the timeline");
+    browser.fill(&field("note", "text"), "At a time that nobody can read");
+    browser.fill(&field("note", "at"), "soon");
+    send("note", "Write");
+    browser.wait_for("`at` is \"soon\"");
+    let kept = browser.eval("document.querySelector('form:has([value=note]) textarea').value");
+    assert_eq!(kept, "At a time that nobody can read");
+    browser.open(&format!("{base}/console/incidents/inc-{rollout}"));
     for (name, text) in [
         ("mechanism", "Nothing broke: a person halted it to try the desk"),
         ("trigger", "A click"),
@@ -153,7 +159,10 @@ fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
     send("lesson", "Add");
     browser.wait_for("blocks releases");
     send("reach", "It is closed");
-    browser.wait_for("Work on it");
+    until("it is closed", || {
+        let stage = browser.eval("document.querySelector('li[aria-current=step] strong').textContent");
+        (stage == "closed").then_some(())
+    });
     let shown = pilot.home.json(&["incident", "show", &format!("inc-{rollout}")]);
     assert_eq!(shown["stage"], "closed", "{shown}");
     let refused = pilot.home.run(&[
@@ -177,7 +186,7 @@ fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
     browser.fill("//textarea[@id='text']", "name = \"p\"\nrings = [{name = \"broad\", soak = \"1h\"}]");
     browser.wait_for("soaks 1h");
     browser.press("Simulate");
-    browser.wait_for("A sound release reached 95 of 100 devices");
+    browser.wait_for("A sound release reached 95 in 100 of the devices");
     assert_eq!(
         browser.complaints().iter().filter(|one| !one.contains("status of 4")).collect::<Vec<_>>(),
         Vec::<&String>::new()
@@ -218,7 +227,10 @@ fn a_second_person_approves_a_ring_with_the_key_that_her_browser_holds() {
     let approve = || {
         browser.open(&format!("{base}/console/rollouts/{rollout}"));
         browser.wait_for("Ring broad waits for an approval");
-        browser.wait_for("\"ring\": \"broad\"");
+        browser.click("//a[normalize-space()='with the key that a browser holds']");
+        browser.wait_for("up to 4 places");
+        let signed = browser.eval("document.querySelector('[data-signed]').textContent");
+        assert!(signed.as_str().unwrap().contains("\"ring\": \"broad\""), "{signed}");
         browser.fill("//form[@id='approval']//input[@name='reason']", "the lab was fine");
         browser.press("Sign and approve");
     };

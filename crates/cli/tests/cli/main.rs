@@ -19,6 +19,7 @@ mod pilot;
 mod processes;
 mod proxied;
 mod settings;
+mod signing_in;
 mod simulate;
 mod start;
 mod units;

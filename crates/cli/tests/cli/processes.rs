@@ -1,7 +1,7 @@
 //! Processes that a test starts and ends: the command, and what is asked again and again until it is so.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,16 @@ pub(crate) fn start_with(home: &Home, args: &[&str], log: &Path, environment: &[
 
 pub(crate) fn start(home: &Home, args: &[&str], log: &Path) -> Child {
     start_with(home, args, log, &[])
+}
+
+/// A program that the lane `python-tools` put in its place. Says what is skipped where it is not there.
+pub(crate) fn python_tool(name: &str) -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?.join("python/bin").join(name);
+    if !program.is_file() {
+        println!("skipped: {name} is not there; `cargo xtask test --lane python-tools` puts it in its place");
+        return None;
+    }
+    Some(program)
 }
 
 /// Whether Debian has put a program where programs are. Says what is skipped where it has not.

@@ -5,7 +5,8 @@ use tidegate_domain::attributes::AttributeValue;
 use tidegate_domain::case::Stage;
 use tidegate_domain::time::WallTime;
 
-use super::{HitDevice, IncidentPage, device_table, restoration, timeline};
+use super::hands::query;
+use super::{HitDevice, IncidentPage, device_table, forms, restoration, timeline};
 use crate::drawing::{Course, chart};
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
@@ -20,40 +21,30 @@ pub fn page(view: &IncidentPage, customer: &AttributeValue, viewer: Viewer<'_>) 
     wells.sort();
     let opened = view.case.reached(Stage::Detected).map_or(view.now_ms, |reached| reached.at_ms);
     let last = view.case.reached(Stage::Restored).map_or(view.now_ms, |reached| reached.at_ms);
-    let label = format!("{} of {} devices are well again", known.restored, known.exposed);
+    let label = format!("{} of {} devices are well", known.restored, known.exposed);
     let title = format!("{customer} in {}", view.incident);
     let body = html! {
         p { a href=(view.path()) { (view.incident) } }
+        (forms::names(view))
         h1 { (customer) }
         section aria-labelledby="standing" {
             h2 id="standing" { "Standing" }
             (facts(&[
-                ("well again", Some(html! { (count(u64::from(known.restored))) " of " (count(u64::from(known.exposed))) })),
+                ("well", Some(html! { (count(u64::from(known.restored))) " of " (count(u64::from(known.exposed))) })),
                 ("need hands", Some(html! {
                     span class=(if known.need_hands > 0 { "harmed" } else { "" }) { (known.need_hands) }
-                    @if known.need_hands > 0 { ": " a href=(format!("{}/hands?customer={customer}", view.path())) { "with what to do there" } }
+                    @if known.need_hands > 0 { ": " a href=(format!("{}/hands{}", view.path(), query(Some(customer)))) { "with what to do there" } }
                 })),
                 ("contact", Some(html! { (known.contact.as_deref().unwrap_or("not known yet")) })),
             ]))
             @if known.exposed > 0 {
                 figure.wide {
                     (chart(&label, &[Course { class: "proven", points: restoration(&wells, known.exposed, opened, last) }], None))
-                    figcaption { "Well again, from " (instant(opened)) " to " (instant(last)) "." }
+                    figcaption { "Well, from " (instant(opened)) " to " (instant(last)) "." }
                 }
             }
         }
-        (timeline::tasks(view, |task| task.customer.as_ref() == Some(customer), "The queue"))
-        section aria-labelledby="ask" {
-            h2 id="ask" { "Put into the queue" }
-            form.act method="post" action=(format!("{}/acts", view.path())) {
-                input type="hidden" name="act" value="task";
-                input type="hidden" name="customer" value=(customer);
-                label { "What" textarea name="text" required maxlength="4000" rows="2" {} }
-                label { "Owner (empty: nobody)" input name="owner" maxlength="64"; }
-                label { "Due in (may be empty)" input name="due" maxlength="40" placeholder="4h"; }
-                button type="submit" { "Add" }
-            }
-        }
+        (timeline::tasks(view, |task| task.customer.as_ref() == Some(customer), "The queue", &forms::task_for(view, customer)))
         section aria-labelledby="devices" { h2 id="devices" { "Devices" } (device_table(&devices)) }
     };
     Some(frame::page(&title, Part::Incidents, viewer, Live::No, &body))

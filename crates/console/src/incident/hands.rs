@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use tidegate_domain::attributes::AttributeValue;
 
-use super::{HitDevice, IncidentPage};
+use super::{HitDevice, IncidentPage, forms};
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
 use crate::phrases::of_many;
@@ -13,7 +13,7 @@ fn wanted<'a>(view: &'a IncidentPage, customer: Option<&AttributeValue>) -> Vec<
     needs.filter(|one| customer.is_none() || one.customer.as_ref() == customer).collect()
 }
 
-fn query(customer: Option<&AttributeValue>) -> String {
+pub(super) fn query(customer: Option<&AttributeValue>) -> String {
     // An attribute's value holds a plus at most that a query would read as a space.
     customer.map_or_else(String::new, |customer| format!("?customer={}", customer.as_str().replace('+', "%2B")))
 }
@@ -27,6 +27,7 @@ pub fn page(view: &IncidentPage, customer: Option<&AttributeValue>, viewer: View
         p.about { "On these neither the release nor the fallback runs, as they said themselves." }
         p { a href=(format!("{}/hands.csv{query}", view.path())) { "As comma-separated values" } " · " a href=(format!("{}/sheet{query}", view.path())) { "As sheets to print" } }
         section { (table(&devices)) }
+        section aria-labelledby="instructions" { h2 id="instructions" { "Instructions" } (forms::instruct(view)) }
     };
     frame::page("Devices that need hands", Part::Incidents, viewer, Live::No, &body)
 }
@@ -35,14 +36,14 @@ fn table(devices: &[&HitDevice]) -> Markup {
     html! {
         @if devices.is_empty() { p { "None." } }
         @else {
-            div.scroll tabindex="0" { table {
+            div.scroll tabindex="0" { table.stacked {
                 thead { tr { th scope="col" { "device" } th scope="col" { "customer" } th scope="col" { "took it" } th scope="col" { "in its own words" } th scope="col" { "what to do" } } }
                 tbody {
                     @for one in devices {
                         tr {
                             th scope="row" { a href=(format!("/console/devices/{}", one.device)) { (one.device) } }
                             td { @match &one.customer { Some(name) => (name), None => "-" } } td { (instant(one.taken_at_ms)) }
-                            td.words { (one.words) } td.wrap { (one.instruction.as_deref().unwrap_or("nothing is said yet")) }
+                            td.wrap.words { (one.words) } td.wrap.steps { (one.instruction.as_deref().unwrap_or("nothing is said yet")) }
                         }
                     }
                 }
@@ -62,6 +63,7 @@ pub fn sheet(view: &IncidentPage, customer: Option<&AttributeValue>) -> String {
                 p { (view.incident) ": " (view.case.title) }
                 dl.facts {
                     @if let Some(name) = &one.customer { dt { "customer" } dd { (name) @if let Some(contact) = view.case.contacts.get(name) { " (" (contact) ")" } } }
+                    @for (name, value) in &one.attributes { dt { (name) } dd { (value) } }
                     dt { "took it" } dd { (instant(one.taken_at_ms)) }
                     dt { "it says" } dd { (one.words) }
                 }

@@ -19,6 +19,7 @@ fn hit(device: &str, state: &str, well: Option<u64>) -> HitDevice {
         taken_at_ms: at(1_000),
         well_at_ms: well.map(at),
         words: HOSTILE.to_owned(),
+        attributes: vec![("site".to_owned(), HOSTILE.to_owned())],
         instruction: (state == "needs_hands").then(|| format!("Press F8 {HOSTILE}")),
     }
 }
@@ -52,7 +53,14 @@ fn view() -> IncidentPage {
             parts: vec![words()],
             reasons: vec![words()],
             suspects: vec![words()],
-            devices: Restoration { exposed: 3, harmed: 2, restored: 1, back_without_hands: 1, needs_hands: 1 },
+            devices: Restoration {
+                exposed: 3,
+                harmed: 2,
+                healed: 1,
+                restored: 1,
+                back_without_hands: 1,
+                needs_hands: 1,
+            },
             well_at_ms: vec![at(3_000)],
         }),
         customers: vec![Customer {
@@ -66,7 +74,12 @@ fn view() -> IncidentPage {
         devices: vec![hit("a", "needs_hands", None), hit("b", "returned", Some(3_000)), hit("c", "failed", None)],
         events: vec![(at(1_000), words())],
         now_ms: at(300_000),
-        problem: Some(words()),
+        operators: vec![words()],
+        problem: Some(crate::Written {
+            act: "note".to_owned(),
+            problem: words(),
+            fields: [("text".to_owned(), words())].into(),
+        }),
     }
 }
 
@@ -76,7 +89,7 @@ fn whatever_people_and_devices_say_stays_text_on_every_page_of_an_incident() {
     let acme = "acme".parse().unwrap();
     let pages = [
         page(&view, ada),
-        part(&view),
+        part(&view, ada),
         customer_page(&view, &acme, ada).unwrap(),
         hands_page(&view, Some(&acme), ada),
         hands_sheet(&view, None),
@@ -92,7 +105,7 @@ fn whatever_people_and_devices_say_stays_text_on_every_page_of_an_incident() {
                 need_hands: 1,
             }],
             0,
-            Some(HOSTILE),
+            view.problem.as_ref(),
             ada,
         ),
     ];

@@ -4,10 +4,12 @@ use maud::{Markup, html};
 use tidegate_domain::case::Task;
 use tidegate_domain::time::{Elapsed, WallTime};
 
-use super::IncidentPage;
+use super::{IncidentPage, forms};
 use crate::instants::instant;
-use crate::phrases::label;
+use crate::phrases::{label, of_many};
 
+/// The most lines of the timeline that a page shows: the latest.
+const LINES_MAX: usize = 200;
 /// What is written down later than this is said to be.
 const AT_ONCE: Elapsed = Elapsed::from_s(60);
 
@@ -36,9 +38,12 @@ pub(super) fn timeline(view: &IncidentPage) -> Markup {
     });
     let mut lines: Vec<Line<'_>> = happened.chain(stages).chain(notes).collect();
     lines.sort_by_key(|line| (line.at, line.recorded));
+    let earlier = lines.len().saturating_sub(LINES_MAX);
+    lines.drain(..earlier);
     html! {
         section aria-labelledby="timeline" {
             h2 id="timeline" { "Timeline" }
+            @if earlier > 0 { p { (of_many(earlier as u64, "line", "lines")) " before these: " code { "tidegate incident show " (view.incident) } " has all." } }
             div.scroll tabindex="0" { table.stacked {
                 thead { tr { th scope="col" { "happened" } th scope="col" { "what" } th scope="col" { "by" } th scope="col" { "written down" } } }
                 tbody {
@@ -50,6 +55,7 @@ pub(super) fn timeline(view: &IncidentPage) -> Markup {
                     }
                 }
             } }
+            (forms::note(view))
         }
     }
 }
@@ -59,15 +65,15 @@ fn later(line: &Line<'_>) -> Elapsed {
     Elapsed::from_s(if late >= 3_600_000 { late / 60_000 * 60 } else { late / 1_000 })
 }
 
-/// The tasks that are wanted, with what can be done about each.
-pub(super) fn tasks(view: &IncidentPage, wanted: impl Fn(&Task) -> bool, title: &str) -> Markup {
+/// The tasks that are wanted, with what can be done about each, and what adds more.
+pub(super) fn tasks(view: &IncidentPage, wanted: impl Fn(&Task) -> bool, title: &str, more: &Markup) -> Markup {
     let all: Vec<(u32, &Task)> = view.case.numbered().filter(|(_, task)| wanted(task)).collect();
     html! {
         section aria-labelledby="tasks" {
             h2 id="tasks" { (title) }
-            @if all.is_empty() { p { "Nothing yet." } }
+            @if all.is_empty() { p { "Nothing is to be done yet." } }
             @else {
-                div.scroll tabindex="0" { table {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr {
                         th scope="col" { "number" } th scope="col" { "what" } th scope="col" { "owner" } th scope="col" { "due" } th scope="col" { "done" }
                     } }
@@ -85,12 +91,16 @@ pub(super) fn tasks(view: &IncidentPage, wanted: impl Fn(&Task) -> bool, title: 
                                 td class=(if is_late(task, view.now_ms) { "harmed" } else { "" }) {
                                     @match task.due_ms { Some(due) => { (instant(due)) @if is_late(task, view.now_ms) { " (late)" } }, None => "-" }
                                 }
-                                td.wrap { @if let Some(done) = &task.done { (done.by) ", " (instant(done.at_ms)) ": " (done.words) } @else { "-" } }
+                                td.wrap {
+                                    @if let Some(done) = &task.done { (done.by) ", " (instant(done.at_ms)) ": " (done.words) }
+                                    @else { (forms::about_task(view, number, task)) }
+                                }
                             }
                         }
                     }
                 } }
             }
+            (more)
         }
     }
 }

@@ -9,6 +9,7 @@ use tidegate_domain::time::{Elapsed, WallTime};
 use tidegate_trust::records::Approval;
 use tidegate_trust::signed::Unverified;
 
+use super::confined::moves;
 use super::stopping::{course, cut, is_over, step};
 use super::{Answer, Refusal, Staged, Why, fleet_of, keys_of, not_signed, nothing};
 use crate::decision::{GateRecord, OperatorRole};
@@ -72,26 +73,30 @@ pub(super) fn approve(
         let detail = format!("the approval's end, {} ms, is past or more than 7 days off", body.expires_at_ms.as_ms());
         return conflict("approval_expired", detail);
     }
+    moves(state, &by, Some(&rollout.identity().package))?;
     let has = state.operators().get(&by).map(|operator| operator.role);
     if has.is_none_or(|has| has < least(role)) {
         let detail =
             format!("ring {ring} of rollout {id} is approved by an operator with the role {role} or a higher one");
         return Err(Refusal::new(Why::NotAllowed, "role", detail));
     }
-    if rollout.is_approved(index) {
+    if rollout.is_approved(index, now) {
         return nothing(Answer::Done);
     }
-    if index != rollout.ring().saturating_add(1) {
+    if index > rollout.ring().saturating_add(1) {
         let detail = format!("ring {ring} of rollout {id} is not the next one: what opens later is approved later");
         return conflict("not_the_next_ring", detail);
     }
+    let (places, until_ms) = (Some(body.places), Some(body.expires_at_ms));
     let (_, record) = verified.into_parts();
-    step(rollout, now, Fact::Approved { ring: index, by, reason: cut(reason) }, vec![GateRecord::Approval(record)])
+    let approved = Fact::Approved { ring: index, by, reason: cut(reason), places, until_ms };
+    step(rollout, now, approved, vec![GateRecord::Approval(record)])
 }
 
 /// The ring's index and the role that may approve it.
 fn wanted(rollout: &Rollout, id: &RolloutId, ring: &RingName) -> Result<(u8, ApprovalRole), Refusal> {
-    if let over @ (Phase::Halted { .. } | Phase::Completed { .. }) = rollout.phase() {
+    // Devices that join later wait for an approval also where everybody else has the release.
+    if let over @ Phase::Halted { .. } = rollout.phase() {
         return Err(is_over(id, over));
     }
     let rings = &rollout.policy().rings;

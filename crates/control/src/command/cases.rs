@@ -5,8 +5,8 @@ use tidegate_domain::ids::{IncidentId, OperatorName, PackageName};
 use tidegate_domain::time::WallTime;
 
 use super::{Answer, Refusal, Staged, Why, done};
-use crate::decision::Decision;
-use crate::state::State;
+use crate::decision::{Decision, OperatorRole};
+use crate::state::{Operator, State};
 
 /// The most incidents that people open whose cases are not closed.
 const OPEN_BY_HAND_MAX: usize = 1_000;
@@ -52,6 +52,15 @@ pub(super) fn work_on(
         return Err(unknown("unknown_device", format!("there is no device {device}")));
     }
     case.may(&act, &by, now).map_err(|e| refused(&e))?;
+    let opens = matches!(&act, Act::Done { task, .. } if case.blocking().any(|(number, _)| number == *task));
+    let may_open = |operator: &Operator| {
+        operator.role >= OperatorRole::Approver
+            && case.package.as_ref().is_none_or(|package| operator.concerns(package))
+    };
+    if opens && !state.operators().get(&by).is_some_and(may_open) {
+        let detail = "a lesson that blocks a package is done when an approver of the package says so: it lets releases be ordered again";
+        return Err(Refusal::new(Why::NotAllowed, "blocking_lesson", detail));
+    }
     done(now, vec![Decision::Incident { incident, by, act: Box::new(act) }], Answer::Done)
 }
 

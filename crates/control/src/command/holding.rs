@@ -3,6 +3,7 @@
 use tidegate_domain::ids::OperatorName;
 use tidegate_domain::time::WallTime;
 
+use super::confined::moves;
 use super::stopping::cut;
 use super::{Answer, Refusal, Staged, Why, done};
 use crate::decision::Decision;
@@ -55,8 +56,9 @@ pub(super) fn lift(
     by: OperatorName,
     reason: &str,
 ) -> Result<Staged, Refusal> {
-    if !state.holds().contains_key(&number) {
+    let Some(hold) = state.holds().get(&number) else {
         return Err(Refusal::new(Why::Unknown, "unknown_hold", format!("there is no hold {number}, or it was lifted")));
-    }
+    };
+    moves(state, &by, hold.package.as_ref())?;
     done(now, vec![Decision::HoldLifted { number, by, reason: cut(reason) }], Answer::Done)
 }

@@ -4,6 +4,7 @@
 
 mod approving;
 mod cases;
+mod confined;
 mod enrolment;
 mod holding;
 mod people;
@@ -17,6 +18,7 @@ mod stopping;
 mod testimony;
 
 pub use approving::draft_approval;
+pub use confined::may_move;
 pub use holding::{HELD_DEVICES_MAX, HOLDS_MAX, WINDOWS_MAX};
 pub use planning::{Planned, foresee, plan_step};
 pub(crate) use publishing::newest;

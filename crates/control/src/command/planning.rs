@@ -179,6 +179,7 @@ impl<'a> Signing<'a> {
             | Fact::BandEntered { .. }
             | Fact::TroubledElsewhere { .. }
             | Fact::BrokenBefore { .. }
+            | Fact::MovedOn { .. }
             | Fact::HoldbackEnded
             | Fact::ScopeHalted { .. }
             | Fact::RingPassed { .. }

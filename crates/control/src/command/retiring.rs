@@ -3,6 +3,7 @@
 use tidegate_domain::ids::{DeviceId, OperatorName};
 use tidegate_domain::time::WallTime;
 
+use super::confined::moves;
 use super::stopping::cut;
 use super::{Answer, Refusal, Staged, Why, done, nothing};
 use crate::decision::Decision;
@@ -18,6 +19,7 @@ pub(super) fn retire(
     let Some(known) = state.device(device) else {
         return Err(Refusal::new(Why::Unknown, "unknown_device", format!("there is no device {device}")));
     };
+    moves(state, &by, None)?;
     if known.retired.is_some() {
         return nothing(Answer::Done);
     }

@@ -11,6 +11,7 @@ use tidegate_trust::keys::Scope;
 use tidegate_trust::records::Halt;
 use tidegate_trust::signed::Unverified;
 
+use super::confined::moves;
 use super::planning::sign_halt;
 use super::{Answer, OnlineKey, OnlineSigner, Refusal, Staged, Why, done, keys_of, not_signed, nothing};
 use crate::decision::{Decision, GateRecord};
@@ -74,6 +75,7 @@ pub(super) fn resume(
     reason: &str,
 ) -> Result<Staged, Refusal> {
     let rollout = &course(state, id)?.rollout;
+    moves(state, &by, Some(&rollout.identity().package))?;
     match rollout.phase() {
         // Resuming a running one tells the watchdog that a person has looked.
         Phase::Running | Phase::Paused { .. } => {

@@ -1,16 +1,18 @@
 //! Rollouts with the records that were signed for them.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, RolloutId, StratumName};
 use tidegate_domain::incident::Incident;
+use tidegate_domain::observation::Trouble;
 use tidegate_domain::release::Manifest;
 use tidegate_domain::rollout::accusing::{Accusation, accuse};
 use tidegate_domain::rollout::fact::Fact;
+use tidegate_domain::rollout::place::Taken;
 use tidegate_domain::rollout::report::StepReport;
 use tidegate_domain::rollout::{Identity, Phase, Rollout};
 use tidegate_domain::roster::merkle::Tree;
@@ -20,7 +22,7 @@ use tidegate_trust::records::{Addendum, Approval, FleetProven, Halt, Order, Perm
 use tidegate_trust::signed::Unverified;
 
 use super::points::Points;
-use super::{State, held};
+use super::{Device, State, held};
 use crate::decision::GateRecord;
 
 /// A rollout that ended longer ago is blamed for nothing.
@@ -195,7 +197,10 @@ impl State {
         let is_new = matches!(known, Entry::Vacant(_));
         let opened = match known {
             Entry::Occupied(known) => Some(known.into_mut()),
-            Entry::Vacant(new) => Incident::open(&course.rollout, at).map(|incident| new.insert(incident)),
+            Entry::Vacant(new) => Incident::open(&course.rollout, at).map(|mut incident| {
+                incident.words = words_of(&self.devices, course);
+                new.insert(incident)
+            }),
         };
         if let Some(incident) = opened {
             let halts = incident.reasons.len();
@@ -210,6 +215,15 @@ impl State {
             self.follow_incident(id, anew);
         }
     }
+}
+
+/// What the devices that took a halted release have told of trouble since.
+fn words_of(devices: &BTreeMap<DeviceId, Device>, course: &Course) -> BTreeMap<DeviceId, Trouble> {
+    let told = |(id, taken): (&DeviceId, &Taken)| {
+        let trouble = devices.get(id)?.said.get(&course.order_body.package)?.trouble.clone()?;
+        (taken.at_ms <= trouble.at_ms).then(|| (id.clone(), trouble))
+    };
+    course.rollout.taken_of_halted().filter_map(told).collect()
 }
 
 impl Course {

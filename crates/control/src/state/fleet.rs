@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, OperatorName, PackageName, RolloutId};
-use tidegate_domain::observation::{FailureReason, Observation};
+use tidegate_domain::ids::{DeviceId, IncidentId, OperatorName, PackageName, RolloutId};
+use tidegate_domain::observation::{FailureReason, Observation, Trouble};
 use tidegate_domain::rollout::Phase;
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::place::Stage;
@@ -63,17 +63,6 @@ pub struct Said {
     /// The last trouble with the package, until a release of it is proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
-}
-
-/// What a device said of a release that it refused, left or could not run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// The observation's word, and its reason where it has one: `failed: probe_failed`.
-    pub what: String,
-    /// The device's own words; may be empty.
-    pub detail: String,
-    /// When it was recorded.
-    pub at_ms: WallTime,
 }
 
 /// How often a token was used.
@@ -145,15 +134,44 @@ impl State {
         for id in self.concerned(&report) {
             let Report { device, observation, age_ms, numbers, .. } = report.clone();
             self.tell(&id, &Fact::Observed { device, observation, age_ms, numbers }, at);
-            let Some(course) = self.rollouts.get(&id) else { continue };
-            if let Some(incident) = self.incidents.get_mut(&tidegate_domain::ids::IncidentId::of(&id)) {
-                incident.hear(&course.rollout, &report.device, at);
-                if incident.observe(&course.rollout, at) {
-                    self.follow_incident(&id, false);
-                }
-            }
+            self.hear_in_incident(&id, &report, at);
+        }
+        for id in self.told_moved_on(&report) {
+            self.tell(&id, &Fact::MovedOn { device: report.device.clone() }, at);
+            self.hear_in_incident(&id, &report, at);
         }
         Ok(())
+    }
+
+    fn hear_in_incident(&mut self, id: &RolloutId, report: &Report, at: WallTime) {
+        let Some(course) = self.rollouts.get(id) else { return };
+        let Some(incident) = self.incidents.get_mut(&IncidentId::of(id)) else { return };
+        let trouble = trouble(report, at).flatten().filter(|_| report.order == Some(course.order.digest()));
+        incident.hear(&course.rollout, &report.device, trouble.as_ref(), at);
+        if incident.observe(&course.rollout, at) {
+            self.follow_incident(id, false);
+        }
+    }
+
+    /// The halted rollouts that a device has left behind: it took their release, and says that another one of the package is well, which a
+    /// later order brought, or somebody who mended the device after it had failed.
+    fn told_moved_on(&self, report: &Report) -> Vec<RolloutId> {
+        if !matches!(report.observation, Observation::Healthy | Observation::Proven { .. }) {
+            return Vec::new();
+        }
+        let later =
+            report.order.and_then(|order| self.rollout_of_order(&order)).map(|course| course.order_body.order_seq);
+        let left = |course: &Course| {
+            let place = course.rollout.place_of(&report.device).map(|(_, _, place)| &place.stage);
+            let Some(Stage::Taken(taken)) = place else { return false };
+            let is_later = later.is_some_and(|seq| seq > course.order_body.order_seq);
+            !taken.moved_on && (is_later || taken.failed.is_some())
+        };
+        let halted = self.incidents.values().filter(|incident| incident.package == report.package);
+        let courses = halted.filter_map(|incident| self.rollouts.get(&incident.rollout));
+        let others = courses.filter(|course| report.current.is_some_and(|runs| runs != course.order_body.release));
+        let left = others.filter(|course| left(course) && self.has_part(&report.device, course));
+        left.map(|course| course.order_body.rollout.clone()).collect()
     }
 
     /// The rollouts that an entry of the reports table says something to.
@@ -167,7 +185,8 @@ impl State {
             REPORT => {
                 let report = held_in::<Report>(body)?;
                 let elsewhere = self.told_elsewhere(&report, at).into_iter().chain(self.told_broken(&report));
-                Ok(elsewhere.chain(self.concerned(&report)).collect())
+                let moved_on = self.told_moved_on(&report);
+                Ok(elsewhere.chain(self.concerned(&report)).chain(moved_on).collect())
             }
             _ => Ok(BTreeSet::new()),
         }

@@ -15,12 +15,12 @@ mod sessions;
 
 pub use concluded::Kept;
 pub use course::Course;
-pub use fleet::{Device, Retirement, Said, TokenUse, Trouble};
+pub use fleet::{Device, Retirement, Said, TokenUse};
 pub(crate) use fleet::{held_in, trouble};
 pub use people::Operator;
 pub use points::{Point, Points};
 pub use releases::{AppliedPolicy, Release};
-pub use sessions::{SESSIONS_MAX, Session};
+pub use sessions::Session;
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ use crate::decision::{Decision, REPORT, TAKE};
 use crate::hold::Hold;
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 10;
+pub const SNAPSHOT_FORMAT: u32 = 11;
 
 /// More orders than are started between a backup and its restoring.
 const ORDERS_LOST_MAX: u64 = 1_000;

@@ -8,8 +8,8 @@ use tidegate_domain::time::WallTime;
 
 use super::{Operator, State};
 
-/// The most browsers that are signed in at once; the one that ends first gives way.
-pub const SESSIONS_MAX: usize = 10_000;
+/// The most browsers that one operator is signed in with at once; the one that ends first gives way.
+const SESSIONS_MAX: usize = 20;
 
 /// A browser that is signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +25,12 @@ pub struct Session {
 impl State {
     pub(super) fn sign_in(&mut self, session: Digest, made: Session, at: WallTime) {
         self.sessions.retain(|_, session| at < session.expires_at_ms);
-        if self.sessions.len() >= SESSIONS_MAX
-            && let Some(first) = self.sessions.iter().min_by_key(|(_, one)| one.expires_at_ms).map(|(id, _)| *id)
-        {
-            self.sessions.remove(&first);
+        let of_the_same = self.sessions.iter().filter(|(_, one)| one.operator == made.operator);
+        let mut of_the_same: Vec<(WallTime, Digest)> = of_the_same.map(|(id, one)| (one.expires_at_ms, *id)).collect();
+        of_the_same.sort();
+        let too_many = (of_the_same.len() + 1).saturating_sub(SESSIONS_MAX);
+        for (_, id) in of_the_same.iter().take(too_many) {
+            self.sessions.remove(id);
         }
         self.sessions.insert(session, made);
     }

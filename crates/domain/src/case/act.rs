@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::{not_to_come, text};
 use super::{
-    CONTACTS_MAX, Case, CaseRefusal, Cause, Done, INSTRUCTIONS_MAX, Instruction, Lesson, NOTES_MAX, Note, Reached,
-    Role, Stage, TASKS_MAX, Task,
+    CASE_BYTES_MAX, CONTACTS_MAX, Case, CaseRefusal, Cause, Done, INSTRUCTIONS_MAX, Instruction, Lesson, NOTES_MAX,
+    Note, Reached, Role, Stage, TASKS_MAX, Task,
 };
 use crate::attributes::AttributeValue;
 use crate::ids::{DeviceId, OperatorName};
@@ -164,8 +164,13 @@ impl Case {
     /// # Errors
     /// When not, with what would be right.
     pub fn may(&self, act: &Act, by: &OperatorName, now: WallTime) -> Result<(), CaseRefusal> {
+        let mut bytes = self.bytes();
         for (field, words) in act.texts() {
             text(field, words)?;
+            bytes += words.len();
+        }
+        if bytes > CASE_BYTES_MAX {
+            return Err(CaseRefusal::TooMany { what: "bytes of text", most: CASE_BYTES_MAX });
         }
         let finishes_lesson = |task: u32| self.open_task(task).is_ok_and(|task| task.lesson.is_some());
         if self.stage() == Stage::Closed {
@@ -190,6 +195,15 @@ impl Case {
             Act::Contact { .. } => room("contacts", self.contacts.len(), CONTACTS_MAX),
             Act::Reach { stage, at_ms } => self.may_reach(*stage, *at_ms, by, now),
         }
+    }
+
+    /// The bytes of all that people wrote.
+    fn bytes(&self) -> usize {
+        let notes = self.notes.iter().map(|note| note.text.len());
+        let done = |task: &Task| task.done.as_ref().map_or(0, |done| done.words.len());
+        let tasks = self.tasks.iter().map(|task| task.text.len() + done(task));
+        let instructions = self.instructions.iter().map(|one| one.text.len());
+        notes.chain(tasks).chain(instructions).chain(self.contacts.values().map(String::len)).sum()
     }
 
     fn may_reach(&self, wanted: Stage, at: WallTime, by: &OperatorName, now: WallTime) -> Result<(), CaseRefusal> {

@@ -33,6 +33,9 @@ pub const INSTRUCTIONS_MAX: usize = 64;
 /// The most customers that contacts are kept of.
 pub const CONTACTS_MAX: usize = 10_000;
 
+/// The most bytes of all texts of a case together: a megabyte.
+pub const CASE_BYTES_MAX: usize = 1 << 20;
+
 /// How far a case has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -23,6 +23,7 @@ fn incident(state: IncidentState) -> Incident {
         state,
         devices: Restoration::default(),
         well: BTreeMap::new(),
+        words: BTreeMap::new(),
     }
 }
 

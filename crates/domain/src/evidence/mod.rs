@@ -54,6 +54,7 @@ mod forecast;
 pub mod lab;
 mod logrank;
 mod means;
+pub mod odds;
 mod projection;
 mod rare_events;
 mod rate_ratio;

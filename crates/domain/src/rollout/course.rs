@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::approval::Given;
 use super::block::Tick;
 use super::fact::{AddedPlace, Fact, RowCount};
 use super::hearing::Heard;
@@ -32,6 +33,11 @@ impl Rollout {
                 }
             }
             Fact::BrokenBefore { device } => self.broken_before(device),
+            Fact::MovedOn { device } => {
+                if let Some((place, ..)) = self.place_of(device) {
+                    self.moved_on(place);
+                }
+            }
             Fact::PermitIssued { step, counts, take_by_ms } => self.permit_issued(*step, counts, *take_by_ms, at),
             Fact::ReturnIssued { step, counts } => self.return_issued(*step, counts),
             Fact::Lapsed { step } => self.lapsed(*step),
@@ -45,7 +51,10 @@ impl Rollout {
             Fact::ScopeHalted { scopes, reasons } => self.close(scopes, reasons, at),
             Fact::Paused { by, reason } => self.pause(by, reason),
             Fact::Resumed { .. } => self.resume(at),
-            Fact::Approved { ring, .. } => self.approve(*ring, at),
+            Fact::Approved { ring, places, until_ms, .. } => {
+                let places = places.unwrap_or(u32::MAX);
+                self.approve(*ring, Given { places, until: *until_ms, addenda: self.addenda }, at);
+            }
             Fact::Escalated { why } => self.escalated = Some(*why),
         }
     }
@@ -74,10 +83,9 @@ impl Rollout {
         }
     }
 
-    fn approve(&mut self, ring: u8, at: WallTime) {
-        if self.approved.insert(ring) {
-            (self.escalated, self.last_opened_at) = (None, Some(at));
-        }
+    fn approve(&mut self, ring: u8, given: Given, at: WallTime) {
+        self.approved.insert(ring, given);
+        (self.escalated, self.last_opened_at) = (None, Some(at));
     }
 
     fn resume(&mut self, at: WallTime) {

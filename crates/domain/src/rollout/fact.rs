@@ -41,6 +41,11 @@ pub enum Fact {
         /// The device.
         device: DeviceId,
     },
+    /// A device that took the release runs another one of the package well: a later order brought it, or somebody put it there.
+    MovedOn {
+        /// The device.
+        device: DeviceId,
+    },
     /// A permit opened places.
     PermitIssued {
         /// Its step.
@@ -119,6 +124,12 @@ pub enum Fact {
         by: OperatorName,
         /// In their words.
         reason: String,
+        /// The most places of the ring that it lets open. None in records made before it was kept: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        places: Option<u32>,
+        /// When the ring must have been reached. None in records made before it was kept: at any time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<WallTime>,
     },
     /// A person stopped the opening for a while.
     Paused {

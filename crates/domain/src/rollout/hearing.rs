@@ -100,14 +100,24 @@ impl Rollout {
             }
             Observation::NeedsHands { reason } => {
                 taken.fails(*reason);
-                taken.needs_hands = true;
-                taken.well = false;
+                taken.needs_hands = !taken.moved_on;
+                taken.well = taken.moved_on;
             }
             Observation::Activating { .. }
             | Observation::Crashed
             | Observation::Refused { .. }
             | Observation::ContactLostBoth => {}
         }
+        self.recount(at, before);
+    }
+
+    /// A device that left the release for another one is well whatever it says of this one, and needs nobody.
+    pub(super) fn moved_on(&mut self, at: PlaceRef) {
+        let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
+        let before = Standing::of(taken);
+        taken.moved_on = true;
+        taken.well = true;
+        taken.needs_hands = false;
         self.recount(at, before);
     }
 
@@ -147,6 +157,8 @@ impl Rollout {
         let troubled = i32::from(after.troubled) - i32::from(before.troubled);
         let well = i32::from(after.well) - i32::from(before.well);
         let back = i32::from(after.back) - i32::from(before.back);
+        let healed = i32::from(after.is_healed()) - i32::from(before.is_healed());
+        let moved_on = i32::from(after.moved_on) - i32::from(before.moved_on);
         let needs_hands = i32::from(after.needs_hands) - i32::from(before.needs_hands);
         let lab = self.is_lab(ring);
         self.scopes.count(usize::from(stratum), lab, |tally| {
@@ -157,6 +169,8 @@ impl Rollout {
             tally.harmed = tally.harmed.saturating_add_signed(harmed);
             tally.well = tally.well.saturating_add_signed(well);
             tally.back = tally.back.saturating_add_signed(back);
+            tally.healed = tally.healed.saturating_add_signed(healed);
+            tally.moved_on = tally.moved_on.saturating_add_signed(moved_on);
             tally.needs_hands = tally.needs_hands.saturating_add_signed(needs_hands);
         });
         if let Some(tally) = self.rings.get_mut(usize::from(ring)) {
@@ -181,7 +195,7 @@ impl Rollout {
         let Some(Stage::Taken(taken)) = self.place_mut(at).map(|place| &mut place.stage) else { return };
         let before = Standing::of(taken);
         let healthy = taken.seen.healthy.get(usize::from(second)).copied().unwrap_or(false);
-        if !healthy && !taken.proven && taken.failed.is_none() {
+        if !healthy && !taken.proven && taken.failed.is_none() && !taken.moved_on {
             taken.overdue = true;
             taken.well = false;
         }
@@ -200,6 +214,7 @@ struct Standing {
     settled: bool,
     well: bool,
     back: bool,
+    moved_on: bool,
     needs_hands: bool,
 }
 
@@ -213,22 +228,27 @@ impl Standing {
             settled: !taken.pending(),
             well: taken.well,
             back: taken.returned && !taken.needs_hands,
+            moved_on: taken.moved_on && !taken.returned,
             needs_hands: taken.needs_hands,
         }
+    }
+
+    fn is_healed(self) -> bool {
+        (self.failed || self.overdue) && self.well
     }
 }
 
 impl Taken {
     fn hears_good_news(&mut self) {
         self.overdue = false;
-        self.well = self.failed.is_none() || self.returned;
+        self.well = self.failed.is_none() || self.returned || self.moved_on;
     }
 
-    /// A failure that is heard of again, or after the return, does not make a device unwell that is back on its fallback.
+    /// A failure that is heard of again, or after the return, does not make a device unwell that is back on its fallback or has moved on.
     fn fails(&mut self, reason: FailureReason) {
         self.failed.get_or_insert(reason);
         self.overdue = false;
-        self.well &= self.returned;
+        self.well &= self.returned || self.moved_on;
     }
 }
 

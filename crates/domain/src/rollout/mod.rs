@@ -4,6 +4,7 @@
 //! [`Rollout::may_take`] is the go path's own check of the window. Nothing here signs, stores or sends.
 
 pub mod accusing;
+mod approval;
 pub(crate) mod band;
 pub mod block;
 pub mod closing;
@@ -42,6 +43,7 @@ use crate::ids::{DeviceId, OperatorName, RolloutId, StratumName};
 use crate::policy::{Policy, Ring};
 use crate::roster::Place;
 use crate::time::WallTime;
+use approval::Given;
 use block::Blocks;
 use closing::Closed;
 use entering::Went;
@@ -168,8 +170,8 @@ pub struct Rollout {
     /// The parts that were halted alone.
     pub(crate) closed: Vec<Closed>,
     pub(crate) closed_strata: BTreeSet<usize>,
-    /// The rings that a person let open.
-    pub(crate) approved: BTreeSet<u8>,
+    /// The rings that a person let open, and how far.
+    pub(crate) approved: BTreeMap<u8, Given>,
     /// The numbers that the release declares.
     pub(crate) measured: Vec<Measured>,
     /// The bounds of those that it declares without one.
@@ -222,7 +224,7 @@ impl Rollout {
             broken: BTreeSet::new(),
             closed: Vec::new(),
             closed_strata: BTreeSet::new(),
-            approved: BTreeSet::new(),
+            approved: BTreeMap::new(),
             measured,
             learning,
             goes_on_from: None,
@@ -354,11 +356,6 @@ impl Rollout {
     /// Whether planning steps can still change anything: it runs, is paused, has open blocks, or devices to order back.
     pub fn needs_steps(&self) -> bool {
         !matches!(self.phase, Phase::Halted { .. }) || !self.blocks.is_empty() || self.has_returns_left()
-    }
-
-    /// Whether a person let this ring open.
-    pub fn is_approved(&self, ring: u8) -> bool {
-        self.approved.contains(&ring)
     }
 
     /// How many devices have a place.

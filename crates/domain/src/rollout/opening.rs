@@ -6,6 +6,7 @@ use super::Rollout;
 use super::fact::RowCount;
 use super::planner::Moment;
 use crate::policy::Strata;
+use crate::time::WallTime;
 
 /// Finds how far every row can be opened: breadth first, one place a row in turn, within the window of every scope.
 pub(super) struct Opening<'a> {
@@ -16,6 +17,7 @@ pub(super) struct Opening<'a> {
     added: Vec<u32>,
     added_elsewhere_max: u32,
     cut: Vec<u32>,
+    now: WallTime,
 }
 
 impl<'a> Opening<'a> {
@@ -28,6 +30,7 @@ impl<'a> Opening<'a> {
             opened: rollout.rows.iter().map(|row| row.opened).collect(),
             added: vec![0; rollout.scopes.iter().count()],
             added_elsewhere_max: moment.unproven_everywhere_max.saturating_sub(everywhere),
+            now: moment.now,
             cut: (0..rollout.strata.len()).map(|stratum| rollout.openable_with_control(stratum)).collect(),
         }
     }
@@ -104,8 +107,18 @@ impl<'a> Opening<'a> {
         let place = row.places.get(next as usize).filter(|_| next < end)?;
         let stratum = usize::from(row.stratum);
         let closed = self.rollout.is_closed(stratum) || self.shut.get(stratum).copied().unwrap_or(false);
-        let open = !closed && place.ring <= self.rollout.ring && place.is_waiting();
+        let open = !closed
+            && place.ring <= self.rollout.ring
+            && place.is_waiting()
+            && self.is_approved(place.ring, row.addendum, place.again);
         open.then_some((stratum, place.ring))
+    }
+
+    /// Whether a place is among those that people let open, where the ring's policy asks them. Who joined since is not, and who lapsed and
+    /// came back is.
+    fn is_approved(&self, ring: u8, addendum: u32, again: bool) -> bool {
+        let given = self.rollout.given(ring, self.now);
+        self.rollout.is_approved(ring, self.now) || given.is_some_and(|given| again || addendum <= given.addenda)
     }
 
     fn has_room(&self, index: usize, lab: bool) -> bool {

@@ -54,6 +54,9 @@ pub struct Taken {
     pub needs_hands: bool,
     /// It is back on its fallback.
     pub returned: bool,
+    /// It runs another release of the package well, that a later order or a person brought.
+    #[serde(default)]
+    pub moved_on: bool,
 }
 
 /// What was seen of a member of a block in each of the two age bands.
@@ -152,6 +155,7 @@ impl Taken {
             well: false,
             needs_hands: false,
             returned: false,
+            moved_on: false,
         }
     }
 

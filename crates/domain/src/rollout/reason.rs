@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fact::Escalation;
 use super::scope::ScopeName;
+use crate::evidence::odds::Odds;
 use crate::ids::{DeviceId, OperatorName, RingName, StratumName};
 use crate::policy::ApprovalRole;
 
@@ -206,13 +207,18 @@ impl fmt::Display for HaltReason {
                 write!(f, "{scope}: the window is full of {failed} failed and {overdue} silent devices")
             }
             HaltReason::Evidence { ln_e, ln_threshold, scope, signal, band } => {
-                write!(f, "evidence e^{ln_e:.1} reached e^{ln_threshold:.1}, most of it {signal} in {scope}")?;
+                let (is, halts) = (Odds(*ln_e), Odds(*ln_threshold));
+                write!(
+                    f,
+                    "evidence that chance brings {is} times, it halts at {halts}; most of it {signal} in {scope}"
+                )?;
                 if *band > 0 { write!(f, ", age band {band}") } else { Ok(()) }
             }
             HaltReason::LabEvidence { size, failures, ln_e, ln_threshold } => {
+                let (is, halts) = (Odds(*ln_e), Odds(*ln_threshold));
                 write!(
                     f,
-                    "lab: {failures} of {size} failed, crashed or are silent, evidence e^{ln_e:.1} reached e^{ln_threshold:.1}"
+                    "lab: {failures} of {size} failed, crashed or are silent, which chance brings {is} times; it halts at {halts}"
                 )
             }
             HaltReason::InvariantBroken { device } => {
@@ -247,7 +253,7 @@ impl fmt::Display for WaitReason {
             }
             WaitReason::Soak { left_ms } => write!(f, "soaking, {:.1} s left", *left_ms as f64 / 1e3),
             WaitReason::Clearance { signal, ln_e, ln_needed } => {
-                write!(f, "clearance of {signal}: e^{ln_e:.1} of e^{ln_needed:.1}")
+                write!(f, "clearance of {signal}: shown to {}, {} is needed", Odds(*ln_e), Odds(*ln_needed))
             }
             WaitReason::LastPlaces { left: 1 } => f.write_str("1 place still to open or to hear of"),
             WaitReason::LastPlaces { left } => write!(f, "{left} places still to open or to hear of"),

@@ -95,7 +95,7 @@ impl Rollout {
 /// A device that took the release and is not back: what it would take to bring it back is an order.
 fn on_release(place: &PlaceState) -> Option<&Taken> {
     match &place.stage {
-        Stage::Taken(taken) if !taken.returned && !taken.needs_hands => Some(taken),
+        Stage::Taken(taken) if !taken.returned && !taken.moved_on && !taken.needs_hands => Some(taken),
         Stage::Taken(_) | Stage::Waiting | Stage::Control { .. } | Stage::Open { .. } | Stage::Lapsed => None,
     }
 }

@@ -61,8 +61,14 @@ pub struct Tally {
     pub harmed: u32,
     /// Of the taken, those whose last word was a good one: healthy, proven, or back on their fallback.
     pub well: u32,
+    /// Of the harmed, those that are well.
+    #[serde(default)]
+    pub healed: u32,
     /// Back on their fallback, and nobody had to come.
     pub back: u32,
+    /// Of the others, those that run another release well by now.
+    #[serde(default)]
+    pub moved_on: u32,
     /// Say that neither release nor fallback runs.
     pub needs_hands: u32,
 }

@@ -12,7 +12,12 @@ impl Rollout {
             reasons.push(WaitReason::Paused { by: by.clone(), reason: reason.clone() });
         }
         self.add_ring_waits(now, &mut reasons);
-        reasons.extend(self.approval_wanted());
+        reasons.extend(self.approval_wanted(now));
+        // Who joined since keeps nobody waiting but themselves.
+        let more = (0..=self.ring).find(|ring| !self.is_approved(*ring, now));
+        if !reasons.is_empty() || matches!(self.phase, Phase::Completed { .. }) {
+            reasons.extend(more.and_then(|ring| self.approval_of(ring)));
+        }
         // A ring that has come through after all needs nobody, however long it took.
         let blocks = |why: &Escalation| *why != Escalation::Stalled || !reasons.is_empty();
         if let Some(why) = self.escalation(now).filter(blocks) {
@@ -22,10 +27,14 @@ impl Rollout {
     }
 
     /// The approval that the next ring lacks.
-    fn approval_wanted(&self) -> Option<WaitReason> {
-        let next = self.ring.checked_add(1)?;
-        let ring = self.policy.rings.get(usize::from(next)).filter(|_| !self.approved.contains(&next))?;
-        Some(WaitReason::Approval { ring: ring.name.clone(), role: ring.approve? })
+    fn approval_wanted(&self, now: WallTime) -> Option<WaitReason> {
+        let next = self.ring.checked_add(1).filter(|next| self.given(*next, now).is_none());
+        self.approval_of(next?)
+    }
+
+    fn approval_of(&self, ring: u8) -> Option<WaitReason> {
+        let rule = self.policy.rings.get(usize::from(ring))?;
+        Some(WaitReason::Approval { ring: rule.name.clone(), role: rule.approve? })
     }
 
     /// What the open ring still lacks.
@@ -100,7 +109,7 @@ impl Rollout {
         if self.is_heard_out() && self.clearance_waits().next().is_some() {
             return Some(Escalation::CannotClear);
         }
-        if self.approval_wanted().is_some() {
+        if self.approval_wanted(now).is_some() {
             let mut lacking = Vec::new();
             self.add_ring_waits(now, &mut lacking);
             return lacking.is_empty().then_some(Escalation::ApprovalWanted).or_else(|| self.stalled(now));

@@ -28,6 +28,7 @@ fn facts() -> Vec<Fact> {
         },
         Fact::TroubledElsewhere { device: "device-00".parse().unwrap() },
         Fact::BrokenBefore { device: "device-00".parse().unwrap() },
+        Fact::MovedOn { device: "device-00".parse().unwrap() },
         Fact::PermitIssued { step: 1, counts: Vec::new(), take_by_ms: NOW },
         Fact::ReturnIssued { step: 1, counts: Vec::new() },
         Fact::Lapsed { step: 1 },
@@ -41,7 +42,7 @@ fn facts() -> Vec<Fact> {
         Fact::Halted { reasons: vec![HaltReason::ByPerson { by: by(), reason: "smoke".to_owned() }] },
         Fact::Paused { by: by(), reason: String::new() },
         Fact::Resumed { by: by(), reason: String::new() },
-        Fact::Approved { ring: 1, by: by(), reason: String::new() },
+        Fact::Approved { ring: 1, by: by(), reason: String::new(), places: Some(1), until_ms: None },
         Fact::Escalated { why: Escalation::Stalled },
     ]
 }
@@ -53,6 +54,7 @@ fn word(fact: &Fact) -> &'static str {
         Fact::Observed { .. } => "observed",
         Fact::TroubledElsewhere { .. } => "troubled_elsewhere",
         Fact::BrokenBefore { .. } => "broken_before",
+        Fact::MovedOn { .. } => "moved_on",
         Fact::PermitIssued { .. } => "permit_issued",
         Fact::ReturnIssued { .. } => "return_issued",
         Fact::Lapsed { .. } => "lapsed",

@@ -111,7 +111,8 @@ fn what_a_closed_part_leaves_behind_is_an_incident_of_its_own_and_grows_when_all
         assert!(matches!(incident.state, IncidentState::Restored { .. }), "seed {seed}: {incident:?}");
         assert_eq!(incident.parts.iter().map(ToString::to_string).collect::<Vec<_>>(), closed(&fleet), "seed {seed}");
         let of_it = fleet.rollout.taken_of_halted().map(|(device, _)| device).filter(|device| is_of_it(device)).count();
-        let counts = Restoration { exposed: 3, harmed: 3, restored: 3, back_without_hands: 3, needs_hands: 0 };
+        let counts =
+            Restoration { exposed: 3, harmed: 3, healed: 3, restored: 3, back_without_hands: 3, needs_hands: 0 };
         assert_eq!((incident.devices, of_it), (counts, 3), "seed {seed}: of the part alone");
         let all = fleet.rollout.taken().count();
         assert!(all > 3 && fleet.rollout.taken_of_halted().count() == 3, "seed {seed}");

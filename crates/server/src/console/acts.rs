@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
-use tidegate_console::incident as pages;
+use tidegate_console::{Written, incident as pages};
 use tidegate_control::command::{Answer, Command, PersonsHalt, Refusal, Why};
 use tidegate_domain::case::{Act, Cause, Role, Stage};
 use tidegate_domain::ids::{IncidentId, RolloutId};
@@ -40,7 +40,8 @@ pub(super) async fn open(State(app): State<Arc<App>>, Posted { who, fields }: Po
         Ok(Answer::Opened(id)) => Ok(Redirect::to(&format!("/console/incidents/{id}")).into_response()),
         Ok(_) => Err(Sorry::Failed(Refused::internal("an incident was not answered with its name"))),
         Err(refusal) => {
-            let page = incidents::list_page(&app, &who, Some(&refusal.to_string()))?;
+            let written = Written { act: "open".to_owned(), problem: refusal.to_string(), fields };
+            let page = incidents::list_page(&app, &who, Some(&written))?;
             Ok((status(&refusal), Html(page)).into_response())
         }
     }
@@ -53,7 +54,7 @@ pub(super) async fn act(
     Posted { who, fields }: Posted,
 ) -> Result<Response, Sorry> {
     let incident: IncidentId = id.parse().map_err(|_| Sorry::Unknown("incident"))?;
-    let done = match read(&fields) {
+    let done = match read(&fields).and_then(|act| by_session(&app, &incident, act)) {
         Ok(act) => app.desk.ask(Command::WorkOn { incident: incident.clone(), by: who.name.clone(), act }).await,
         Err(refusal) => Err(refusal),
     };
@@ -61,10 +62,23 @@ pub(super) async fn act(
         Ok(_) => Ok(Redirect::to(&format!("/console/incidents/{incident}")).into_response()),
         Err(refusal) => {
             let mut view = incidents::view(&app, &id)?;
-            view.problem = Some(refusal.to_string());
+            view.problem = Some(Written { act: text(&fields, "act"), problem: refusal.to_string(), fields });
             Ok((status(&refusal), Html(pages::page(&view, who.viewer()))).into_response())
         }
     }
+}
+
+/// What somebody who is signed in may do: not what lets releases be ordered again.
+fn by_session(app: &App, incident: &IncidentId, act: Act) -> Result<Act, Refusal> {
+    let Act::Done { task, .. } = &act else { return Ok(act) };
+    let blocks = app.desk.state()?.cases().get(incident).is_some_and(|case| case.blocking().any(|(n, _)| n == *task));
+    if !blocks {
+        return Ok(act);
+    }
+    let detail = format!(
+        "lesson {task} blocks releases: an approver says that it is done, with `tidegate incident done {incident} {task}`"
+    );
+    Err(Refusal::new(Why::NotAllowed, "blocking_lesson", detail))
 }
 
 /// Halts a rollout.

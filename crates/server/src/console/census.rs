@@ -1,6 +1,7 @@
 //! Counting the fleet for its page, apart from requests: a part of the devices at a time, so that nobody waits for the state meanwhile, and
 //! only when somebody looks.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use tidegate_console::fleet::Census;
 use tidegate_control::state::{Device, State as Known};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, PackageName, Version};
+use tidegate_domain::ids::{DeviceId, PackageName, PolicyName, Version};
+use tidegate_domain::policy::Policy;
 use tidegate_domain::time::{Elapsed, WallTime};
 
 use super::sorry::Sorry;
@@ -22,6 +24,8 @@ const PART: usize = 5_000;
 const PATIENCE: Duration = Duration::from_millis(60);
 /// Values of one attribute that are counted apart.
 const VALUES_MAX: usize = 1_000;
+/// Policies whose strata are counted.
+const POLICIES_MAX: usize = 4;
 
 /// The counts, made anew where they are old. None while they are made for the first time and that takes long.
 pub(super) async fn census(app: &Arc<App>) -> Option<Arc<Census>> {
@@ -46,6 +50,8 @@ struct Tally {
     rings: BTreeMap<String, u64>,
     releases: BTreeMap<PackageName, BTreeMap<Option<Digest>, u64>>,
     attributes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// By policy, those that apply to the next order.
+    strata: BTreeMap<PolicyName, BTreeMap<String, u64>>,
 }
 
 const HEARD: [(&str, Elapsed); 3] = [
@@ -56,6 +62,7 @@ const HEARD: [(&str, Elapsed); 3] = [
 
 fn count(app: &App) -> Result<Census, Sorry> {
     let mut tally = Tally::default();
+    let policies = current_policies(&*super::state(app)?);
     let mut after: Option<DeviceId> = None;
     loop {
         let state = super::state(app)?;
@@ -64,6 +71,7 @@ fn count(app: &App) -> Result<Census, Sorry> {
         let mut last = None;
         for (id, device) in state.devices().range((from, Bound::Unbounded)).take(PART) {
             tally.add(app, id, device, at);
+            tally.add_strata(&policies, device);
             last = Some(id);
         }
         let Some(last) = last else { return Ok(tally.finish(&state, at)) };
@@ -110,17 +118,19 @@ impl Tally {
         }
     }
 
+    fn add_strata(&mut self, policies: &[Policy], device: &Device) {
+        let attributes = &device.enrolment.attributes;
+        let meant = policies.iter().filter(|policy| device.retired.is_none() && policy.select.matches(attributes));
+        for policy in meant {
+            let strata = self.strata.entry(policy.name.clone()).or_default();
+            *strata.entry(policy.stratum_of(attributes).to_string()).or_default() += 1;
+        }
+    }
+
     fn finish(self, state: &Known, at_ms: WallTime) -> Census {
-        let named = |package: &PackageName, release: Option<Digest>| match release {
-            Some(release) => version_of(state, package, &release).map_or_else(
-                || release.to_string().chars().skip("sha256:".len()).take(12).collect(),
-                |version| version.to_string(),
-            ),
-            None => "none".to_owned(),
-        };
         let heard = HEARD.iter().map(|(words, _)| *words).chain(["longer ago"]).zip(self.heard);
         let of_package = |(package, releases): (PackageName, BTreeMap<Option<Digest>, u64>)| {
-            let lines = releases.into_iter().map(|(release, count)| (named(&package, release), count));
+            let lines = releases.into_iter().map(|(release, count)| (release_name(state, &package, release), count));
             let lines = most_first(lines.collect());
             (package, lines)
         };
@@ -130,6 +140,11 @@ impl Tally {
             retired: self.retired,
             health: most_first(self.health.into_iter().map(|(word, count)| (word.replace('_', " "), count)).collect()),
             heard: heard.map(|(words, count)| (words.to_owned(), count)).collect(),
+            strata: self
+                .strata
+                .into_iter()
+                .map(|(policy, strata)| (policy, most_first(strata.into_iter().collect())))
+                .collect(),
             rings: most_first(self.rings.into_iter().collect()),
             releases: self.releases.into_iter().map(of_package).collect(),
             attributes: self
@@ -139,6 +154,28 @@ impl Tally {
                 .collect(),
         }
     }
+}
+
+/// The policies that the next orders can be under: of each name the one that was applied last; those with strata.
+fn current_policies(state: &Known) -> Vec<Policy> {
+    let mut applied: Vec<_> = state.policies().values().collect();
+    applied.sort_by_key(|one| Reverse(one.applied_at_ms));
+    let mut current: Vec<Policy> = Vec::new();
+    for one in applied {
+        if !current.iter().any(|known| known.name == one.policy.name) {
+            current.push(one.policy.clone());
+        }
+    }
+    current.retain(|policy| !policy.strata.by.is_empty());
+    current.truncate(POLICIES_MAX);
+    current
+}
+
+/// What a release is called in a list: its version, or the beginning of its digest.
+pub(super) fn release_name(state: &Known, package: &PackageName, release: Option<Digest>) -> String {
+    let Some(release) = release else { return "none".to_owned() };
+    let digits = || release.to_string().chars().skip("sha256:".len()).take(12).collect();
+    version_of(state, package, &release).map_or_else(digits, |version| version.to_string())
 }
 
 fn most_first(mut lines: Vec<(String, u64)>) -> Vec<(String, u64)> {

@@ -22,20 +22,20 @@ const LOOK: Duration = Duration::from_millis(250);
 const AT_LEAST: Duration = Duration::from_secs(5);
 
 /// What makes the part.
-type Make = Box<dyn Fn(&App) -> Result<String, Sorry> + Send>;
+type Make = Arc<dyn Fn(&App) -> Result<String, Sorry> + Send + Sync>;
 
 /// Keeps a part up to date until the viewer goes, is signed out, or the server stops.
 pub(super) fn stream(
     app: Arc<App>,
     who: SignedIn,
-    make: impl Fn(&App) -> Result<String, Sorry> + Send + 'static,
+    make: impl Fn(&App) -> Result<String, Sorry> + Send + Sync + 'static,
 ) -> Result<Response, Sorry> {
     let too_many = || Sorry::NotNow("Too many pages are kept up to date already: this one can be reloaded.".to_owned());
-    let place = app.sessions.stream().ok_or_else(too_many)?;
+    let place = app.sessions.stream(&who.name).ok_or_else(too_many)?;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watch =
-        Watch { app, session: who.session, make: Box::new(make), sent: None, looked: None, look, _place: place };
+        Watch { app, session: who.session, make: Arc::new(make), sent: None, looked: None, look, _place: place };
     let events = unfold(watch, |mut watch| async move {
         let part = watch.next().await?;
         Some((Ok::<_, Infallible>(Event::default().event("part").data(part)), watch))
@@ -81,7 +81,9 @@ impl Watch {
                 continue;
             }
             // A server that reads its records anew has nothing to show for a while.
-            let Ok(part) = (self.make)(&self.app) else { continue };
+            let (app, make) = (Arc::clone(&self.app), Arc::clone(&self.make));
+            // Made apart: however large it is, no request waits for it.
+            let Ok(Ok(part)) = tokio::task::spawn_blocking(move || make(&app)).await else { continue };
             let digest = Digest::of(part.as_bytes());
             if self.sent != Some(digest) {
                 self.sent = Some(digest);

@@ -12,14 +12,14 @@ use tidegate_control::command::report_keys;
 use tidegate_control::contract::{Entry, Request, Table};
 use tidegate_control::state::{Course, Device, State as Known};
 use tidegate_domain::digest::Digest;
-use tidegate_domain::ids::{DeviceId, PackageName, Version};
+use tidegate_domain::ids::{DeviceId, PackageName, RingName, Version};
 use tidegate_domain::observation::Observation;
 use tidegate_domain::rollout::place::Stage;
 use tidegate_domain::selector::Selector;
 use tidegate_trust::records::Report;
 use tidegate_trust::signed::Unverified;
 
-use super::census::{census, health, heard_at, version_of};
+use super::census::{census, health, heard_at, release_name, version_of};
 use super::signing_in::SignedIn;
 use super::sorry::Sorry;
 use crate::app::App;
@@ -28,6 +28,8 @@ use crate::operator_api::incidents;
 
 /// Devices of a page, and devices that are looked through for it.
 const FOUND_MAX: usize = 50;
+/// Packages that a line names.
+const PACKAGES_MAX: usize = 4;
 const LOOKED_THROUGH_MAX: usize = 50_000;
 /// Rollouts and reports that a device's page names.
 const ATTEMPTS_MAX: usize = 50;
@@ -39,22 +41,52 @@ pub(super) struct Wanted {
     #[serde(default)]
     select: String,
     after: Option<DeviceId>,
+    ring: Option<String>,
+    health: Option<String>,
+    package: Option<PackageName>,
+    release: Option<String>,
+}
+
+impl Wanted {
+    /// What the search is narrowed to besides, as pairs of a query.
+    fn narrowed(&self) -> Vec<(&'static str, String)> {
+        let package = self.package.as_ref().map(ToString::to_string);
+        let all = [
+            ("ring", self.ring.clone()),
+            ("health", self.health.clone()),
+            ("package", package),
+            ("release", self.release.clone()),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    fn takes(&self, state: &Known, device: &Device) -> bool {
+        let label = device.enrolment.ring.as_ref().map_or("none", RingName::as_str);
+        let runs = |release: &str| {
+            let said = self.package.as_ref().and_then(|package| Some((package, device.said.get(package)?)));
+            said.is_some_and(|(package, said)| release_name(state, package, said.current) == release)
+        };
+        self.ring.as_deref().is_none_or(|ring| ring == label)
+            && self.health.as_deref().is_none_or(|word| device.retired.is_none() && health(device) == word)
+            && self.package.as_ref().is_none_or(|package| device.said.contains_key(package))
+            && self.release.as_deref().is_none_or(runs)
+    }
 }
 
 /// The fleet.
 pub(super) async fn fleet(
     State(app): State<Arc<App>>,
     who: SignedIn,
-    Query(Wanted { select, after }): Query<Wanted>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Html<String>, Sorry> {
-    let wanted = select.trim().to_owned();
-    let mut view = FleetPage { wanted: wanted.clone(), ..FleetPage::default() };
-    if wanted.is_empty() {
+    let text = wanted.select.trim().to_owned();
+    let mut view = FleetPage { wanted: text.clone(), narrowed: wanted.narrowed(), ..FleetPage::default() };
+    if text.is_empty() && view.narrowed.is_empty() {
         view.census = census(&app).await.as_deref().cloned();
     }
     let state = super::state(&app)?;
-    match Search::of(&wanted) {
-        Ok(search) => search.run(&app, &state, after.as_ref(), &mut view),
+    match Search::of(&text) {
+        Ok(search) => search.run(&app, &state, &wanted, &mut view),
         Err(problem) => view.problem = Some(problem),
     }
     Ok(Html(fleet::page(&view, who.viewer())))
@@ -78,12 +110,12 @@ impl Search {
         }
     }
 
-    fn run(&self, app: &App, state: &Known, after: Option<&DeviceId>, view: &mut FleetPage) {
+    fn run(&self, app: &App, state: &Known, wanted: &Wanted, view: &mut FleetPage) {
         let beginning = match self {
             Search::Beginning(text) => text.parse::<DeviceId>().ok(),
             Search::Selector(_) => None,
         };
-        let from = match (after, &beginning) {
+        let from = match (wanted.after.as_ref(), &beginning) {
             (Some(after), _) => Bound::Excluded(after),
             (None, Some(beginning)) => Bound::Included(beginning),
             (None, None) => Bound::Unbounded,
@@ -100,8 +132,8 @@ impl Search {
             }
             view.looked_through += 1;
             last = Some(id.clone());
-            if is_it {
-                view.found.push(line(app, id, device));
+            if is_it && wanted.takes(state, device) {
+                view.found.push(line(app, state, id, device));
             }
             if view.found.len() == FOUND_MAX {
                 break;
@@ -111,12 +143,18 @@ impl Search {
     }
 }
 
-fn line(app: &App, id: &DeviceId, device: &Device) -> DeviceLine {
+fn line(app: &App, state: &Known, id: &DeviceId, device: &Device) -> DeviceLine {
     DeviceLine {
         device: id.clone(),
         ring: device.enrolment.ring.clone(),
         attributes: device.enrolment.attributes.clone(),
         health: if device.retired.is_some() { "retired" } else { health(device) },
+        runs: device
+            .said
+            .iter()
+            .take(PACKAGES_MAX)
+            .map(|(package, said)| (package.clone(), release_name(state, package, said.current)))
+            .collect(),
         heard_at_ms: heard_at(app, id, device),
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::header;
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use tidegate_console::incident::{self as pages, Customer, HaltPart, HitDevice, IncidentPage};
 use tidegate_console::incidents::{self as list, IncidentRow};
+use tidegate_console::{Viewer, Written};
 use tidegate_control::state::{Course, State as Known};
 use tidegate_domain::attributes::AttributeValue;
-use tidegate_domain::case::{Case, Role, Stage};
+use tidegate_domain::case::{CUSTOMER, Case, Role, Stage};
+use tidegate_domain::evidence::odds::Odds;
 use tidegate_domain::ids::IncidentId;
 use tidegate_domain::incident::Incident;
 use tidegate_domain::time::WallTime;
@@ -26,13 +28,15 @@ use crate::operator_api::incidents as api;
 
 /// The most incidents of the list.
 const ROWS_MAX: usize = 200;
+/// The most operators that fields offer.
+const OPERATORS_MAX: usize = 200;
 
 /// All incidents.
 pub(super) async fn list(State(app): State<Arc<App>>, who: SignedIn) -> Result<Html<String>, Sorry> {
     Ok(Html(list_page(&app, &who, None)?))
 }
 
-pub(super) fn list_page(app: &App, who: &SignedIn, problem: Option<&str>) -> Result<String, Sorry> {
+pub(super) fn list_page(app: &App, who: &SignedIn, problem: Option<&Written>) -> Result<String, Sorry> {
     let state = super::state(app)?;
     let mut rows = rows(&state);
     let more = rows.len().saturating_sub(ROWS_MAX);
@@ -69,6 +73,12 @@ pub(super) async fn one(
     Ok(Html(pages::page(&view(&app, &id)?, who.viewer())))
 }
 
+/// Where somebody reloads the answer to a form: back to the incident.
+pub(super) async fn back(Path(id): Path<String>) -> Result<Redirect, Sorry> {
+    let id: IncidentId = id.parse().map_err(|_| Sorry::Unknown("incident"))?;
+    Ok(Redirect::to(&format!("/console/incidents/{id}")))
+}
+
 /// Its changing part.
 pub(super) async fn changes(
     State(app): State<Arc<App>>,
@@ -76,7 +86,8 @@ pub(super) async fn changes(
     Path(id): Path<String>,
 ) -> Result<Response, Sorry> {
     view(&app, &id)?;
-    events::stream(app, who, move |app| view(app, &id).map(|view| pages::part(&view)))
+    let name = who.name.to_string();
+    events::stream(app, who, move |app| view(app, &id).map(|view| pages::part(&view, Viewer { name: &name })))
 }
 
 /// A customer in it.
@@ -128,7 +139,7 @@ pub(super) async fn csv(
     let id: IncidentId = id.parse().map_err(|_| Sorry::Unknown("incident"))?;
     let case = state.cases().get(&id).ok_or(Sorry::Unknown("incident"))?;
     let devices = api::needing_hands(&state, &id, case, customer.as_ref());
-    let text = api::sheet(&devices).map_err(|e| Sorry::NotNow(e.to_string()))?;
+    let text = api::sheet(case, &devices).map_err(|e| Sorry::NotNow(e.to_string()))?;
     // The name holds only what incident ids may hold.
     let named = format!("attachment; filename=\"{id}-hands.csv\"");
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, named)], text)
@@ -154,8 +165,9 @@ pub(super) fn view(app: &App, id: &str) -> Result<IncidentPage, Sorry> {
         events: course.map(|course| events_of(course, &exposed)).unwrap_or_default(),
         case: case.clone(),
         customers: customers.into_iter().map(customer_of).collect(),
-        devices: exposed.into_iter().map(hit).collect(),
+        devices: exposed.into_iter().map(|one| hit(&state, one)).collect(),
         now_ms: now(),
+        operators: state.operators().keys().take(OPERATORS_MAX).map(ToString::to_string).collect(),
         problem: None,
         incident: id,
     })
@@ -167,7 +179,7 @@ fn halt(incident: &Incident, course: Option<&Course>) -> HaltPart {
     let suspects = course.map(|course| course.rollout.gate().suspects(course.rollout.scopes())).unwrap_or_default();
     let suspect = |scope: String, ln_e: f64, blamed: bool| {
         let word = if blamed { "to blame" } else { "suspected" };
-        format!("{scope} is {word} (e{ln_e:+.1} as a power of e)")
+        format!("{scope} is {word}: chance brings as much {} times", Odds(ln_e))
     };
     HaltPart {
         rollout: incident.rollout.clone(),
@@ -201,8 +213,12 @@ fn customer_of(view: CustomerView) -> Customer {
     Customer { name: customer, exposed, restored, need_hands, waiting, contact }
 }
 
-fn hit(one: ExposedDevice) -> HitDevice {
+fn hit(known: &Known, one: ExposedDevice) -> HitDevice {
     let ExposedDevice { device, taken_at_ms, state, customer, well_at_ms, instruction, trouble } = one;
     let words = trouble.as_ref().map_or_else(String::new, TroubleView::words);
-    HitDevice { device, customer, state, taken_at_ms, well_at_ms, words, instruction }
+    let needs_hands = state == api::NEEDS_HANDS;
+    let attributes = known.device(&device).filter(|_| needs_hands).map(|known| &known.enrolment.attributes);
+    let said = attributes.into_iter().flat_map(|all| all.iter()).filter(|(name, _)| name.as_str() != CUSTOMER);
+    let attributes = said.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    HitDevice { device, customer, state, taken_at_ms, well_at_ms, words, instruction, attributes }
 }

@@ -32,6 +32,7 @@ use signing_in::SignedIn;
 use sorry::Sorry;
 
 use crate::app::App;
+use crate::oidc::BACK_PATH;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -50,7 +51,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/console/rollouts/{rollout}/events", get(rollouts::changes))
         .route("/console/rollouts/{rollout}/halt", post(acts::halt))
         .route("/console/rollouts/{rollout}/pause", post(acts::pause))
-        .route("/console/rollouts/{rollout}/approve", post(acts::approve))
+        .route("/console/rollouts/{rollout}/approve", get(rollouts::approval).post(acts::approve))
         .route("/console/rollouts/{rollout}/what-if", get(what_if::what_if))
         .route("/console/policies", get(policies::list))
         .route("/console/policies/{digest}", get(policies::one))
@@ -66,7 +67,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/console/incidents", get(incidents::list).post(acts::open))
         .route("/console/incidents/{incident}", get(incidents::one))
         .route("/console/incidents/{incident}/events", get(incidents::changes))
-        .route("/console/incidents/{incident}/acts", post(acts::act))
+        .route("/console/incidents/{incident}/acts", get(incidents::back).post(acts::act))
         .route("/console/incidents/{incident}/customers/{customer}", get(incidents::customer))
         .route("/console/incidents/{incident}/hands", get(incidents::hands))
         .route("/console/incidents/{incident}/hands.csv", get(incidents::csv))
@@ -77,6 +78,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/console/{*rest}", any(|| async { Sorry::Unknown("page") }))
         .route("/console/enter", get(signing_in::ask).post(signing_in::enter))
         .route("/console/token", post(signing_in::by_token))
+        .route("/console/oidc", get(signing_in::set_out))
+        .route(BACK_PATH, get(signing_in::came_back))
         .route("/console/leave", post(signing_in::leave))
         .route(tidegate_console::STYLE_PATH, get(|| async { file("text/css; charset=utf-8", tidegate_console::STYLE) }))
         .route(
@@ -113,7 +116,8 @@ async fn guarded(request: Request, next: Next) -> Response {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Without it browsers say `Origin: null` of this site's own forms.
+        (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
     for (name, value) in fixed {

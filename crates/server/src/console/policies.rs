@@ -72,7 +72,7 @@ pub(super) async fn one(
         let applied = state.policies().get(&digest).ok_or(Sorry::Unknown("policy"))?;
         (line(&state, digest, applied), applied.text.clone())
     };
-    let checked = checked(&app, text).await;
+    let checked = checked(&app, &who, text).await;
     Ok(Html(pages::page(&line, &checked, who.viewer())))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn editor(
         Some(digest) => super::state(&app)?.policies().get(&digest).ok_or(Sorry::Unknown("policy"))?.text.clone(),
         None => BEGINNING.to_owned(),
     };
-    let checked = checked(&app, text).await;
+    let checked = checked(&app, &who, text).await;
     Ok(Html(pages::editor(&checked, None, who.viewer())))
 }
 
@@ -101,13 +101,13 @@ pub(super) async fn written(
     State(app): State<Arc<App>>,
     Posted { who, fields }: Posted,
 ) -> Result<Html<String>, Sorry> {
-    let checked = checked(&app, text(&fields, "text")).await;
+    let checked = checked(&app, &who, text(&fields, "text")).await;
     Ok(Html(pages::editor(&checked, None, who.viewer())))
 }
 
 /// What was written, checked, as a part of the page.
-pub(super) async fn check(State(app): State<Arc<App>>, Posted { fields, .. }: Posted) -> Result<Html<String>, Sorry> {
-    Ok(Html(pages::checked(&checked(&app, text(&fields, "text")).await)))
+pub(super) async fn check(State(app): State<Arc<App>>, Posted { who, fields }: Posted) -> Result<Html<String>, Sorry> {
+    Ok(Html(pages::checked(&checked(&app, &who, text(&fields, "text")).await)))
 }
 
 /// What was written, as a file.
@@ -123,11 +123,14 @@ pub(super) async fn file(Posted { fields, .. }: Posted) -> Response {
 pub(super) async fn simulate(State(app): State<Arc<App>>, Posted { who, fields }: Posted) -> Result<Response, Sorry> {
     let text = text(&fields, "text");
     let Ok(policy) = Policy::parse(&text) else {
-        let checked = checked(&app, text).await;
+        let checked = checked(&app, &who, text).await;
         return Ok(Html(pages::editor(&checked, None, who.viewer())).into_response());
     };
     let digest = Policy::digest_of(&text);
-    app.shops.previews.ask(digest, move || (text, preview(&policy))).await;
+    app.shops.previews.ask(&who.name, digest, move || (text, preview(&policy))).await;
+    if app.shops.previews.look(&digest).await.is_none() {
+        return Err(Sorry::NotNow("Others are being simulated already: try again in a moment.".to_owned()));
+    }
     Ok(Redirect::to(&format!("/console/policies/preview/{digest}")).into_response())
 }
 
@@ -141,19 +144,19 @@ pub(super) async fn simulated(
     let Some(known) = app.shops.previews.look(&digest).await else { return Err(Sorry::Unknown("simulation")) };
     let Some(made) = known else { return Ok(Html(pages::waiting(who.viewer()))) };
     let (text, preview) = &*made;
-    let checked = checked(&app, text.clone()).await;
+    let checked = checked(&app, &who, text.clone()).await;
     Ok(Html(pages::editor(&checked, Some(preview), who.viewer())))
 }
 
 /// What a text comes to on this fleet.
-async fn checked(app: &Arc<App>, text: String) -> Checked {
+async fn checked(app: &Arc<App>, who: &SignedIn, text: String) -> Checked {
     let outcome = match Policy::parse(&text) {
         Err(error) => Outcome::Wrong(error.to_string()),
         Ok(policy) => {
             let (mine, of) = (policy.clone(), app.clone());
             let devices = app.desk.state().map_or(0, |state| state.devices().len());
             let key = Digest::of(format!("{devices} {}", Policy::digest_of(&text)).as_bytes());
-            let held = app.shops.held.ask(key, move || held_against(&of, &mine)).await;
+            let held = app.shops.held.ask(&who.name, key, move || held_against(&of, &mine)).await;
             Outcome::Right { policy: Box::new(policy), held: held.as_deref().cloned().flatten().map(Box::new) }
         }
     };

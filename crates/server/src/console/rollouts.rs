@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{Html, Response};
-use tidegate_console::rollout::{self, ApprovalWanted, CoursePoint, IncidentLine, RolloutPage, TroubledDevice};
+use tidegate_console::approval::{self, ApprovalPage};
+use tidegate_console::rollout::{self, CoursePoint, IncidentLine, RolloutPage, TroubledDevice};
 use tidegate_console::rollouts::{self as list, RolloutLine};
 use tidegate_control::command::draft_approval;
 use tidegate_control::state::{Course, Point, State as Known};
-use tidegate_domain::ids::{IncidentId, RolloutId};
+use tidegate_domain::ids::{IncidentId, RingName, RolloutId};
 use tidegate_domain::policy::OnHalt;
 use tidegate_domain::rollout::reason::{Verdict, WaitReason};
 use tidegate_domain::rollout::report::StepReport;
@@ -21,6 +22,7 @@ use super::sorry::Sorry;
 use crate::app::App;
 use crate::clock::now;
 use crate::operator_api::{incidents, rollouts as api};
+use crate::problem::Refused;
 
 /// The most rollouts of the list, and the most devices in trouble of a page.
 const LINES_MAX: usize = 200;
@@ -78,6 +80,7 @@ fn line(app: &App, course: &Course) -> RolloutLine {
         proven: rings().map(|ring| ring.proven).sum(),
         harmed: rings().map(|ring| ring.failed.saturating_add(ring.silent)).sum(),
         phase: if stands { "halted" } else { course.rollout.phase().word() }.to_owned(),
+        calls: course.rollout.calls_for().is_some(),
         rollout: identity.rollout.clone(),
         package: identity.package.clone(),
         version: identity.version.clone(),
@@ -97,7 +100,7 @@ pub(super) fn view(app: &App, rollout: &str) -> Result<RolloutPage, Sorry> {
         state: incident.state.word().to_owned(),
         exposed: incident.devices.exposed,
         harmed: incident.devices.harmed,
-        restored: incident.devices.restored,
+        healed: incident.devices.healed,
         back_without_hands: incident.devices.back_without_hands,
         need_hands: incident.devices.needs_hands,
     });
@@ -110,7 +113,8 @@ pub(super) fn view(app: &App, rollout: &str) -> Result<RolloutPage, Sorry> {
         ended_at_ms: view.ended_at_ms,
         p4: view.p4,
         all_return: course.rollout.policy().on_halt == OnHalt::Revert,
-        approval_wanted: approval_wanted(&state, &id, &view.report),
+        approval_wanted: approval_wanted(&view.report),
+        calls: course.rollout.calls_for().is_some(),
         points: course.points.as_slice().iter().map(point).collect(),
         report: view.report,
         reasons: view.reasons,
@@ -126,28 +130,51 @@ fn point(point: &Point) -> CoursePoint {
     CoursePoint { at_ms, taken, proven, harmed, ln_evidence }
 }
 
-/// What would be signed, where a ring waits for nothing but somebody's approval.
-fn approval_wanted(state: &Known, id: &RolloutId, report: &StepReport) -> Option<ApprovalWanted> {
+/// The ring that needs somebody's approval.
+fn approval_wanted(report: &StepReport) -> Option<RingName> {
     let Verdict::Wait(reasons) = &report.verdict else { return None };
-    let ring = reasons.iter().find_map(|reason| match reason {
+    reasons.iter().find_map(|reason| match reason {
         WaitReason::Approval { ring, .. } => Some(ring.clone()),
         _ => None,
-    })?;
-    let body = draft_approval(state, now(), id, &ring).ok()?;
-    let record = Unverified::draft(&body).ok()?;
-    Some(ApprovalWanted { ring, places: body.places, bytes: record.bytes_to_sign().to_vec() })
+    })
+}
+
+/// What somebody would sign to let a ring open.
+pub(super) async fn approval(
+    State(app): State<Arc<App>>,
+    who: SignedIn,
+    Path(rollout): Path<String>,
+) -> Result<Html<String>, Sorry> {
+    let id: RolloutId = rollout.parse().map_err(|_| Sorry::Unknown("rollout"))?;
+    let state = super::state(&app)?;
+    let course = state.rollouts().get(&id).ok_or(Sorry::Unknown("rollout"))?;
+    let ring = approval_wanted(&StepReport::of(&course.rollout, now())).ok_or(Sorry::Unknown("approval to give"))?;
+    let body = draft_approval(&state, now(), &id, &ring).map_err(|refusal| Sorry::Failed(refusal.into()))?;
+    let record = Unverified::draft(&body).map_err(|error| Sorry::Failed(Refused::internal(error.to_string())))?;
+    let view = ApprovalPage {
+        rollout: id,
+        package: course.order_body.package.clone(),
+        version: course.order_body.version.clone(),
+        ring,
+        places: body.places,
+        expires_at_ms: body.expires_at_ms,
+        bytes: record.bytes_to_sign().to_vec(),
+    };
+    Ok(Html(approval::page(&view, who.viewer())))
 }
 
 /// Those that need hands first, then those that are not back yet.
 fn troubled(state: &Known, course: &Course) -> Vec<TroubledDevice> {
     let package = &course.order_body.package;
+    let incident = state.incidents().get(&IncidentId::of(&course.order_body.rollout));
     let mut troubled: Vec<TroubledDevice> = course
         .rollout
         .taken()
         .filter(|(_, taken)| taken.needs_hands || taken.returned || taken.failed.is_some() || taken.overdue)
         .map(|(device, taken)| {
-            let said = state.device(device).and_then(|device| device.said.get(package));
-            let trouble = said.and_then(|said| said.trouble.as_ref());
+            let halted = incident.and_then(|incident| incident.words.get(device));
+            let said = || state.device(device).and_then(|device| device.said.get(package)?.trouble.as_ref());
+            let trouble = halted.or_else(said);
             TroubledDevice {
                 device: device.clone(),
                 taken_at_ms: taken.at_ms,

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use tidegate_console::signing_in::refused;
 
+use crate::oidc::Trouble;
 use crate::problem::Refused;
 
 /// Why there is no page.
@@ -15,8 +16,10 @@ pub(super) enum Sorry {
     NotNow(String),
     /// A form that another site sent in a person's name.
     Foreign,
-    /// A link that is unknown, used or too old.
+    /// A link that is unknown, used or too old, or a token that is none.
     Spent,
+    /// Coming back from the provider signed nobody in: why.
+    Provider(Trouble),
     /// What was asked for is refused, or the server is at fault.
     Failed(Refused),
 }
@@ -31,9 +34,17 @@ impl IntoResponse for Sorry {
                 let detail = "The link is unknown, used or older than five minutes, or the token is none. `tidegate console` makes another link.";
                 (StatusCode::FORBIDDEN, "This signs nobody in", detail.to_owned())
             }
-            Sorry::Failed(why) => {
-                let (status, detail) = (why.status(), why.detail().to_owned());
-                return (status, Html(refused("This was not done", &detail))).into_response();
+            Sorry::Provider(Trouble::Astray) => {
+                let detail = "What came back is not what this browser set out with, or it took more than ten minutes: begin again from the sign-in page.";
+                (StatusCode::FORBIDDEN, "This signs nobody in", detail.to_owned())
+            }
+            Sorry::Provider(Trouble::Nobody(detail)) => (StatusCode::FORBIDDEN, "This signs nobody in", detail),
+            Sorry::Provider(Trouble::Provider) => {
+                let detail = "The provider cannot be asked now, or says what it should not. The server's log has the reason; links and tokens sign in without it.";
+                (StatusCode::BAD_GATEWAY, "This signs nobody in", detail.to_owned())
+            }
+            Sorry::Failed(why) | Sorry::Provider(Trouble::Failed(why)) => {
+                (why.status(), "This was not done", why.detail().to_owned())
             }
         };
         (status, Html(refused(what, &detail))).into_response()

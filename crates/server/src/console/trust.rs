@@ -84,6 +84,7 @@ pub(super) fn alerts(state: &Known, at: WallTime) -> Vec<String> {
     all.sort();
     let said = |(ends, what, cure): (WallTime, String, &str)| match ends.since(at) {
         Elapsed::ZERO => format!("{what} is past its life: {cure}"),
+        left if left < Elapsed::from_s(86_400) => format!("{what} ends within a day: {cure}"),
         left => format!("{what} ends in {} days: {cure}", left.as_ms() / 86_400_000),
     };
     all.into_iter().map(said).collect()

@@ -52,7 +52,7 @@ pub(super) async fn what_if(
     let key = Digest::of(format!("{id} {}", last.as_u64() / 1_000).as_bytes());
     let (of, name) = (app.clone(), id.clone());
     let runtime = tokio::runtime::Handle::current();
-    let made = app.shops.what_ifs.ask(key, move || {
+    let made = app.shops.what_ifs.ask(&who.name, key, move || {
         if last.as_u64() > ENTRIES_MAX {
             return Err(format!("The log has {} entries: more than are replayed here.", last.as_u64()));
         }

@@ -53,7 +53,20 @@ fn answer(app: &App, state: &Known, device: &DeviceId, said: &CheckIn, at: WallT
     for course in state.rollouts().values().filter(|course| state.has_part(device, course)) {
         add_course(app, state, device, said, course, at, &mut answer);
     }
+    answer.offers.retain(|offer| !is_superseded(state, device, offer));
     answer
+}
+
+/// Whether a later order of the package has reached the device: it refuses an earlier one from then on.
+fn is_superseded(state: &Known, device: &DeviceId, offer: &OfferNotice) -> bool {
+    let Some(offered) = state.rollouts().get(&offer.rollout) else { return false };
+    let reached = |course: &Course| {
+        let place = course.rollout.place_of(device).map(|(_, _, place)| &place.stage);
+        matches!(place, Some(Stage::Open { .. } | Stage::Lapsed | Stage::Taken(_)))
+    };
+    let of_package = state.rollouts().values().filter(|course| course.order_body.package == offer.package);
+    let mut later = of_package.filter(|course| course.order_body.order_seq > offered.order_body.order_seq);
+    later.any(|course| state.has_part(device, course) && reached(course))
 }
 
 fn add_course(

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tidegate_control::command::Command;
 use tidegate_control::state::{Device, Said, State as Known};
 use tidegate_domain::ids::{DeviceId, PackageName};
+use tidegate_domain::observation::Trouble;
 use tidegate_domain::selector::Selector;
 use tidegate_wire::device::PackageStatus;
 use tidegate_wire::operator::{DevicePackageView, DeviceView, ReasonRequest, RetirementView, TroubleView};
@@ -119,7 +120,7 @@ fn now_running(status: &PackageStatus, said: Option<&Said>) -> DevicePackageView
         state: status.state.clone(),
         healthy: status.healthy,
         last_report: said.map(|said| said.word.clone()),
-        trouble: said.and_then(trouble),
+        trouble: said.and_then(|said| said.trouble.as_ref()).map(trouble),
     }
 }
 
@@ -131,11 +132,10 @@ fn last_known(package: &PackageName, said: &Said) -> DevicePackageView {
         state: "unknown".to_owned(),
         healthy: matches!(said.word.as_str(), "healthy" | "proven" | "returned"),
         last_report: Some(said.word.clone()),
-        trouble: trouble(said),
+        trouble: said.trouble.as_ref().map(trouble),
     }
 }
 
-pub(super) fn trouble(said: &Said) -> Option<TroubleView> {
-    let known = said.trouble.as_ref()?;
-    Some(TroubleView { what: known.what.clone(), detail: known.detail.clone(), at_ms: known.at_ms })
+pub(super) fn trouble(told: &Trouble) -> TroubleView {
+    TroubleView { what: told.what.clone(), detail: told.detail.clone(), at_ms: told.at_ms }
 }

@@ -103,7 +103,7 @@ pub(crate) async fn hands(
     let state = app.desk.state()?;
     let case = state.cases().get(&id).ok_or_else(|| Refused::unknown("incident", &id))?;
     let devices = needing_hands(&state, &id, case, customer.as_ref());
-    let text = sheet(&devices).map_err(|e| Refused::internal(e.to_string()))?;
+    let text = sheet(case, &devices).map_err(|e| Refused::internal(e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
 }
 
@@ -120,15 +120,19 @@ pub(crate) fn needing_hands(
 }
 
 /// Devices as comma-separated values. What a device says is no formula to a spreadsheet.
-pub(crate) fn sheet(devices: &[ExposedDevice]) -> anyhow::Result<String> {
-    let mut lines = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    lines.write_record(["device", "customer", "took_it", "state", "in_its_own_words", "what_to_do"])?;
+pub(crate) fn sheet(case: &Case, devices: &[ExposedDevice]) -> anyhow::Result<String> {
+    let mut writer = csv::WriterBuilder::new();
+    // Quoted throughout: where spreadsheets separate by semicolons, one within a text ends no cell.
+    let writer = writer.terminator(csv::Terminator::CRLF).quote_style(csv::QuoteStyle::Always);
+    let mut lines = writer.from_writer(Vec::new());
+    lines.write_record(["device", "customer", "contact", "took_it", "state", "in_its_own_words", "what_to_do"])?;
     for one in devices {
         let took = jiff::Timestamp::from_millisecond(i64::try_from(one.taken_at_ms.as_ms())?)?;
         let words = one.trouble.as_ref().map_or_else(String::new, TroubleView::words);
         lines.write_record([
-            one.device.as_str(),
-            one.customer.as_ref().map_or("", AttributeValue::as_str),
+            &no_formula(one.device.as_str()),
+            &no_formula(one.customer.as_ref().map_or("", AttributeValue::as_str)),
+            &no_formula(one.customer.as_ref().and_then(|of| case.contacts.get(of)).map_or("", String::as_str)),
             &took.to_string(),
             &one.state,
             &no_formula(&words),
@@ -171,6 +175,7 @@ pub(crate) fn view(state: &Known, id: &IncidentId, case: &Case) -> IncidentView 
         harmed: counts.harmed,
         restored: counts.restored,
         back_without_hands: counts.back_without_hands,
+        healed: counts.healed,
         need_hands: counts.needs_hands,
         case: None,
         customers: Vec::new(),
@@ -188,7 +193,6 @@ pub(crate) fn exposed(state: &Known, id: &IncidentId, case: &Case) -> Vec<Expose
 fn device_of(state: &Known, incident: &Incident, case: &Case, id: &DeviceId, taken: &Taken) -> ExposedDevice {
     let known = state.device(id);
     let attributes = known.map(|known| &known.enrolment.attributes);
-    let said = known.and_then(|known| known.said.get(&incident.package));
     let instruction = attributes.filter(|_| taken.needs_hands).and_then(|attributes| case.instruction_for(attributes));
     ExposedDevice {
         device: id.clone(),
@@ -197,7 +201,7 @@ fn device_of(state: &Known, incident: &Incident, case: &Case, id: &DeviceId, tak
         customer: attributes.and_then(customer_of).cloned(),
         well_at_ms: incident.well.get(id).copied(),
         instruction: instruction.map(|instruction| instruction.text.clone()),
-        trouble: said.and_then(trouble),
+        trouble: incident.words.get(id).map(trouble),
     }
 }
 
@@ -234,6 +238,7 @@ pub(crate) const NEEDS_HANDS: &str = "needs_hands";
 pub(crate) fn word(taken: &Taken) -> &'static str {
     match taken {
         Taken { needs_hands: true, .. } => NEEDS_HANDS,
+        Taken { moved_on: true, .. } => "moved_on",
         Taken { returned: true, .. } => "returned",
         Taken { failed: Some(_), .. } => "failed",
         Taken { overdue: true, .. } => "silent",
@@ -260,11 +265,19 @@ mod tests {
             instruction: Some("Press F8,\nthen wait".to_owned()),
             trouble: Some(TroubleView { what: words.to_owned(), detail: String::new(), at_ms: WallTime::from_ms(0) }),
         };
-        let text = sheet(&[device("=cmd()"), device("said \"no\"")]).unwrap();
+        let ada: tidegate_domain::ids::OperatorName = "ada".parse().unwrap();
+        let mut case = Case::by_hand("x", None, WallTime::from_ms(0), ada.clone(), WallTime::from_ms(0)).unwrap();
+        let contact =
+            tidegate_domain::case::Act::Contact { customer: "acme".parse().unwrap(), text: "+31 20 555".to_owned() };
+        case.apply(contact, ada, WallTime::from_ms(0));
+        let text = sheet(&case, &[device("=cmd()"), device("said \"no\"")]).unwrap();
         let lines: Vec<&str> = text.split("\r\n").collect();
-        assert_eq!(lines[0], "device,customer,took_it,state,in_its_own_words,what_to_do");
-        assert!(lines[1].starts_with("till-1,acme,2024-07-19T04:04:00Z,needs_hands,'=cmd()"), "{text}");
+        assert_eq!(lines[0], r#""device","customer","contact","took_it","state","in_its_own_words","what_to_do""#);
+        assert!(
+            lines[1].starts_with(r#""till-1","acme","'+31 20 555","2024-07-19T04:04:00Z","needs_hands","'=cmd()"#),
+            "{text}"
+        );
         assert!(lines[1].ends_with(",\"Press F8,\nthen wait\""), "{text}");
-        assert!(lines[2].contains(",\"said \"\"no\"\"\"") || lines[2].contains("\"said \"\"no\"\""), "{text}");
+        assert!(lines[2].contains("\"said \"\"no\"\""), "{text}");
     }
 }

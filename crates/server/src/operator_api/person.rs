@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use tidegate_control::command::may_move;
 use tidegate_control::decision::OperatorRole;
 use tidegate_control::state::Operator;
 use tidegate_domain::digest::Digest;
@@ -69,11 +70,6 @@ impl<R> Person<R> {
     /// # Errors
     /// When the operator is confined to others.
     pub(crate) fn may_move(&self, package: &PackageName) -> Result<(), Refused> {
-        if self.operator.concerns(package) {
-            return Ok(());
-        }
-        let only: Vec<&str> = self.operator.packages.iter().map(PackageName::as_str).collect();
-        let detail = format!("operator {} is for {} only, not for {package}", self.name, only.join(", "));
-        Err(Refused::new(StatusCode::FORBIDDEN, "another_package", detail))
+        Ok(may_move(&self.name, &self.operator, Some(package))?)
     }
 }

@@ -98,7 +98,7 @@ fn is_eligible(
     responses((status = CREATED, body = RolloutView)))]
 pub(crate) async fn start(
     State(app): State<Arc<App>>,
-    _person: Person<Approver>,
+    person: Person<Approver>,
     Json(StartRequest { order }): Json<StartRequest>,
 ) -> Result<(StatusCode, axum::Json<RolloutView>), Refused> {
     let digest = order.digest();
@@ -107,6 +107,7 @@ pub(crate) async fn start(
     let id = match (started, app.draft(&digest)) {
         (Some(id), None) => id,
         (_, Some(draft)) => {
+            person.may_move(&draft.order.package)?;
             let command = Command::Start { order: Box::new(order), draft: Box::new(draft) };
             let Answer::Started(id) = app.desk.ask(command).await? else {
                 return Err(Refused::internal("an order was not answered with a rollout"));

@@ -1,7 +1,6 @@
 //! Whom a webhook goes to, what it wants to hear, and how it knows that we speak: Standard Webhooks' signature over CloudEvents.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
@@ -11,9 +10,9 @@ use serde::Deserialize;
 use sha2::Sha256;
 use tidegate_control::account::{Line, WORDS};
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+use crate::outbound;
+
 const SECRET_BYTES_MIN: usize = 24;
 /// What a receiver says that wants no more.
 const GONE: u16 = 410;
@@ -63,10 +62,7 @@ impl Receiver {
             "name {name:?}: expected up to 40 of a-z, 0-9 and hyphen"
         );
         let context = || format!("webhook {name}");
-        let uri: ureq::http::Uri = url.parse().with_context(|| format!("{}: url {url:?}", context()))?;
-        let loopback = matches!(uri.host(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        let secure = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback);
-        ensure!(secure, "{}: url {url:?}: expected https://, or http:// on this host", context());
+        let agent = outbound::agent(&url, ca_file.as_deref()).with_context(context)?;
         if let Some(word) = what.iter().find(|word| !WORDS.contains(&word.as_str())) {
             bail!("{}: what {word:?}: expected some of {}", context(), WORDS.join(", "));
         }
@@ -84,26 +80,7 @@ impl Receiver {
             context(),
             secret.len()
         );
-        let roots = match &ca_file {
-            None => RootCerts::WebPki,
-            Some(path) => {
-                let pem = std::fs::read(path).with_context(|| format!("{}: ca_file {}", context(), path.display()))?;
-                let certificate = Certificate::from_pem(&pem)
-                    .with_context(|| format!("{}: ca_file {}", context(), path.display()))?;
-                RootCerts::new_with_certs(&[certificate])
-            }
-        };
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(roots).build());
-        if loopback {
-            config = config.proxy(None);
-        }
-        Ok(Receiver { name, url, secret, what, agent: config.build().new_agent() })
+        Ok(Receiver { name, url, secret, what, agent })
     }
 
     /// Whether it wants to hear of this.

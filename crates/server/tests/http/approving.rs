@@ -1,6 +1,7 @@
 //! A ring that waits for a person: who may let it open, and that nothing opens before.
 
 use serde_json::{Value, json};
+use tidegate_domain::observation::Observation;
 use tidegate_domain::time::Elapsed;
 use tidegate_server::clock::now;
 use tidegate_trust::records::Approval;
@@ -71,15 +72,69 @@ fn a_ring_with_an_approval_opens_when_somebody_with_the_role_lets_it_and_not_bef
     assert_eq!(refused(send(&approver, &body, key, " ")), (422, "reason".to_owned()));
     play();
     assert_eq!(api.get(&rollout)["report"]["rings"][1]["opened"], 0, "nothing opened by any of these");
+    let confined = json!({"operator": "confined", "role": "approver", "packages": ["another"]});
+    let confined = api.with_token(api.post("/operators", &confined).json()["token"].as_str().unwrap());
+    assert_eq!(refused(send(&confined, &body, key, "fine")), (403, "another_package".to_owned()));
     let given = send(&approver, &body, key, "the lab was fine");
     assert_eq!(given.status, 200, "{given:?}");
-    let seq = api.seq();
     assert_eq!(send(&approver, &body, key, "again").status, 200, "twice is once");
-    until("the rollout is complete", || {
+    let told = api.get("/log?what=approved")["lines"].to_string();
+    assert!(told.contains("a-approver") && told.contains("signed by key"), "whose key counts: {told}");
+
+    // Who joins now is not among the places that were approved: those wait for another approval, the others do not.
+    let token = fleet.token("broad", 100);
+    let mut joiners: Vec<Player> = (60..63).map(|n| Player::new(&fleet, &token, n, "broad", "linux")).collect();
+    joiners.iter_mut().for_each(|player| player.moved_to(&running.base));
+    assert!(joiners.iter_mut().all(Player::enrol));
+    joiners.iter_mut().for_each(|player| player.report(None, Observation::Healthy, 0));
+    let mut play_all = || {
         play();
-        (api.get(&rollout)["report"]["phase"] == "completed").then_some(())
+        joiners.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    };
+    let broad = || api.get(&rollout)["report"]["rings"][1].clone();
+    until("the rollout is complete and the joiners have their places", || {
+        play_all();
+        let places = broad()["places"].as_u64().unwrap();
+        let done = api.get(&rollout)["report"]["phase"] == "completed";
+        (done && places == u64::from(body.places) + 3).then_some(())
     });
-    assert!(api.seq() > seq);
+    for _ in 0..10 {
+        play_all();
+    }
+    assert_eq!(broad()["opened"], body.places, "no more than was approved");
+    let more = approval(&fleet, &api.get(&rollout), "broad");
+    assert_eq!(send(&approver, &more, key, "these too").status, 200);
+    until("the joiners have it too", || {
+        play_all();
+        (broad()["taken"] == more.places).then_some(())
+    });
+    running.stop();
+}
+
+#[test]
+fn an_approval_that_ends_before_its_ring_is_reached_lets_nothing_open() {
+    let mut fleet = Fleet::found();
+    let running = fleet.start();
+    let api = running.admin();
+    let asking = FAST_POLICY.replace("name = \"broad\"", "name = \"broad\"\napprove = \"approver\"");
+    let policy = fleet.apply_policy(&api, &asking);
+    let mut players = twelve(&fleet, &running.base);
+    assert!(players.iter_mut().all(Player::enrol));
+    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+    fleet.publish(&api, "1.0.0", "good");
+    let rollout = format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.0", &policy));
+    let mut body = approval(&fleet, &api.get(&rollout), "broad");
+    body.expires_at_ms = now().after(Elapsed::from_ms(1_500));
+    let ahead = json!({"approval": record(&body, &[APPROVER_KEYS[0]]), "reason": "ahead"});
+    let ahead = api.post(&format!("{rollout}/approve"), &ahead);
+    assert_eq!(ahead.status, 200, "{ahead:?}");
+    std::thread::sleep(std::time::Duration::from_millis(1_600));
+    until("the lab has passed but for another approval", || {
+        players.iter_mut().for_each(|player| drop(player.play().unwrap()));
+        let wanted = "needs a person: the next ring waits for its approval";
+        (api.get(&rollout)["reasons"][0] == wanted).then_some(())
+    });
+    assert_eq!(api.get(&rollout)["report"]["rings"][1]["opened"], 0);
     running.stop();
 }
 

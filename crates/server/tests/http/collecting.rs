@@ -4,11 +4,11 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::fleet::{Fleet, OTHER, PACKAGE};
-use crate::played::FAST_POLICY;
+use crate::played::{FAST_POLICY, Player, twelve};
 use crate::world::{World, world};
 
 /// Every artifact's file: they lie in folders by the first digits of their digests.
@@ -77,6 +77,9 @@ fn an_operator_who_is_confined_to_a_package_moves_no_other() {
     let running = fleet.start();
     let api = running.admin();
     let policy = fleet.apply_policy(&api, FAST_POLICY);
+    let mut players = twelve(&fleet, &running.base);
+    assert!(players.iter_mut().all(Player::enrol));
+    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
     let made = api.post("/operators", &json!({"operator": "pipeline", "role": "approver", "packages": [OTHER]}));
     assert_eq!(made.status, 201, "{made:?}");
     let confined = api.with_token(made.json()["token"].as_str().unwrap());
@@ -87,6 +90,21 @@ fn an_operator_who_is_confined_to_a_package_moves_no_other() {
     let refused = confined.call(Method::PUT, &format!("/metadata/packages/{PACKAGE}"), &bytes);
     assert_eq!((refused.status, refused.kind().as_str()), (403, "another_package"), "{refused:?}");
     fleet.publish(&api, "1.0.0", "x");
+    let is_refused = |path: &str, body: &Value| {
+        let refused = confined.post(path, body);
+        assert_eq!((refused.status, refused.kind().as_str()), (403, "another_package"), "{path}: {refused:?}");
+    };
+    // Closing is everybody's; what opens again is not.
+    let why = json!({"reason": "a try"});
+    is_refused("/rollouts", &json!({"order": fleet.order(&api, "1.0.0", &policy)}));
+    let rollout = format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.0", &policy));
+    assert_eq!(confined.post(&format!("{rollout}/pause"), &why).status, 200);
+    is_refused(&format!("{rollout}/resume"), &why);
+    for hold in [json!({"reason": "all"}), json!({"reason": "it", "package": PACKAGE})] {
+        let hold = api.post("/holds", &hold).json()["hold"].as_u64().unwrap();
+        is_refused(&format!("/holds/{hold}/lift"), &why);
+    }
+    is_refused(&format!("/devices/{}/retire", players[0].id), &why);
     let draft = confined.post("/rollouts/draft", &json!({"package": PACKAGE, "version": "1.0.0", "policy": policy}));
     assert_eq!((draft.status, draft.kind().as_str()), (403, "another_package"), "{draft:?}");
     fleet.package = OTHER;

@@ -40,19 +40,19 @@ fn pages(rollout: &str, device: &str) -> Vec<String> {
 }
 
 /// A browser without scripts, that follows nothing by itself.
-struct Browser {
+pub(crate) struct Browser {
     base: String,
-    cookie: Option<String>,
+    pub(crate) cookie: Option<String>,
     agent: ureq::Agent,
 }
 
 impl Browser {
-    fn new(base: &str) -> Browser {
+    pub(crate) fn new(base: &str) -> Browser {
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
         Browser { base: base.to_owned(), cookie: None, agent: config.new_agent() }
     }
 
-    fn ask(&self, method: Method, path: &str, more: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) fn ask(&self, method: Method, path: &str, more: &[(&str, &str)], body: &str) -> Reply {
         let mut headers: Vec<(&str, &str)> = more.to_vec();
         headers.extend(self.cookie.as_deref().map(|cookie| ("cookie", cookie)));
         if method == Method::POST {
@@ -69,7 +69,7 @@ impl Browser {
         reply
     }
 
-    fn get(&self, path: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str) -> Reply {
         self.ask(Method::GET, path, &[], "")
     }
 
@@ -90,7 +90,7 @@ fn link(api: &Api) -> String {
     made.json()["path"].as_str().unwrap().to_owned()
 }
 
-fn text(reply: &Reply) -> String {
+pub(crate) fn text(reply: &Reply) -> String {
     String::from_utf8(reply.body.clone()).unwrap()
 }
 
@@ -162,7 +162,10 @@ fn a_link_signs_one_browser_in_once_and_only_as_long_as_its_operator() {
 #[test]
 fn behind_tls_the_cookie_is_for_tls_only() {
     let fleet = Fleet::found();
-    let running = Running::start(tidegate_server::Settings { behind_tls: true, ..fleet.settings() });
+    let running = Running::start(tidegate_server::Settings {
+        public_url: Some("https://gate.example".to_owned()),
+        ..fleet.settings()
+    });
     let admin = running.admin();
     let entered = Browser::new(&running.base).enter(&link(&admin));
     let cookie = entered.headers["set-cookie"].to_str().unwrap().to_owned();

@@ -53,3 +53,31 @@ fn a_good_release_reaches_every_device_and_a_bad_one_opens_an_incident() {
     assert_eq!(releases[1]["halted_by"], json!(rollout));
     running.stop();
 }
+
+#[test]
+fn a_device_that_two_orders_have_reached_is_offered_the_later_one_only() {
+    let World { mut fleet, running, api, mut players, policy } = world();
+    fleet.publish(&api, "1.0.0", "first");
+    let first = fleet.start_rollout(&api, "1.0.0", &policy);
+    play_until(&api, &first, &mut players, "completed");
+    // One that joins late looks and takes nothing.
+    let mut late = Player::new(&fleet, &fleet.token("lab", 10), 77, "lab", "linux");
+    late.moved_to(&running.base);
+    assert!(late.enrol());
+    late.report(None, tidegate_domain::observation::Observation::Healthy, 0);
+    late.send().unwrap();
+    let is_offered = |rollout: &str| {
+        until("it is offered what was ordered last", || {
+            let answer = late.post("/check-in", &late.presence()).unwrap().json();
+            let offers = answer["offers"].as_array().unwrap();
+            assert!(offers.len() <= 1, "{offers:?}");
+            offers.first().is_some_and(|one| one["rollout"] == rollout).then_some(())
+        });
+    };
+    is_offered(&first);
+    players.iter_mut().for_each(|player| player.active = None);
+    fleet.publish(&api, "2.0.0", "second");
+    let second = fleet.start_rollout(&api, "2.0.0", &policy);
+    is_offered(&second);
+    running.stop();
+}

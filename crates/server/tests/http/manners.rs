@@ -15,7 +15,7 @@ fn unknown_routes_and_methods_get_problem_documents() {
     let running = Fleet::found().start();
     let agent = http_agent();
     for (method, path, status, kind) in [
-        (Method::GET, "/", 404, "unknown_route"),
+        (Method::GET, "/nonsense", 404, "unknown_route"),
         (Method::GET, "/api/v1/nonsense", 404, "unknown_route"),
         (Method::GET, "/api/v1/status/more", 404, "unknown_route"),
         (Method::DELETE, "/api/v1/status", 405, "method"),
@@ -27,6 +27,8 @@ fn unknown_routes_and_methods_get_problem_documents() {
         assert_eq!(reply.headers["content-type"], "application/problem+json");
         assert!(reply.headers.contains_key("x-request-id"));
     }
+    let console = request(&agent, Method::GET, &running.base, &[], b"").unwrap();
+    assert!(String::from_utf8(console.body).unwrap().contains("Sign in"), "the bare address leads to the console");
     running.stop();
 }
 

@@ -262,7 +262,7 @@ impl Player {
         signed(Unverified::draft(&body).unwrap(), &self.key)
     }
 
-    fn send(&mut self) -> Option<()> {
+    pub(crate) fn send(&mut self) -> Option<()> {
         if self.outbox.is_empty() {
             return Some(());
         }

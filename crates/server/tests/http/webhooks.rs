@@ -1,13 +1,12 @@
 //! The account by webhook: every line that was asked for arrives, in order and signed, although the receiver fails and the server starts anew.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tidegate_server::Settings;
 
 use crate::fleet::{Fleet, Running, until};
+use crate::listener::{self, Asked};
 
 /// What a receiver got: the signed headers and the event.
 #[derive(Debug, Clone)]
@@ -27,42 +26,21 @@ struct Receiver {
 
 impl Receiver {
     fn begin(mut statuses: Vec<u16>) -> Receiver {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (got, refused) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (kept, not) = (got.clone(), refused.clone());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = BufReader::new(stream.unwrap());
-                let mut headers = Vec::new();
-                loop {
-                    let mut line = String::new();
-                    if stream.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
-                        break;
-                    }
-                    headers.push(line.trim().to_owned());
-                }
-                let header = |name: &str| {
-                    let of = |line: &String| {
-                        line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_owned())
-                    };
-                    headers.iter().find_map(of).unwrap_or_default()
-                };
-                let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
-                stream.read_exact(&mut body).unwrap();
-                let one = Got {
-                    id: header("webhook-id"),
-                    signature: header("webhook-signature"),
-                    timestamp: header("webhook-timestamp"),
-                    body: String::from_utf8(body).unwrap(),
-                };
-                let status = if statuses.is_empty() { 204 } else { statuses.remove(0) };
-                let list = if status == 204 { &kept } else { &not };
-                list.lock().unwrap().push(one);
-                let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                stream.get_mut().write_all(answer.as_bytes()).unwrap();
-            }
+        let base = listener::begin(move |asked: &Asked| {
+            let one = Got {
+                id: asked.header("webhook-id"),
+                signature: asked.header("webhook-signature"),
+                timestamp: asked.header("webhook-timestamp"),
+                body: asked.body.clone(),
+            };
+            let status = if statuses.is_empty() { 204 } else { statuses.remove(0) };
+            let list = if status == 204 { &kept } else { &not };
+            list.lock().unwrap().push(one);
+            (status, String::new())
         });
+        let url = format!("{base}/hook");
         Receiver { url, got, refused }
     }
 

@@ -72,6 +72,8 @@ pub struct IncidentView {
     pub restored: u32,
     /// Of the exposed, those back on their fallback without hands.
     pub back_without_hands: u32,
+    /// Of the harmed, well again.
+    pub healed: u32,
     /// Of the exposed, those that said that neither release nor fallback runs.
     pub need_hands: u32,
     /// Roles, timeline, tasks, lessons, instructions, contacts, cause; in detail views only.

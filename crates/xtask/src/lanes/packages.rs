@@ -54,7 +54,7 @@ const NEEDS: &[Need] = &[
     Need {
         packages: &["python3-venv"],
         found_by: &["/usr/lib/python3/dist-packages/ensurepip", "/usr/share/doc/python3-venv"],
-        used_by: "axe-core and schemathesis, which the lane python-tools fetches",
+        used_by: "axe-core, schemathesis and oidc-provider-mock, which the lane python-tools fetches",
     },
     Need {
         packages: &["debootstrap"],

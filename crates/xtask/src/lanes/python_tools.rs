@@ -1,4 +1,4 @@
-//! The lane python-tools: axe-core and schemathesis, from PyPI into `target/python`, at fixed versions. Tests that use them are skipped, and
+//! The lane python-tools: axe-core, schemathesis and oidc-provider-mock, from PyPI into `target/python`, at fixed versions. Tests that use them are skipped, and
 //! say so, where they are not there. It does nothing, and asks no network, when what is there is what is listed.
 
 use std::fs;
@@ -20,12 +20,14 @@ pub(super) fn run(root: &Path) -> anyhow::Result<Outcome> {
     }
     let venv = root.join("target/python");
     if !succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))? {
-        let reason = "python3 makes no virtual environment: axe-core and schemathesis look at nothing".to_owned();
+        let reason =
+            "python3 makes no virtual environment: axe-core, schemathesis and oidc-provider-mock do nothing".to_owned();
         return Ok(Outcome::Skipped { reason, install: "apt-get install python3-venv".to_owned() });
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"];
     if !succeeds(Command::new(venv.join("bin/python")).args(pip).arg(root.join(LISTED)))? {
-        let reason = "pip could not fetch all of it: axe-core and schemathesis look at nothing".to_owned();
+        let reason =
+            "pip could not fetch all of it: axe-core, schemathesis and oidc-provider-mock do nothing".to_owned();
         return Ok(Outcome::Skipped { reason, install: format!("pip install -r {LISTED}") });
     }
     fs::write(root.join(THERE), &listed).with_context(|| THERE.to_owned())?;
