@@ -68,10 +68,7 @@ impl Sessions {
 
     /// What a browser is told to keep; nothing ends it.
     pub(crate) fn set_cookie(&self, session: Option<&str>) -> String {
-        let secure = if self.secure { "; Secure" } else { "" };
-        let age = if session.is_some() { SESSION_LIFE.as_ms() / 1_000 } else { 0 };
-        let value = session.unwrap_or_default();
-        format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}", self.cookie())
+        self.kept(self.cookie(), session, "Strict", SESSION_LIFE)
     }
 
     /// The name of the cookie that a browser keeps while it is with the provider.
@@ -81,10 +78,14 @@ impl Sessions {
 
     /// What a browser is told to keep while it is with the provider. It comes back from another site, so the cookie comes along from there.
     pub(crate) fn set_journey_cookie(&self, kept: Option<&str>) -> String {
+        self.kept(self.journey_cookie(), kept, "Lax", JOURNEY_LIFE)
+    }
+
+    fn kept(&self, name: &str, value: Option<&str>, same_site: &str, life: Elapsed) -> String {
         let secure = if self.secure { "; Secure" } else { "" };
-        let age = if kept.is_some() { JOURNEY_LIFE.as_ms() / 1_000 } else { 0 };
-        let value = kept.unwrap_or_default();
-        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", self.journey_cookie())
+        let age = if value.is_some() { life.as_ms() / 1_000 } else { 0 };
+        let value = value.unwrap_or_default();
+        format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}; Max-Age={age}{secure}")
     }
 
     /// A new code for a link. What is over goes, and where there are too many the one that ends first.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use object_store::local::LocalFileSystem;
 use tidegate_control::command::{Command, Founding};
 use tidegate_control::contract::{Request, StoreEpoch};
@@ -117,6 +117,11 @@ impl Server {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let base = base(&settings, address);
+        let is_known = settings.public_url.is_some() || !address.ip().is_unspecified();
+        ensure!(
+            settings.oidc.is_none() || is_known,
+            "oidc: {address} is no address that a provider could send people back to: public_url is missing"
+        );
         let provider = settings.oidc.as_deref().map(|file| oidc::read(file, &base)).transpose()?;
         let browsers = Sessions::new(base.starts_with("https://"), provider);
         let (app, conductor) = open(&settings, browsers, stopped.clone()).await?;

@@ -6,11 +6,19 @@ use tidegate_domain::time::Elapsed;
 use tidegate_server::clock::now;
 use tidegate_trust::records::Approval;
 
-use crate::fleet::{APPROVER_KEYS, Api, Fleet, ORDER_KEY, Reply, record, until};
+use crate::fleet::{APPROVER_KEYS, Api, Fleet, ORDER_KEY, Reply, Running, record, until};
 use crate::played::{FAST_POLICY, Player, twelve};
 
-#[test]
-fn a_ring_with_an_approval_opens_when_somebody_with_the_role_lets_it_and_not_before() {
+/// A rollout whose second ring asks for an approval, and the twelve devices in it.
+struct Asking {
+    fleet: Fleet,
+    running: Running,
+    api: Api,
+    players: Vec<Player>,
+    rollout: String,
+}
+
+fn asking() -> Asking {
     let mut fleet = Fleet::found();
     let running = fleet.start();
     let api = running.admin();
@@ -22,6 +30,12 @@ fn a_ring_with_an_approval_opens_when_somebody_with_the_role_lets_it_and_not_bef
     players.iter_mut().for_each(|player| drop(player.play().unwrap()));
     fleet.publish(&api, "1.0.0", "good");
     let rollout = format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.0", &policy));
+    Asking { fleet, running, api, players, rollout }
+}
+
+#[test]
+fn a_ring_with_an_approval_opens_when_somebody_with_the_role_lets_it_and_not_before() {
+    let Asking { fleet, running, api, mut players, rollout } = asking();
     let mut play = || players.iter_mut().for_each(|player| drop(player.play().unwrap()));
     until("the lab has passed but for the approval", || {
         play();
@@ -113,16 +127,7 @@ fn a_ring_with_an_approval_opens_when_somebody_with_the_role_lets_it_and_not_bef
 
 #[test]
 fn an_approval_that_ends_before_its_ring_is_reached_lets_nothing_open() {
-    let mut fleet = Fleet::found();
-    let running = fleet.start();
-    let api = running.admin();
-    let asking = FAST_POLICY.replace("name = \"broad\"", "name = \"broad\"\napprove = \"approver\"");
-    let policy = fleet.apply_policy(&api, &asking);
-    let mut players = twelve(&fleet, &running.base);
-    assert!(players.iter_mut().all(Player::enrol));
-    players.iter_mut().for_each(|player| drop(player.play().unwrap()));
-    fleet.publish(&api, "1.0.0", "good");
-    let rollout = format!("/rollouts/{}", fleet.start_rollout(&api, "1.0.0", &policy));
+    let Asking { fleet, running, api, mut players, rollout } = asking();
     let mut body = approval(&fleet, &api.get(&rollout), "broad");
     body.expires_at_ms = now().after(Elapsed::from_ms(1_500));
     let ahead = json!({"approval": record(&body, &[APPROVER_KEYS[0]]), "reason": "ahead"});

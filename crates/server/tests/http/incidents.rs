@@ -1,6 +1,8 @@
 //! The incident desk over HTTP: a case from halt to closure with its chronology, who needs hands, and a lesson that blocks the next release.
 
 use serde_json::{Value, json};
+use tidegate_domain::digest::Digest;
+use tidegate_domain::observation::Observation;
 
 use crate::fleet::{Api, PACKAGE, Reply, until};
 use crate::played::Temper;
@@ -61,7 +63,7 @@ fn a_halt_is_worked_to_its_closure_in_order_and_its_lesson_blocks_the_next_relea
     let order = world.players.iter().find_map(|player| player.active.clone()).unwrap().order;
     for player in world.players.iter_mut().filter(|player| player.active.is_some()) {
         let reason = tidegate_domain::observation::FailureReason::Crashed;
-        player.report(Some(order), tidegate_domain::observation::Observation::Returned { reason }, 900);
+        player.report(Some(order), Observation::Returned { reason }, 900);
     }
     let restored = until("restored", || {
         world.play();
@@ -117,6 +119,12 @@ fn what_a_later_release_mends_is_restored_and_what_was_said_of_the_halted_one_st
         shown[0]["need_hands"].as_u64().is_some_and(|count| count > 0).then_some(())
     });
     let hurt = world.api.get(&incident)["need_hands"].as_u64().unwrap();
+    // Somebody mends one by hand: it runs what it came with, and says so under no order.
+    let by_hand = world.players.iter_mut().find(|player| player.active.is_some()).unwrap();
+    (by_hand.temper, by_hand.active, by_hand.runs) = (Temper::Proves, None, Some(Digest::of(b"factory")));
+    by_hand.report(None, Observation::Healthy, 0);
+    by_hand.play().unwrap();
+    assert_eq!(world.api.get(&incident)["need_hands"].as_u64(), Some(hurt - 1));
     let release = world.fleet.publish(&world.api, "2.0.0", "2.0.0");
     let mended = format!("/rollouts/{}", world.fleet.start_rollout(&world.api, "2.0.0", &world.policy));
     for player in &mut world.players {
