@@ -72,6 +72,8 @@ pub(crate) struct Package {
     refused: Option<(Digest, RefusalReason)>,
     /// What the last probe found, where it failed.
     last_problem: Option<String>,
+    /// How the payload ended by itself last, until it is well again.
+    last_end: Option<String>,
     errands: Vec<Errand>,
 }
 
@@ -129,6 +131,7 @@ impl Package {
             go_again: GO_AGAIN,
             refused: None,
             last_problem: None,
+            last_end: None,
             errands: unsent.into_iter().map(|report| Errand::Report { report, again: true }).collect(),
         })
     }
@@ -174,8 +177,8 @@ impl Package {
                 return;
             }
         };
-        if let Some(problem) = &self.last_problem {
-            step.effects.iter_mut().for_each(|effect| explain(effect, problem));
+        for effect in &mut step.effects {
+            explain(effect, self.last_problem.as_deref(), self.last_end.as_deref());
         }
         let (from, to) = (self.machine.state.word(), step.machine.state.word());
         let only_time = matches!(event, Event::Tick { .. }) && step.effects.is_empty() && from == to;
@@ -253,6 +256,7 @@ impl Package {
                 Seen::Exhausted => self.event(&Event::Exhausted),
                 Seen::Exited(detail) => {
                     tracing::warn!(package = %self.name, "the payload ended: {detail}");
+                    self.last_end = Some(detail.clone());
                     self.event(&Event::Exited { detail });
                 }
                 Seen::ActivationFailed(detail) => {
@@ -309,7 +313,7 @@ impl Package {
         self.probe_at = now + if self.is_busy() { PROBE_BUSY } else { PROBE_IDLE };
         match result {
             Ok(()) => {
-                self.last_problem = None;
+                (self.last_problem, self.last_end) = (None, None);
                 self.event(&Event::Healthy);
             }
             Err(detail) => {

@@ -7,12 +7,18 @@ use tidegate_domain::observation::{FailureReason, Observation};
 
 use crate::layout::Unsent;
 
-/// A report that a release never was well says what the last probe saw.
-pub(super) fn explain(effect: &mut Effect, problem: &str) {
-    let Effect::Report { observation: Observation::Failed { reason, .. }, detail, .. } = effect else { return };
-    if *reason == FailureReason::ProbeFailed && !detail.contains(problem) {
+/// A report that a release was left says what the last probe saw, or how its payload ended last and with what words.
+pub(super) fn explain(effect: &mut Effect, problem: Option<&str>, end: Option<&str>) {
+    let Effect::Report { observation, detail, .. } = effect else { return };
+    let (Observation::Failed { reason, .. } | Observation::NeedsHands { reason }) = observation else { return };
+    let words = match reason {
+        FailureReason::ProbeFailed => problem,
+        FailureReason::Crashed => end,
+        _ => None,
+    };
+    if let Some(words) = words.filter(|words| !detail.contains(words)) {
         detail.push_str(": ");
-        detail.push_str(problem);
+        detail.push_str(words);
     }
 }
 

@@ -234,7 +234,7 @@ impl Standing {
     }
 
     fn is_healed(self) -> bool {
-        (self.failed || self.overdue) && self.well
+        (self.failed || self.overdue) && self.well && !self.needs_hands
     }
 }
 

@@ -133,7 +133,9 @@ fn count_place(place: &PlaceState, tally: &mut Tally, ring: &mut RingTally) {
             ring.troubled += u32::from(troubled);
             tally.harmed += u32::from(taken.failed.is_some() || taken.overdue);
             tally.well += u32::from(taken.well);
+            tally.healed += u32::from((taken.failed.is_some() || taken.overdue) && taken.well && !taken.needs_hands);
             tally.back += u32::from(taken.returned && !taken.needs_hands);
+            tally.moved_on += u32::from(taken.moved_on && !taken.returned);
             tally.needs_hands += u32::from(taken.needs_hands);
         }
     }
@@ -155,7 +157,9 @@ impl Anew {
                 sum.overdue += tally.overdue;
                 sum.harmed += tally.harmed;
                 sum.well += tally.well;
+                sum.healed += tally.healed;
                 sum.back += tally.back;
+                sum.moved_on += tally.moved_on;
                 sum.needs_hands += tally.needs_hands;
             }
         }
