@@ -200,8 +200,8 @@ fn window(policy: &Policy) -> String {
 }
 
 /// How many places are open at most with each round of proofs, where every device proves it, until all are.
-fn opened(policy: &Policy, devices: u64) -> Vec<u64> {
-    let (initial, growth) = (u64::from(policy.window.initial_all.max(1)), u64::from(policy.window.growth));
+fn opened(initial: u32, growth: u32, devices: u64) -> Vec<u64> {
+    let (initial, growth) = (u64::from(initial.max(1)), u64::from(growth));
     let mut all = vec![initial.min(devices)];
     while let Some(last) = all.last().copied().filter(|last| *last < devices && all.len() < ROUNDS_MAX) {
         all.push(initial.saturating_add(last.saturating_mul(growth.saturating_add(1))).min(devices));
@@ -210,8 +210,11 @@ fn opened(policy: &Policy, devices: u64) -> Vec<u64> {
 }
 
 /// The window of all devices as steps, in logarithms: it opens by proofs.
-fn steps(policy: &Policy, devices: u64) -> Markup {
-    let all = opened(policy, devices);
+fn steps(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
+    // What a fleet of no known size would see, where nobody is enrolled.
+    let devices = check.map_or(10_000, |check| u64::from(check.devices));
+    let initial = check.map_or(policy.window.initial_all, |check| check.first_window);
+    let all = opened(initial, policy.window.growth, devices);
     let (rounds, top) = (all.len() as f64, (devices.max(2) as f64).ln());
     let mut points = Vec::new();
     for (round, open) in all.iter().enumerate() {
@@ -229,7 +232,6 @@ fn steps(policy: &Policy, devices: u64) -> Markup {
 
 /// The rings as circles, one beside the other, as large as they are many, and below them the window as steps.
 fn stages(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
-    let devices = check.map_or(10_000, |check| u64::from(check.devices));
     let places = |ring: &Ring| check.and_then(|check| check.rings.iter().find(|one| one.name == ring.name));
     let most = policy.rings.iter().filter_map(places).map(|ring| ring.places).max().unwrap_or(1).max(1);
     html! {
@@ -251,7 +253,7 @@ fn stages(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
                 }
             }
         }
-        (steps(policy, devices))
+        (steps(policy, check))
     }
 }
 
@@ -329,12 +331,9 @@ mod tests {
 
     #[test]
     fn a_window_opens_by_proofs_until_everybody_is_in() {
-        let mut policy = Policy::parse(TEXT).unwrap();
-        (policy.window.initial_all, policy.window.growth) = (4, 2);
-        assert_eq!(opened(&policy, 100), [4, 16, 52, 100]);
-        assert_eq!(opened(&policy, 3), [3]);
-        policy.window.growth = 0;
-        assert_eq!(opened(&policy, 1_000_000).len(), ROUNDS_MAX, "bounded");
+        assert_eq!(opened(4, 2, 100), [4, 16, 52, 100]);
+        assert_eq!(opened(4, 2, 3), [3]);
+        assert_eq!(opened(4, 0, 1_000_000).len(), ROUNDS_MAX, "bounded");
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn an_approval_that_ends_before_its_ring_is_reached_lets_nothing_open() {
     let ahead = json!({"approval": record(&body, &[APPROVER_KEYS[0]]), "reason": "ahead"});
     let ahead = api.post(&format!("{rollout}/approve"), &ahead);
     assert_eq!(ahead.status, 200, "{ahead:?}");
-    std::thread::sleep(std::time::Duration::from_millis(1_600));
+    until("the approval has ended", || (now() > body.expires_at_ms).then_some(()));
     until("the lab has passed but for another approval", || {
         players.iter_mut().for_each(|player| drop(player.play().unwrap()));
         let wanted = "needs a person: the next ring waits for its approval";
