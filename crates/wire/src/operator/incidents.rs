@@ -68,7 +68,7 @@ pub struct IncidentView {
     pub exposed: u32,
     /// Of these, those that failed or fell silent.
     pub harmed: u32,
-    /// Of the exposed, those that are well: healthy on the release or back on their fallback.
+    /// Of the exposed, those that are well: healthy on the release, back on their fallback, or on another release.
     pub restored: u32,
     /// Of the exposed, those back on their fallback without hands.
     pub back_without_hands: u32,
@@ -118,7 +118,7 @@ pub struct ExposedDevice {
     /// When it was given a go.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub taken_at_ms: WallTime,
-    /// `healthy`, `proven`, `failed`, `silent`, `returned`, `needs_hands` or `pending`.
+    /// `healthy`, `proven`, `failed`, `silent`, `returned`, `moved_on`, `needs_hands` or `pending`.
     pub state: String,
     /// Whose it is, by its attribute `customer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
