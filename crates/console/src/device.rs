@@ -187,6 +187,11 @@ fn attempts(all: &[Attempt]) -> Markup {
     }
 }
 
+/// Whether two reports differ in nothing but when they came: a device that sleeps and wakes says the same for months.
+fn says_the_same(a: &Reported, b: &Reported) -> bool {
+    (&a.package, &a.what, &a.detail) == (&b.package, &b.what, &b.detail)
+}
+
 fn reports(all: &[Reported]) -> Markup {
     html! {
         section aria-labelledby="reports" {
@@ -196,14 +201,39 @@ fn reports(all: &[Reported]) -> Markup {
                 div.scroll tabindex="0" { table {
                     thead { tr { th scope="col" { "number" } th scope="col" { "recorded" } th scope="col" { "package" } th scope="col" { "what" } th scope="col" { "in its own words" } } }
                     tbody {
-                        @for one in all {
-                            tr {
-                                th scope="row" { (one.seq) } td { (instant(one.at_ms)) } td { (one.package) } td { (one.what) } td.words { (one.detail) }
+                        @for run in all.chunk_by(says_the_same) {
+                            @if let (Some(last), Some(first)) = (run.first(), run.last()) {
+                                tr {
+                                    th scope="row" { @if first.seq == last.seq { (last.seq) } @else { (first.seq) " to " (last.seq) } }
+                                    td { (instant(last.at_ms)) @if run.len() > 1 { br; (run.len()) " times since " (instant(first.at_ms)) } }
+                                    td { (last.package) } td { (last.what) } td.words { (last.detail) }
+                                }
                             }
                         }
                     }
                 } }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_that_say_the_same_one_after_the_other_are_one_line() {
+        let report = |seq: u64, what: &str| Reported {
+            at_ms: WallTime::from_ms(seq * 1_000),
+            seq,
+            package: "p".parse().unwrap(),
+            what: what.to_owned(),
+            detail: String::new(),
+        };
+        let all = [report(5, "healthy"), report(4, "healthy"), report(3, "crashed"), report(2, "healthy")];
+        let shown = reports(&all).into_string();
+        assert!(shown.contains(">4 to 5<") && shown.contains("2 times since"), "{shown}");
+        assert!(shown.contains(">3<") && shown.contains(">2<"), "{shown}");
+        assert_eq!(shown.matches("<tr>").count(), 4, "{shown}");
     }
 }

@@ -73,18 +73,42 @@ pub(crate) struct Course {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// Lines over time. A dashed line stands at `bound`, where there is one.
-pub(crate) fn chart(label: &str, courses: &[Course], bound: Option<f64>) -> Markup {
+/// What stands at a chart's edges: the heights of its top and bottom, and its beginning and end.
+pub(crate) struct Edges {
+    pub(crate) top: String,
+    pub(crate) bottom: &'static str,
+    pub(crate) begins: Markup,
+    pub(crate) ends: Markup,
+}
+
+/// Straight lines across a chart, from 0 to 1: a height that is not to be reached, and the instant of a halt.
+#[derive(Default)]
+pub(crate) struct Lines {
+    pub(crate) bound: Option<f64>,
+    pub(crate) halt: Option<f64>,
+}
+
+/// Lines over time.
+pub(crate) fn chart(label: &str, courses: &[Course], across: &Lines, edges: &Edges) -> Markup {
     let y = |high: f64| 60.0 - high.clamp(0.0, 1.0) * 56.0 - 2.0;
     let line = |points: &[(f64, f64)]| {
         let each = points.iter().map(|(along, high)| format!("{:.2},{:.2}", along.clamp(0.0, 1.0) * 200.0, y(*high)));
         each.collect::<Vec<_>>().join(" ")
     };
+    let halt = across.halt.map(|along| format!("{:.2}", along.clamp(0.0, 1.0) * 199.0 + 0.5));
+    let bound = across.bound.map(|bound| format!("{:.2}", y(bound)));
     html! {
-        svg.chart viewBox="0 0 200 60" preserveAspectRatio="none" role="img" aria-label=(label) {
-            line.axis x1="0" y1="59" x2="200" y2="59" {}
-            @if let Some(bound) = bound { line.bound x1="0" x2="200" y1=(format!("{:.2}", y(bound))) y2=(format!("{:.2}", y(bound))) {} }
-            @for course in courses { polyline class=(course.class) points=(line(&course.points)) {} }
+        div.plot {
+            span.top { (edges.top) }
+            svg.chart viewBox="0 0 200 60" preserveAspectRatio="none" role="img" aria-label=(label) {
+                line.axis x1="0" y1="59" x2="200" y2="59" {}
+                @if let Some(bound) = bound { line.bound x1="0" x2="200" y1=(bound) y2=(bound) {} }
+                @if let Some(halt) = halt { line.halt x1=(halt) x2=(halt) y1="0" y2="60" {} }
+                @for course in courses { polyline class=(course.class) points=(line(&course.points)) {} }
+            }
+            span.bottom { (edges.bottom) }
+            span.begins { (edges.begins) }
+            span.ends { (edges.ends) }
         }
     }
 }

@@ -65,17 +65,29 @@ impl<'a> Live<'a> {
 /// A page for somebody who is signed in.
 pub(crate) fn page(title: &str, part: Part, viewer: Viewer<'_>, live: Live<'_>, body: &Markup) -> String {
     let head = html! {
-        nav aria-label="Console" {
-            @for (other, name, path) in PARTS {
-                a href=(path) aria-current=[(other == part).then_some("page")] { (name) }
-            }
-        }
+        (ways(Some(part)))
         form method="post" action="/console/leave" {
             span { (viewer.name) }
             button type="submit" { "Sign out" }
         }
     };
     whole(title, &head, live, body)
+}
+
+/// The way to the parts of the console.
+fn ways(here: Option<Part>) -> Markup {
+    html! {
+        nav aria-label="Console" {
+            @for (other, name, path) in PARTS {
+                a href=(path) aria-current=[(Some(other) == here).then_some("page")] { (name) }
+            }
+        }
+    }
+}
+
+/// A page in the place of one that is not there.
+pub(crate) fn astray(title: &str, body: &Markup) -> String {
+    whole(title, &ways(None), Live::No, body)
 }
 
 /// A page for nobody in particular.

@@ -13,7 +13,7 @@ use tidegate_domain::ids::{DeviceId, IncidentId, RolloutId, Version};
 use tidegate_domain::incident::Restoration;
 use tidegate_domain::time::WallTime;
 
-use crate::drawing::{Course, chart};
+use crate::drawing::{Course, Edges, Lines, chart};
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
 use crate::phrases::{count, facts, label, of_many};
@@ -164,8 +164,14 @@ fn stages(case: &Case) -> Markup {
     }
 }
 
-/// How many are well over the time since the opening: a line that climbs to the top when all are.
-fn restoration(wells: &[WallTime], exposed: u32, from: WallTime, until: WallTime) -> Vec<(f64, f64)> {
+/// How many are well over the time since the opening, drawn: a line that climbs to the top when all are.
+fn restoration(label: &str, wells: &[WallTime], exposed: u32, (from, until): (WallTime, WallTime)) -> Markup {
+    let courses = [Course { class: "proven", points: well_over_time(wells, exposed, from, until) }];
+    let edges = Edges { top: count(u64::from(exposed)), bottom: "0", begins: instant(from), ends: instant(until) };
+    chart(label, &courses, &Lines::default(), &edges)
+}
+
+fn well_over_time(wells: &[WallTime], exposed: u32, from: WallTime, until: WallTime) -> Vec<(f64, f64)> {
     let whole = until.since(from).as_ms().max(1) as f64;
     let all = f64::from(exposed.max(1));
     let mut points = vec![(0.0, 0.0)];
@@ -185,7 +191,6 @@ fn the_halt(view: &IncidentPage, halt: &HaltPart) -> Markup {
     let counts = halt.devices;
     let opened = view.case.reached(Stage::Detected).map_or(view.now_ms, |reached| reached.at_ms);
     let last = view.case.reached(Stage::Restored).map_or(view.now_ms, |reached| reached.at_ms);
-    let points = restoration(&halt.well_at_ms, counts.exposed, opened, last);
     let label = format!("{} of {} devices are well", counts.restored, counts.exposed);
     html! {
         section aria-labelledby="halt" {
@@ -201,8 +206,8 @@ fn the_halt(view: &IncidentPage, halt: &HaltPart) -> Markup {
             ]))
             @if counts.exposed > 0 {
                 figure.wide {
-                    (chart(&label, &[Course { class: "proven", points }], None))
-                    figcaption { "Well since the opening, those that were never ill included: from " (instant(opened)) " to " (instant(last)) ", up to " (count(u64::from(counts.exposed))) "." }
+                    (restoration(&label, &halt.well_at_ms, counts.exposed, (opened, last)))
+                    figcaption { "Well since the opening, those that were never ill included." }
                 }
             }
         }

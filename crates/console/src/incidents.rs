@@ -45,7 +45,7 @@ pub fn page(rows: &[IncidentRow], more: usize, problem: Option<&Written>, viewer
 /// The rows as a table.
 pub(crate) fn table(rows: &[IncidentRow]) -> Markup {
     html! {
-        div.scroll tabindex="0" { table {
+        div.scroll tabindex="0" { table.stacked {
             thead { tr {
                 th scope="col" { "incident" } th scope="col" { "stage" } th scope="col" { "what" } th scope="col" { "commander" }
                 th scope="col" { "opened" } th scope="col" { "well again" } th scope="col" { "need hands" }
@@ -57,8 +57,8 @@ pub(crate) fn table(rows: &[IncidentRow]) -> Markup {
                         td { (label(row.stage.word())) } td.wrap { (row.title) }
                         td { @match &row.commander { Some(who) => (who), None => "nobody" } }
                         td { (instant(row.opened_at_ms)) }
-                        td { @if row.exposed > 0 { (count(u64::from(row.restored))) " of " (count(u64::from(row.exposed))) } @else { "-" } }
-                        td class=(if row.need_hands > 0 { "harmed" } else { "" }) { (count(u64::from(row.need_hands))) }
+                        td { @if row.exposed > 0 { (count(u64::from(row.restored))) " of " (count(u64::from(row.exposed))) } @else { "-" } span.narrow { " well again" } }
+                        td class=(if row.need_hands > 0 { "harmed" } else { "" }) { (count(u64::from(row.need_hands))) span.narrow { " need hands" } }
                     }
                 }
             }

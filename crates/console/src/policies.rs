@@ -9,7 +9,7 @@ use tidegate_domain::policy_check::PolicyCheck;
 use tidegate_domain::rollout::reason::Signal;
 use tidegate_domain::time::WallTime;
 
-use crate::drawing::{Course, chart, share_bar};
+use crate::drawing::{Course, Edges, Lines, chart, share_bar};
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
 use crate::phrases::{count, facts, lasted, nothing_yet, of_many, short};
@@ -73,6 +73,8 @@ pub struct Preview {
     pub whole_fleet_s: Option<f64>,
     /// The worst that happened, by what was wrong with the release.
     pub worst: Vec<Harm>,
+    /// Whether it took too long, and ends before its end.
+    pub cut_short: bool,
 }
 
 /// What a bad release did to a simulated fleet.
@@ -124,10 +126,11 @@ pub fn page(line: &PolicyLine, checked: &Checked, viewer: Viewer<'_>) -> String 
     frame::page(&format!("Policy {}", line.name), Part::Policies, viewer, Live::No, &body)
 }
 
-/// The editor: a text, and what it comes to.
-pub fn editor(checked: &Checked, preview: Option<&Preview>, viewer: Viewer<'_>) -> String {
+/// The editor: a text, and what it comes to. `beginnings` are the names of policies that it can begin with.
+pub fn editor(checked: &Checked, preview: Option<&Preview>, beginnings: &[&str], viewer: Viewer<'_>) -> String {
     let body = html! {
         h1 { "Write a policy" }
+        p.about { "Begin with" @for name in beginnings { " " a.button href=(format!("/console/policies/editor?with={name}")) { (name.replace('-', " ")) } } }
         form.editor id="editor" method="post" action="/console/policies/editor" data-checked="/console/policies/check" {
             label for="text" { "The policy, as TOML" }
             textarea id="text" name="text" rows="28" maxlength="65536" spellcheck="false" autocapitalize="none" aria-describedby="checked" { (PreEscaped("\n")) (checked.text) }
@@ -222,9 +225,15 @@ fn steps(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
         points.extend([(round as f64 / rounds, high), ((round + 1) as f64 / rounds, high)]);
     }
     let said: Vec<String> = all.iter().map(|open| count(*open)).collect();
+    let edges = Edges {
+        top: count(devices),
+        bottom: "1",
+        begins: html! { "first window" },
+        ends: html! { "after " (all.len() - 1) " rounds of proofs" },
+    };
     html! {
         figure.wide {
-            (chart("The window, round by round", &[Course { class: "underway", points }], None))
+            (chart("The window, round by round", &[Course { class: "underway", points }], &Lines::default(), &edges))
             figcaption { "At most so many have it with each round of proofs, the rings aside: " (said.join(", ")) ". Heights are logarithms." }
         }
     }
@@ -301,6 +310,9 @@ fn simulated(preview: &Preview) -> Markup {
         section aria-labelledby="simulated" {
             h2 id="simulated" { "Simulated on " (of_many(u64::from(preview.devices), "device", "devices")) }
             @for change in &preview.changes { p.about { "Changed to fit the simulated fleet: " (change) } }
+            @if preview.cut_short {
+                p.notice { "This takes longer than a page may: it ends before its end, and a release may do worse than is shown. " code { "tidegate simulate --policy FILE" } " takes its time." }
+            }
             @let most = preview.worst.iter().map(|one| one.harmed).max().unwrap_or(0);
             p {
                 "A sound release reached 95 in 100 of the devices: " strong { (minutes(preview.whole_fleet_s)) } ". The most that a bad one harmed: "
@@ -348,7 +360,7 @@ mod tests {
         assert!(shown.contains("(lab)") && shown.contains("before any proof") && shown.contains("10,000"), "{shown}");
         let wrong = Policy::parse("name = \"p\"\nrings = [{name = \"</pre><script>\", soak = \"1h\"}]").unwrap_err();
         let wrong = Checked { text: "</textarea><script>".to_owned(), outcome: Outcome::Wrong(wrong.to_string()) };
-        let shown = editor(&wrong, None, Viewer { name: "ada" });
+        let shown = editor(&wrong, None, &["default", "few-devices"], Viewer { name: "ada" });
         assert!(
             shown.contains("role=\"alert\"") && !shown.contains("<script>\"") && !shown.contains("</textarea><script>"),
             "{shown}"

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{PackageName, RolloutId, Version};
 use tidegate_domain::release::{Activation, FileEntry, Manifest};
-use tidegate_domain::time::WallTime;
+use tidegate_domain::time::{Elapsed, WallTime};
 
 use crate::frame::{self, Live, Part, Viewer};
 use crate::instants::instant;
@@ -73,6 +73,8 @@ pub struct Signer {
     pub key: String,
     /// Whether it signed.
     pub signed: bool,
+    /// Since when it is listed, and how long that is.
+    pub listed: Option<(WallTime, Elapsed)>,
 }
 
 /// A rollout of a release, with the permits that the gate signed.
@@ -216,12 +218,26 @@ fn signatures(view: &ReleasePage) -> Markup {
                 @if let Some((version, Some(ends))) = view.role { " Version " (version) " of the role, good until " (instant(ends)) "." }
             }
             div.scroll tabindex="0" { table {
-                thead { tr { th scope="col" { "key" } th scope="col" { "signed" } } }
+                thead { tr { th scope="col" { "key" } th scope="col" { "signed" } th scope="col" { "listed since" } th scope="col" { "age" } } }
                 tbody {
-                    @for signer in &view.signers { tr { th scope="row" { code { (signer.key) } } td { @if signer.signed { "yes" } @else { "no" } } } }
+                    @for signer in &view.signers {
+                        tr {
+                            th scope="row" { code { (signer.key) } } td { @if signer.signed { "yes" } @else { "no" } }
+                            @match signer.listed { Some((since, age)) => { td { (instant(since)) } td { (days(age)) } } None => { td { "-" } td { "-" } } }
+                        }
+                    }
                 }
             } }
         }
+    }
+}
+
+/// How old a key is. TUF dates no key: what is known is since when this server's log lists it.
+fn days(age: Elapsed) -> String {
+    match age.as_ms() / 86_400_000 {
+        0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        more => format!("{} days", count(more)),
     }
 }
 
@@ -317,7 +333,7 @@ fn files(manifest: &Manifest) -> Markup {
                 thead { tr { th scope="col" { "file" } th scope="col" { "bytes" } th scope="col" { "SHA-256" } } }
                 tbody {
                     @for file in manifest.files.iter().take(FILES_MAX) {
-                        tr { th scope="row" { code { (file.path.as_str()) } @if file.executable { " (program)" } } td.number { (count(file.size)) } td { (short(&file.sha256)) } }
+                        tr { th scope="row" { code { (file.path.as_str()) } @if file.executable { " (program)" } } td.number { (count(file.size)) } td { code.long { (file.sha256) } } }
                     }
                 }
             } }

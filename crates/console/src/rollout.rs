@@ -6,7 +6,7 @@ use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, PolicyName, RingNa
 use tidegate_domain::rollout::report::{RingReport, StepReport, WindowReport};
 use tidegate_domain::time::WallTime;
 
-use crate::drawing::{Course, Part, bar, chart, ring};
+use crate::drawing::{Course, Edges, Lines, Part, bar, chart, ring};
 use crate::frame::{self, Live, Part as Of, Viewer};
 use crate::instants::instant;
 use crate::phrases::{count, label, of_many};
@@ -289,19 +289,22 @@ fn courses(view: &RolloutPage) -> Markup {
         Odds(last.ln_evidence),
         Odds(view.report.ln_halt)
     );
+    let halt = view.ended_at_ms.filter(|_| view.halt_stands || view.report.phase == "halted");
+    let halt = halt.map(|at| at.since(from).as_ms() as f64 / whole);
+    let edges = |top: String, bottom: &'static str| Edges { top, bottom, begins: instant(from), ends: instant(until) };
     html! {
         section aria-labelledby="course" {
             h2 id="course" { "The course" }
             figure.wide {
-                (chart(&said, &exposed, None))
+                (chart(&said, &exposed, &Lines { bound: None, halt }, &edges(count(u64::from(most as u32)), "0")))
                 figcaption.legend {
                     span.underway { "took it" } " " span.proven { "proved it" } " " span.failed { "harmed" }
-                    ", from " (instant(from)) " to " (instant(until)) ", up to " (count(u64::from(most as u32)))
+                    @if halt.is_some() { " " span.halt { "halted" } }
                 }
             }
             figure.wide {
-                (chart(&weighed, &[Course { class: "failed", points: evidence }], Some(0.8)))
-                figcaption { "Evidence against the release, the lab's own test aside, and the line at which it halts: " (Odds(view.report.ln_halt)) "." }
+                (chart(&weighed, &[Course { class: "failed", points: evidence }], &Lines { bound: Some(0.8), halt }, &edges("far beyond".to_owned(), "chance alone")))
+                figcaption { "Evidence against the release, the lab's own test aside. It halts at the dashed line: " (Odds(view.report.ln_halt)) " by chance." }
             }
         }
     }

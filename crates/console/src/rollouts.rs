@@ -51,7 +51,7 @@ pub(crate) fn none_yet() -> Markup {
 /// The lines as a table.
 pub(crate) fn table(lines: &[RolloutLine]) -> Markup {
     html! {
-        div.scroll tabindex="0" { table {
+        div.scroll tabindex="0" { table.stacked {
             thead {
                 tr {
                     th scope="col" { "rollout" } th scope="col" { "release" } th scope="col" { "phase" }
@@ -64,8 +64,8 @@ pub(crate) fn table(lines: &[RolloutLine]) -> Markup {
                         th scope="row" { a href=(format!("/console/rollouts/{}", line.rollout)) { (line.rollout) } }
                         td { (line.package) " " (line.version) }
                         td { (label(&line.phase)) @if line.calls { " " (label("waits for a person")) } }
-                        td { (count(u64::from(line.proven))) " of " (count(u64::from(line.places))) }
-                        td class=(if line.harmed > 0 { "harmed" } else { "" }) { (count(u64::from(line.harmed))) }
+                        td { (count(u64::from(line.proven))) " of " (count(u64::from(line.places))) span.narrow { " proven" } }
+                        td class=(if line.harmed > 0 { "harmed" } else { "" }) { (count(u64::from(line.harmed))) span.narrow { " harmed" } }
                         td { (instant(line.started_at_ms)) }
                     }
                 }

@@ -1,6 +1,6 @@
 //! Signing in by a link that is good once, and what is said where that did not work.
 
-use maud::html;
+use maud::{Markup, html};
 
 use crate::frame;
 use crate::phrases::prose;
@@ -28,10 +28,10 @@ pub fn nobody(provider: Option<&str>, to: &str) -> String {
     frame::outside("Sign in", &body)
 }
 
-/// Where somebody who comes from a provider is signed in.
-pub fn lead_on() -> String {
-    let body = html! { h1 { "Signed in" } p { a href="/console/" { "To the overview" } } };
-    frame::leading_on("Signed in", "/console/", &body)
+/// Where somebody who comes from a provider is signed in. `to` is where they go on.
+pub fn lead_on(to: &str) -> String {
+    let body = html! { h1 { "Signed in" } p { a href=(to) { "To the page" } } };
+    frame::leading_on("Signed in", to, &body)
 }
 
 /// The page behind a link, and as whom it signs in: it does when somebody presses the button, not when a program looks at the link.
@@ -47,10 +47,18 @@ pub fn enter(code: &str, who: &str) -> String {
     frame::outside("Sign in", &body)
 }
 
+/// Where nobody is signed in by what they brought.
+pub fn shut_out(what: &str, detail: &str) -> String {
+    frame::outside(what, &sorry(what, detail))
+}
+
 /// Where something is not there or not allowed.
 pub fn refused(what: &str, detail: &str) -> String {
-    let body = html! { h1 { (what) } p { (prose(detail)) } p { a href="/console/" { "To the overview" } } };
-    frame::outside(what, &body)
+    frame::astray(what, &sorry(what, detail))
+}
+
+fn sorry(what: &str, detail: &str) -> Markup {
+    html! { h1 { (what) } p { (prose(detail)) } p { a href="/console/" { "To the overview" } } }
 }
 
 #[cfg(test)]
@@ -60,7 +68,13 @@ mod tests {
     #[test]
     fn what_comes_from_outside_leaves_as_text() {
         let hostile = "\"><script>alert(1)</script>";
-        for page in [nobody(Some(hostile), hostile), enter(hostile, hostile), refused(hostile, hostile)] {
+        for page in [
+            nobody(Some(hostile), hostile),
+            lead_on(hostile),
+            enter(hostile, hostile),
+            refused(hostile, hostile),
+            shut_out(hostile, hostile),
+        ] {
             assert!(!page.contains("<script>alert"), "{page}");
             assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
         }

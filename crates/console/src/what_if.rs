@@ -74,9 +74,23 @@ fn ended(halted: Option<f64>, completed: Option<f64>) -> Markup {
     }
 }
 
+/// The first reason, and the others where somebody asks for them.
+fn why(one: &Would) -> Markup {
+    let mut reasons = one.reasons.iter();
+    html! {
+        @match reasons.next() { Some(first) => (first), None => "-" }
+        @if reasons.len() > 0 {
+            details { summary { "and " (reasons.len()) " more" } ul { @for reason in reasons { li { (reason) } } } }
+        }
+        @if !one.notes.is_empty() {
+            details { summary { "fitted to this fleet" } ul { @for note in &one.notes { li { (note) } } } }
+        }
+    }
+}
+
 fn table(made: &WhatIf) -> Markup {
     html! {
-        section { div.scroll tabindex="0" { table {
+        section { div.scroll tabindex="0" { table.stacked {
             thead { tr { th scope="col" { "policy" } th scope="col" { "how it ends" } th scope="col" { "exposed" } th scope="col" { "harmed" } th scope="col" { "why" } } }
             tbody {
                 tr {
@@ -88,7 +102,7 @@ fn table(made: &WhatIf) -> Markup {
                         th scope="row" { (one.policy) } td { (ended(one.halted_after_s, one.completed_after_s)) }
                         td { (count(u64::from(one.exposed))) @if one.by_another > 0 { " (" (count(u64::from(one.by_another))) " as others did)" } }
                         td { (count(u64::from(one.harmed))) }
-                        td.wrap { (one.reasons.join("; ")) @for note in &one.notes { " [" (note) "]" } @if one.reasons.is_empty() && one.notes.is_empty() { "-" } }
+                        td.wrap { (why(one)) }
                     }
                 }
             }

@@ -4,6 +4,7 @@
 use tidegate_domain::ids::{PackageName, RolloutId};
 use tidegate_domain::rollout::fact::Fact;
 use tidegate_domain::rollout::gate::HaltReason;
+use tidegate_domain::rollout::report::StepReport;
 use tidegate_trust::signed::{Body, Unverified};
 
 use crate::conclusion::Conclusion;
@@ -130,7 +131,7 @@ fn lines(decision: &Decision) -> Vec<Line> {
             );
             line(signers(order), "started", about, detail)
         }
-        Decision::Step { rollout, facts, records, .. } => of_step(rollout, facts, records),
+        Decision::Step { rollout, facts, records, report, .. } => of_step(rollout, facts, records, report),
     }
 }
 
@@ -153,8 +154,8 @@ fn of_people(decision: &Decision) -> Option<Line> {
     Some(Line { who, what, about: about.to_string(), detail })
 }
 
-fn of_step(rollout: &RolloutId, facts: &[Fact], records: &[GateRecord]) -> Vec<Line> {
-    let mut lines: Vec<Line> = facts.iter().filter_map(|fact| of_fact(rollout, fact)).collect();
+fn of_step(rollout: &RolloutId, facts: &[Fact], records: &[GateRecord], report: &StepReport) -> Vec<Line> {
+    let mut lines: Vec<Line> = facts.iter().filter_map(|fact| of_fact(rollout, fact, report)).collect();
     let by_key = records.iter().find_map(|record| match record {
         GateRecord::Approval(approval) => Some(signers(approval)),
         _ => None,
@@ -166,7 +167,7 @@ fn of_step(rollout: &RolloutId, facts: &[Fact], records: &[GateRecord]) -> Vec<L
     lines
 }
 
-fn of_fact(rollout: &RolloutId, fact: &Fact) -> Option<Line> {
+fn of_fact(rollout: &RolloutId, fact: &Fact, report: &StepReport) -> Option<Line> {
     let gate = || "gate".to_owned();
     let (who, what, detail) = match fact {
         Fact::Paused { by, reason } => (by.to_string(), "paused", reason.clone()),
@@ -183,7 +184,10 @@ fn of_fact(rollout: &RolloutId, fact: &Fact) -> Option<Line> {
             let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
             (gate(), "part_halted", format!("{}: {}", scopes.join(", "), joined(reasons)))
         }
-        Fact::RingPassed { ring } => (gate(), "ring_passed", format!("ring {}", u16::from(*ring) + 1)),
+        Fact::RingPassed { ring } => {
+            let named = report.rings.get(usize::from(*ring)).map(|ring| ring.name.to_string());
+            (gate(), "ring_passed", format!("ring {}", named.unwrap_or_else(|| (u16::from(*ring) + 1).to_string())))
+        }
         Fact::Completed => (gate(), "completed", String::new()),
         Fact::HoldbackEnded => (gate(), "holdback_ended", String::new()),
         Fact::ReturnIssued { step, .. } => (gate(), "returning", format!("step {step}")),

@@ -39,12 +39,31 @@ pub type Ticket = u64;
 pub enum Next {
     /// Put this to the store and feed the reply to [`Conductor::told`].
     Ask(Request),
+    /// Keep this copy as a snapshot, apart from the loop, and say [`Conductor::kept`] when that has ended.
+    Keep(Box<Keeping>),
     /// Let people hear this; what it says is durable.
     Tell(Vec<Notice>),
     /// Give these answers; they are durable.
     Answer(Vec<(Ticket, Result<Answer, Refusal>)>),
     /// Nothing to do until then, or until a command comes.
     Rest(WallTime),
+}
+
+/// A copy of everything that is recorded, to be kept as a snapshot. Writing a large fleet down takes long, so that it is nothing for the loop.
+#[derive(Debug)]
+pub struct Keeping {
+    fence: Fence,
+    state: State,
+}
+
+impl Keeping {
+    /// What the store is asked to keep.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, which is a fault of the code.
+    pub fn into_request(self) -> Result<Request, serde_json::Error> {
+        Ok(Request::SaveSnapshot { fence: self.fence, snapshot: self.state.to_snapshot()? })
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +89,6 @@ enum Underway {
     Read,
     Renew,
     Append { answers: Vec<(Ticket, Result<Answer, Refusal>)>, calls: Vec<Notice> },
-    SaveSnapshot,
 }
 
 /// The conduct loop of one server.
@@ -90,7 +108,10 @@ pub struct Conductor {
     notices: Vec<Notice>,
     steps: Steps,
     renew_at: WallTime,
+    /// Where the last snapshot was taken.
     snapshot_at: Seq,
+    /// Whether a snapshot is being kept.
+    keeping: bool,
 }
 
 impl Conductor {
@@ -109,6 +130,7 @@ impl Conductor {
             steps: Steps::new(step_every),
             renew_at: WallTime::default(),
             snapshot_at: Seq::ZERO,
+            keeping: false,
         }
     }
 
@@ -191,11 +213,9 @@ impl Conductor {
             return self.ask(Underway::Renew, Request::Renew { fence, now, ttl: LEASE_TTL });
         }
         let every = SNAPSHOT_EVERY_MIN.max(self.snapshot_at.as_u64() / 4);
-        if state.last() >= self.snapshot_at.plus(every)
-            && let Ok(snapshot) = state.to_snapshot()
-        {
-            self.snapshot_at = snapshot.seq;
-            return self.ask(Underway::SaveSnapshot, Request::SaveSnapshot { fence, snapshot });
+        if !self.keeping && state.last() >= self.snapshot_at.plus(every) {
+            (self.keeping, self.snapshot_at) = (true, state.last());
+            return Next::Keep(Box::new(Keeping { fence, state: state.clone() }));
         }
         let expected = state.last();
         let mut entries = Vec::new();
@@ -233,6 +253,12 @@ impl Conductor {
             let staged = stage(state, keys, now, command).and_then(|staged| fold(state, staged, entries));
             answers.push((ticket, staged));
         }
+    }
+
+    /// Says that the copy of [`Next::Keep`] is kept or could not be. A snapshot is a convenience: without room for it the log is still whole,
+    /// and a lease that is lost is heard of by the next write.
+    pub fn kept(&mut self) {
+        self.keeping = false;
     }
 
     /// Takes the store's reply to what was asked last.
@@ -274,7 +300,6 @@ impl Conductor {
                 self.answers.extend(answers);
                 self.notices.extend(calls);
             }
-            Underway::SaveSnapshot => {}
         }
         Ok(())
     }
@@ -319,14 +344,12 @@ impl Conductor {
     fn failed(&mut self, now: WallTime, underway: Underway, error: &StoreError) {
         let refusal = Refusal::new(Why::Unavailable, error.kind(), format!("nothing was recorded: {error}"));
         self.stance = match underway {
-            // A snapshot is a convenience: without room for it, or where it is too large to be kept, the log is still whole.
-            Underway::SaveSnapshot if error.is_retryable() || matches!(error, StoreError::TooLarge { .. }) => return,
             Underway::Append { answers, .. } => {
                 self.answers.extend(answers.into_iter().map(|(ticket, _)| (ticket, Err(refusal.clone()))));
                 self.whole = false;
                 Stance::Empty
             }
-            Underway::Lease | Underway::Snapshot | Underway::Read | Underway::Renew | Underway::SaveSnapshot => {
+            Underway::Lease | Underway::Snapshot | Underway::Read | Underway::Renew => {
                 Stance::Waiting { until: now.after(RETRY) }
             }
         };

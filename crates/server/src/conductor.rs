@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::time::Duration;
 
 use tidegate_control::command::{Answer, Command, OnlineSigner, Refusal, Why};
-use tidegate_control::conduct::{Conductor, Next, Notice, Ticket};
+use tidegate_control::conduct::{Conductor, Keeping, Next, Notice, Ticket};
 use tidegate_control::contract::{Entry, NewEntry, Reply, Request, StoreError};
 use tidegate_control::presence::Presence;
 use tidegate_control::state::{Operator, State};
@@ -50,7 +50,7 @@ struct Standing {
 /// What the conduct loop needs from its server.
 pub(crate) struct Surroundings {
     /// The store.
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<SqliteStore>,
     /// The server's keys.
     pub(crate) keys: Arc<dyn OnlineSigner + Send + Sync>,
     /// Who checked in.
@@ -82,6 +82,7 @@ impl Desk {
             standing,
             waiting: Vec::new(),
             tickets: 0,
+            keeper: None,
         };
         let thread = std::thread::Builder::new().name("conductor".to_owned()).spawn(move || shell.run())?;
         Ok((desk, thread))
@@ -161,10 +162,21 @@ struct Shell {
     standing: Arc<Standing>,
     waiting: Vec<(Ticket, oneshot::Sender<Result<Answer, Refusal>>)>,
     tickets: Ticket,
+    /// Who keeps a snapshot now.
+    keeper: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Shell {
     fn run(&mut self) -> anyhow::Result<()> {
+        let ended = self.turns();
+        // The store outlives everybody who writes to it.
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+        ended
+    }
+
+    fn turns(&mut self) -> anyhow::Result<()> {
         loop {
             if !self.take_commands() {
                 return Ok(());
@@ -182,12 +194,16 @@ impl Shell {
     fn one_turn(&mut self) -> anyhow::Result<WallTime> {
         loop {
             let (keys, presence) = (self.surroundings.keys.clone(), self.surroundings.presence.clone());
+            if self.keeper.as_ref().is_some_and(std::thread::JoinHandle::is_finished) {
+                self.keeper = None;
+                self.conductor.kept();
+            }
             let next = self.conductor.next(&mut self.ahead, keys.as_ref(), presence.as_ref(), now());
             self.tell_standing();
             match next {
                 Next::Ask(request) => {
                     let appended = entries_of(&request);
-                    let reply = self.ask_store(request);
+                    let reply = ask(&self.runtime, &self.surroundings.store, request);
                     let told = self.conductor.told(&mut self.ahead, now(), reply);
                     self.tell_standing();
                     told?;
@@ -195,6 +211,7 @@ impl Shell {
                         journal::tell(&appended);
                     }
                 }
+                Next::Keep(keeping) => self.keeper = Some(self.keep(keeping)?),
                 Next::Tell(notices) => self.tell(&notices),
                 Next::Answer(answers) => {
                     drill::reach(drill::Point::BeforeAnswer);
@@ -205,15 +222,14 @@ impl Shell {
         }
     }
 
-    fn ask_store(&self, request: Request) -> Result<Reply, StoreError> {
-        let append = matches!(request, Request::Append { .. });
-        drill::reach(if append { drill::Point::BeforeAppend } else { drill::Point::BeforeOtherRequest });
-        let reply = self.runtime.block_on(self.surroundings.store.perform(request));
-        if let Err(error) = &reply {
-            tracing::warn!(kind = error.kind(), %error, "the store refused");
-        }
-        drill::reach(if append { drill::Point::AfterAppend } else { drill::Point::AfterOtherRequest });
-        reply
+    /// Keeps a snapshot on a thread of its own: goes and halts wait for nobody who writes a whole fleet down.
+    fn keep(&self, keeping: Box<Keeping>) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let (runtime, store) = (self.runtime.clone(), self.surroundings.store.clone());
+        let keep = move || match keeping.into_request() {
+            Ok(request) => drop(ask(&runtime, &store, request)),
+            Err(error) => tracing::error!(%error, "the state cannot be written down: no snapshot is kept"),
+        };
+        std::thread::Builder::new().name("keeper".to_owned()).spawn(keep)
     }
 
     fn tell_standing(&self) {
@@ -288,6 +304,18 @@ impl Shell {
         self.waiting.push((self.tickets, asker));
         self.conductor.submit(self.tickets, command);
     }
+}
+
+/// Asks the store, and waits.
+fn ask(runtime: &tokio::runtime::Handle, store: &SqliteStore, request: Request) -> Result<Reply, StoreError> {
+    let append = matches!(request, Request::Append { .. });
+    drill::reach(if append { drill::Point::BeforeAppend } else { drill::Point::BeforeOtherRequest });
+    let reply = runtime.block_on(store.perform(request));
+    if let Err(error) = &reply {
+        tracing::warn!(kind = error.kind(), %error, "the store refused");
+    }
+    drill::reach(if append { drill::Point::AfterAppend } else { drill::Point::AfterOtherRequest });
+    reply
 }
 
 /// What an append adds, with its numbers.

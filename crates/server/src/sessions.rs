@@ -17,7 +17,7 @@ use crate::random;
 pub(crate) const CODE_LIFE: Elapsed = Elapsed::from_s(300);
 /// How long a browser stays signed in.
 pub(crate) const SESSION_LIFE: Elapsed = Elapsed::from_s(12 * 3_600);
-/// How long somebody may take to sign in at the provider.
+/// How long somebody may take to sign in.
 const JOURNEY_LIFE: Elapsed = Elapsed::from_s(600);
 const CODES_MAX: usize = 256;
 /// The most pages that are kept up to date at once, and of one operator.
@@ -79,6 +79,16 @@ impl Sessions {
     /// What a browser is told to keep while it is with the provider. It comes back from another site, so the cookie comes along from there.
     pub(crate) fn set_journey_cookie(&self, kept: Option<&str>) -> String {
         self.kept(self.journey_cookie(), kept, "Lax", JOURNEY_LIFE)
+    }
+
+    /// The name of the cookie for the page that somebody asked for who is not signed in yet.
+    pub(crate) fn page_cookie(&self) -> &'static str {
+        if self.secure { "__Host-tidegate-page" } else { "tidegate-page" }
+    }
+
+    /// What a browser is told to keep until somebody is signed in: the page that it asked for.
+    pub(crate) fn set_page_cookie(&self, page: Option<&str>) -> String {
+        self.kept(self.page_cookie(), page, "Lax", JOURNEY_LIFE)
     }
 
     fn kept(&self, name: &str, value: Option<&str>, same_site: &str, life: Elapsed) -> String {

@@ -222,7 +222,7 @@ async fn open(
     let artifacts = LocalFileSystem::new_with_prefix(&artifacts)?.with_fsync(true);
     let presence = Arc::new(Presence::new());
     let surroundings = Surroundings {
-        store,
+        store: Arc::new(store),
         keys: keys.clone(),
         presence: presence.clone(),
         holder: holder(&epoch),

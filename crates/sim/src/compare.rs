@@ -14,7 +14,7 @@ use crate::gate::{Gated, Trace, trial};
 use crate::outcome::Outcome;
 use crate::population::Population;
 use crate::rivals::{Rival, Rule, Setting};
-use crate::run::{Pace, Progress, run};
+use crate::run::{Pace, Progress, run, to_the_end};
 use crate::scenario::Scenario;
 
 /// Rules are tuned on fleets of at most this many devices, unless somebody says otherwise.
@@ -88,7 +88,7 @@ pub fn compare(
             *mine = share;
         }
         let sum: f64 = done.iter().filter_map(|share| share.lock().ok().map(|share| *share)).sum();
-        progress(sum / entrants.len().max(1) as f64);
+        progress(sum / entrants.len().max(1) as f64)
     };
     in_parallel(entrants, threads, |index, entrant| one(scenario, entrant, seed, &|share| note(index, share)))
 }
@@ -222,7 +222,7 @@ fn tune(scenario: &Scenario, rule: Rule, tuned_on: u32, seed: u64) -> Vec<Tried>
     let devices = scenario.devices.min(tuned_on);
     let Ok(scenario) = scenario.with_devices(devices) else { return Vec::new() };
     let sound = scenario.with_sound_release();
-    let silent: Progress<'_> = &|_| {};
+    let silent: Progress<'_> = &to_the_end;
     let try_it = |setting: Setting| {
         let harmed = with_setting(&scenario, &setting, seed, silent).harmed;
         let fleet_done_s = with_setting(&sound, &setting, seed, silent).fleet_done_s();

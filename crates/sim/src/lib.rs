@@ -25,4 +25,4 @@ mod run;
 pub mod scenario;
 mod spread;
 
-pub use run::Progress;
+pub use run::{Progress, to_the_end};

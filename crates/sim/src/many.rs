@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::{Entrant, Ready, in_parallel};
 use crate::outcome::Outcome;
-use crate::run::Progress;
+use crate::run::{Progress, to_the_end};
 use crate::scenario::Scenario;
 
 /// How an entrant fared under many seeds.
@@ -79,8 +79,9 @@ pub fn many(
         let ready = Ready::new(scenario, entrant, seed);
         let seeds: Vec<u64> = (0..u64::from(runs)).map(|n| seed.wrapping_add(n)).collect();
         let outcomes = in_parallel(&seeds, threads, |_, seed| {
-            let outcome = Outcome { course: Default::default(), ..ready.run(scenario, *seed, &|_| {}) };
-            progress(done.fetch_add(1, Ordering::Relaxed) as f64 / all as f64);
+            let outcome = Outcome { course: Default::default(), ..ready.run(scenario, *seed, &to_the_end) };
+            // Runs are short: all of them are counted.
+            let _ = progress(done.fetch_add(1, Ordering::Relaxed) as f64 / all as f64);
             outcome
         });
         let broken = seeds.iter().zip(&outcomes).filter(|(_, outcome)| !outcome.broken.is_empty());

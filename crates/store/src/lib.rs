@@ -66,7 +66,10 @@ impl SqliteStore {
             | Request::Append { .. }
             | Request::SaveSnapshot { .. }
             | Request::Prune { .. }
-            | Request::NewEpoch { .. } => self.writer.as_ref().ok_or(StoreError::ReadOnly)?.perform(request).await,
+            | Request::NewEpoch { .. } => {
+                let writer = self.writer.as_ref().ok_or(StoreError::ReadOnly)?;
+                writer.perform(write::packed(request)?).await
+            }
         }
     }
 

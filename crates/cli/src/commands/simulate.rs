@@ -1,5 +1,6 @@
 //! `tidegate simulate`: what policies, and the rules that others use, would do with a release in a simulated fleet.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +14,7 @@ use tidegate_sim::many::{Quantiles, many};
 use tidegate_sim::report::{lasting, page};
 use tidegate_sim::rivals::Rule;
 use tidegate_sim::scenario::{DEVICES_MAX, SCENARIO_BYTES_MAX, Scenario};
+use tidegate_sim::to_the_end;
 
 use super::replay::{self, Replay};
 use crate::durable_file::{self, Readers};
@@ -148,9 +150,17 @@ fn progress_bar(parts: usize) -> ProgressBar {
     bar
 }
 
+/// Shows on a bar how far a run has come.
+fn shown(bar: &ProgressBar) -> impl Fn(f64) -> ControlFlow<()> + Sync {
+    |share| {
+        bar.set_position((share * 1e3) as u64);
+        ControlFlow::Continue(())
+    }
+}
+
 fn repeated(scenario: &Scenario, entrants: &[Entrant], seeds: (u64, u32), threads: usize) -> Result<Answer> {
     let bar = progress_bar(1);
-    let all = many(scenario, entrants, seeds, threads, &|share| bar.set_position((share * 1e3) as u64));
+    let all = many(scenario, entrants, seeds, threads, &shown(&bar));
     bar.finish_and_clear();
     let broken = all.iter().flat_map(|one| one.broken.iter().map(|(seed, what)| (one.policy.as_str(), *seed, what)));
     refuse_broken(scenario, broken)?;
@@ -220,7 +230,7 @@ fn traced(scenario: &Scenario, entrants: &[Entrant], seed: u64, file: &Path) -> 
         std::fs::File::create(file).with_context(|| format!("cannot make {}", file.display()))?,
     );
     let (bar, mut lines, mut failed) = (progress_bar(1), 0_u64, None);
-    let outcome = trace(scenario, policy, seed, &|share| bar.set_position((share * 1e3) as u64), &mut |line| {
+    let outcome = trace(scenario, policy, seed, &shown(&bar), &mut |line| {
         use std::io::Write as _;
         lines += 1;
         failed = failed.take().or(writeln!(out, "{line}").err());
@@ -240,9 +250,9 @@ fn simulate(scenarios: &[Scenario], entrants: &[Entrant], seed: u64, threads: us
     let bar = progress_bar(scenarios.len());
     // One scenario: its policies side by side. Several: the scenarios.
     let compared = match scenarios {
-        [one] => vec![compare(one, entrants, seed, threads, &|share| bar.set_position((share * 1e3) as u64))],
+        [one] => vec![compare(one, entrants, seed, threads, &shown(&bar))],
         several => in_parallel(several, threads, |_, scenario| {
-            let fared = compare(scenario, entrants, seed, 1, &|_| {});
+            let fared = compare(scenario, entrants, seed, 1, &to_the_end);
             bar.inc(1_000);
             fared
         }),

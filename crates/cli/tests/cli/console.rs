@@ -79,6 +79,15 @@ fn a_person_watches_a_rollout_from_start_to_halt() {
     phone.picture(&pictures().join("rollout-phone.png"));
 }
 
+/// A browser that is signed in by a link, and where the server is.
+fn signed_in(pilot: &Pilot) -> (Browser, String) {
+    let link = pilot.home.json(&["console"])["url"].as_str().unwrap().to_owned();
+    let browser = Browser::start(&pilot.home.path("profile"), (1280, 1600));
+    browser.open(&link);
+    browser.press("Sign this browser in");
+    (browser, link.split("/console/").next().unwrap().to_owned())
+}
+
 /// What this form's field is, by the form's act.
 fn field(act: &str, name: &str) -> String {
     format!("//form[input[@name='act' and @value='{act}']]//*[@name='{name}']")
@@ -90,11 +99,7 @@ fn a_person_halts_by_one_click_and_works_the_incident_to_its_closure() {
         return;
     }
     let pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
-    let link = pilot.home.json(&["console"])["url"].as_str().unwrap().to_owned();
-    let base = link.split("/console/").next().unwrap().to_owned();
-    let browser = Browser::start(&pilot.home.path("profile"), (1280, 1600));
-    browser.open(&link);
-    browser.press("Sign this browser in");
+    let (browser, base) = signed_in(&pilot);
     let (_, rollout) = pilot.order("1.1.0", &[("well", "2\n")]);
     browser.open(&format!("{base}/console/rollouts/{rollout}"));
     browser.wait_for("Halting ends this rollout for good");
@@ -263,4 +268,66 @@ fn a_second_person_approves_a_ring_with_the_key_that_her_browser_holds() {
     // The key can be taken out again.
     let id = pilot.home.json(&["trust", "key", "list"])["keys"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(id["holder"], "grace's browser", "{id}");
+}
+
+#[test]
+fn people_find_the_device_that_needs_hands_are_told_what_to_do_there_and_see_it_well_again() {
+    if !is_there("chromium", "chromium") || !is_there("chromedriver", "chromium-driver") {
+        return;
+    }
+    let pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
+    let (browser, base) = signed_in(&pilot);
+    let (_, rollout) = pilot.order("1.1.0", &[("jam", "1\n")]);
+    pilot.over(&rollout, || {});
+    let incident = format!("/console/incidents/inc-{rollout}");
+    browser.open(&format!("{base}{incident}"));
+    browser.eval("window.opened = 1");
+    browser.wait_for("1 device needs hands");
+    browser.wait_for("Next: restored");
+    assert_eq!(browser.eval("window.opened"), 1, "the page was never loaded anew");
+
+    browser.open(&format!("{base}{incident}/hands"));
+    browser.wait_for("the wheel is jammed");
+    browser.wait_for("nothing is said yet");
+    let whose = browser.eval("document.querySelector('table').textContent");
+    assert!(whose.as_str().unwrap().contains("lab-1harbour"), "{whose}");
+    browser.click("//summary[normalize-space()='What to do at devices that need hands']");
+    browser.fill(&field("instruct", "select"), "customer == \"harbour\"");
+    browser.fill(&field("instruct", "text"), "1. Turn the wheel\n2. Remove the file jammed");
+    browser.press("Add");
+    browser.wait_for("2. Remove the file jammed");
+    let csv = browser.eval_later(&format!(
+        "const done = arguments[arguments.length - 1]; fetch('{incident}/hands.csv').then((got) => got.text()).then(done)"
+    ));
+    for part in ["\"lab-1\"", "\"harbour\"", "the wheel is jammed", "2. Remove the file jammed"] {
+        assert!(csv.as_str().unwrap().contains(part), "{part}: {csv}");
+    }
+    browser.open(&format!("{base}{incident}/sheet"));
+    browser.wait_for("Done by");
+
+    // The customer's own page and queue.
+    browser.open(&format!("{base}{incident}"));
+    browser.click("//summary[normalize-space()='Whom to speak to']");
+    browser.fill(&field("contact", "customer"), "harbour");
+    browser.fill(&field("contact", "text"), "Jo, at the desk until six");
+    browser.click("//form[input[@name='act' and @value='contact']]//button[normalize-space()='Keep']");
+    browser.open(&format!("{base}{incident}/customers/harbour"));
+    browser.wait_for("Jo, at the desk until six");
+    browser.wait_for("0 of 1");
+    browser.fill(&field("task", "text"), "Send somebody to the lock");
+    browser.press("Add");
+    browser.open(&format!("{base}{incident}/customers/harbour"));
+    browser.wait_for("Send somebody to the lock");
+    browser.open(&format!("{base}{incident}/customers/canal"));
+    browser.wait_for("1 of 1");
+    assert!(!browser.text().contains("Send somebody"), "a queue is one customer's");
+
+    // Somebody goes there.
+    std::fs::remove_file(pilot.of(&["lab-1"]).next().unwrap().data.join("jammed")).unwrap();
+    browser.open(&format!("{base}{incident}"));
+    browser.eval("window.opened = 2");
+    browser.wait_for("Next: explained");
+    assert!(!browser.text().contains("device needs hands"), "{}", browser.text());
+    assert_eq!(browser.eval("window.opened"), 2, "the page was never loaded anew");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }

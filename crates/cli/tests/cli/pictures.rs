@@ -16,8 +16,13 @@ const MANIFEST: &str = "downtime = \"3s\"\nactivation = { kind = \"supervise\" }
 /// The most that a page weighs without pictures, in bytes.
 const PAGE_BYTES_MAX: u64 = 200 << 10;
 
-fn set_up(_: &Home, _: &Path, _: u8) -> Vec<String> {
-    ["sleep", "600"].map(str::to_owned).to_vec()
+/// The first device is older than the others: a release with the file `jam` leaves it with something that nothing starts any more.
+fn set_up(_: &Home, data: &Path, number: u8) -> Vec<String> {
+    let old = "test ! -e $1/jam || touch $2/jammed; test ! -e $2/jammed || { echo the wheel is jammed >&2; exit 1; }; exec sleep 600";
+    match number {
+        1 => ["sh", "-c", old, "sh", "{slot}", data.to_str().unwrap()].map(str::to_owned).to_vec(),
+        _ => ["sleep", "600"].map(str::to_owned).to_vec(),
+    }
 }
 
 /// A payload that is well where its release brings the file `well`.
@@ -39,15 +44,19 @@ fn axe() -> Option<String> {
     fs::read_to_string(python.join("site-packages/axe_playwright_python/axe.min.js")).ok()
 }
 
-/// A pilot with something on every page: a good release everywhere, a bad one that halted, its incident as people work on it.
+/// A pilot with something on every page: a good release everywhere, a bad one that halted and left a device that needs hands, its incident as
+/// people work on it.
 fn worked_pilot() -> (Pilot, String) {
     let pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
     let (_, over) = pilot.roll_out("1.1.0", &[("well", "2\n")]);
     assert_eq!(over["report"]["phase"], "completed", "{over}");
-    let (_, rollout) = pilot.order("1.2.0", &[("sick", "1\n")]);
+    let (_, rollout) = pilot.order("1.2.0", &[("jam", "1\n")]);
     pilot.over(&rollout, || {});
     let incident = format!("inc-{rollout}");
-    until("restored", || (pilot.home.json(&["incident", "show", &incident])["state"] == "restored").then_some(()));
+    until("one is back, and one needs hands", || {
+        let shown = pilot.home.json(&["incident", "show", &incident]);
+        (shown["back_without_hands"] == 1 && shown["need_hands"] == 1).then_some(())
+    });
     for act in [
         &["role", &incident, "commander", "admin"][..],
         &["note", &incident, "Support has twelve calls from the harbour", "--at", "20min"],
@@ -64,7 +73,7 @@ fn worked_pilot() -> (Pilot, String) {
         ],
         &["task", &incident, "Call the harbour master", "--due", "1s"],
         &["contact", &incident, "harbour", "Jo, at the desk until six"],
-        &["instruct", &incident, "Turn the wheel by hand, then start the gatehouse", "--select", "true"],
+        &["instruct", &incident, "Turn the wheel by hand, then remove the file jammed", "--select", "true"],
         &["lesson", &incident, "The pipeline starts every release once before it is signed", "--blocks"],
         &["done", &incident, "1", "She is there"],
     ] {

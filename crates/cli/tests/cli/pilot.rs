@@ -14,6 +14,9 @@ use crate::{Home, text};
 pub(crate) const LAB: [&str; 2] = ["lab-1", "lab-2"];
 pub(crate) const BROAD: [&str; 4] = ["broad-1", "broad-2", "broad-3", "broad-4"];
 
+/// Whose devices they are, in turn.
+const CUSTOMERS: [&str; 2] = ["harbour", "canal"];
+
 const ENVELOPE: &str = "\
 name = \"danger-pilot\"
 prove_min = \"2s\"
@@ -105,7 +108,8 @@ impl Pilot {
         fs::copy(factory.join("manifest.json"), factory.join("files/manifest.json")).unwrap();
         for ring in ["lab", "broad"] {
             let token = ["device", "token", "create", "--key", "enrolment", "--ring", ring, "--devices", "4"];
-            pilot.home.json(&[&token[..], &["--endpoint", url, "--out", ring]].concat());
+            let customers = format!("customer={}", CUSTOMERS.join(","));
+            pilot.home.json(&[&token[..], &["--attr", &customers, "--endpoint", url, "--out", ring]].concat());
         }
         for (number, name) in (1..).zip(LAB.into_iter().chain(BROAD)) {
             let device = Device::start(&pilot.home, &pilot.kind, (name, number), &factory.join("files"));
@@ -248,11 +252,12 @@ impl Device {
         let payload = (kind.set_up)(home, &data, number);
         let ring = name.split('-').next().unwrap();
         let text = format!(
-            "data = {:?}\ntoken = {:?}\ndevice = {name:?}\n[payloads]\n{package} = {}\n[initial]\n{package} = {factory:?}\n",
+            "data = {:?}\ntoken = {:?}\ndevice = {name:?}\n[attributes]\ncustomer = {customer:?}\n[payloads]\n{package} = {}\n[initial]\n{package} = {factory:?}\n",
             data,
             home.path(ring),
             serde_json::to_string(&payload).unwrap(),
             package = kind.package,
+            customer = CUSTOMERS[usize::from(number + 1) % CUSTOMERS.len()],
         );
         home.write(&format!("devices/{name}/agent.toml"), &text);
         let agent = Device::agent(home, name);

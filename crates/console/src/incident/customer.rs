@@ -7,9 +7,7 @@ use tidegate_domain::time::WallTime;
 
 use super::hands::query;
 use super::{HitDevice, IncidentPage, device_table, forms, restoration, timeline};
-use crate::drawing::{Course, chart};
 use crate::frame::{self, Live, Part, Viewer};
-use crate::instants::instant;
 use crate::phrases::{count, facts};
 
 /// The page; none where nothing is known of such a customer here.
@@ -39,8 +37,8 @@ pub fn page(view: &IncidentPage, customer: &AttributeValue, viewer: Viewer<'_>) 
             ]))
             @if known.exposed > 0 {
                 figure.wide {
-                    (chart(&label, &[Course { class: "proven", points: restoration(&wells, known.exposed, opened, last) }], None))
-                    figcaption { "Well, from " (instant(opened)) " to " (instant(last)) "." }
+                    (restoration(&label, &wells, known.exposed, (opened, last)))
+                    figcaption { "Well over the time since the opening." }
                 }
             }
         }

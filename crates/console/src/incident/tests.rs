@@ -134,10 +134,10 @@ fn hands_are_named_with_their_instruction_and_the_others_are_not() {
 
 #[test]
 fn the_course_of_a_restoration_climbs_to_the_share_that_is_well() {
-    let points = restoration(&[at(150), at(200)], 4, at(100), at(300));
+    let points = well_over_time(&[at(150), at(200)], 4, at(100), at(300));
     assert_eq!(points, [(0.0, 0.0), (0.25, 0.0), (0.25, 0.25), (0.5, 0.25), (0.5, 0.5), (1.0, 0.5)]);
     let many: Vec<WallTime> = (0..10_000).map(at).collect();
-    let points = restoration(&many, 10_000, at(0), at(10_000));
+    let points = well_over_time(&many, 10_000, at(0), at(10_000));
     assert!(points.len() < 1_000 && points.last() == Some(&(1.0, 1.0)), "bounded: {}", points.len());
-    assert_eq!(restoration(&[], 0, at(5), at(5)), [(0.0, 0.0), (1.0, 0.0)]);
+    assert_eq!(well_over_time(&[], 0, at(5), at(5)), [(0.0, 0.0), (1.0, 0.0)]);
 }

@@ -1,6 +1,7 @@
 //! One planning step of one rollout: the domain's plan, with the records that the gate key signs for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, RolloutId, StratumName};
@@ -127,7 +128,7 @@ fn joiners(state: &State, course: &Course, present: &dyn Fn(&DeviceId) -> bool) 
     let new = missing.filter(|(_, device)| {
         policy.select.matches(&device.enrolment.attributes) && device.said.contains_key(&body.package)
     });
-    let place = |(id, device): (&DeviceId, &crate::state::Device)| AddedPlace {
+    let place = |(id, device): (&DeviceId, &Arc<crate::state::Device>)| AddedPlace {
         device: id.clone(),
         stratum: policy.stratum_of(&device.enrolment.attributes),
         ring: policy.ring_of_label(device.enrolment.ring.as_ref()),

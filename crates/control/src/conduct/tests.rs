@@ -47,13 +47,22 @@ struct Bench {
     now: WallTime,
     /// What every write gets.
     fault: Option<StoreError>,
+    /// Copies to keep that nobody has kept yet.
+    keeping: Vec<Keeping>,
 }
 
 impl Bench {
     fn new() -> Bench {
         let store = ModelStore::new(StoreEpoch::from_bytes([1; 16]));
         let conductor = Conductor::new("server".to_owned(), Elapsed::from_ms(100));
-        Bench { store, conductor, state: State::default(), now: WallTime::from_ms(1_000), fault: None }
+        Bench {
+            store,
+            conductor,
+            state: State::default(),
+            now: WallTime::from_ms(1_000),
+            fault: None,
+            keeping: Vec::new(),
+        }
     }
 
     /// Works until there is nothing to do; the answers given meanwhile.
@@ -63,6 +72,7 @@ impl Bench {
             match self.conductor.next(&mut self.state, &NoKeys, &Nobody, self.now) {
                 Next::Rest(_) => return given,
                 Next::Tell(_) => {}
+                Next::Keep(keeping) => self.keeping.push(*keeping),
                 Next::Answer(answers) => given.extend(answers),
                 Next::Ask(request) => {
                     let reads = matches!(request, Request::Read { .. } | Request::LoadSnapshot);
@@ -168,4 +178,36 @@ fn a_server_that_lost_the_lease_writes_nothing_and_reads_what_the_other_wrote() 
     bench.later(60_000);
     bench.work();
     assert!(bench.conductor.is_ready(), "until the other is gone");
+}
+
+#[test]
+fn a_snapshot_is_kept_apart_and_nobody_waits_for_it() {
+    let mut bench = Bench::new();
+    bench.work();
+    let fill = |bench: &mut Bench| {
+        for ticket in 0..SNAPSHOT_EVERY_MIN {
+            bench.conductor.submit(ticket, operator("ann"));
+        }
+        assert_eq!(bench.work().len() as u64, SNAPSHOT_EVERY_MIN);
+    };
+    fill(&mut bench);
+    assert_eq!(bench.keeping.len(), 1);
+    let at_its_time = bench.state.clone();
+    // It is not kept yet, and meanwhile everything goes on; no second one is begun.
+    fill(&mut bench);
+    bench.conductor.submit(1, operator("bob"));
+    assert_eq!(bench.work(), [(1, Ok(Answer::Done))]);
+    assert_eq!(bench.keeping.len(), 1);
+    let request = bench.keeping.remove(0).into_request().unwrap();
+    bench.store.perform(request).unwrap();
+    let kept = bench.store.perform(Request::LoadSnapshot).unwrap().into_snapshot().unwrap().unwrap();
+    assert_eq!(State::from_snapshot(&kept), Ok(Some(at_its_time)));
+
+    bench.conductor.kept();
+    bench.work();
+    assert_eq!(bench.keeping.len(), 1, "it is time for the next one");
+    // Whoever starts now begins with the one that is kept.
+    let mut other = Bench { store: bench.store.clone(), now: bench.now, ..Bench::new() };
+    other.work();
+    assert_eq!(other.state, bench.state);
 }

@@ -154,7 +154,7 @@ impl State {
             .iter()
             .filter(|(_, device)| device.retired.is_none())
             .filter(|(id, device)| policy.select.matches(&device.enrolment.attributes) && present(id));
-        let candidate = |(id, device): (&DeviceId, &super::Device)| Candidate {
+        let candidate = |(id, device): (&DeviceId, &Arc<super::Device>)| Candidate {
             device: id.clone(),
             ring: device.enrolment.ring.clone(),
             attributes: device.enrolment.attributes.clone(),
@@ -218,7 +218,7 @@ impl State {
 }
 
 /// What the devices that took a halted release have told of trouble since.
-fn words_of(devices: &BTreeMap<DeviceId, Device>, course: &Course) -> BTreeMap<DeviceId, Trouble> {
+fn words_of(devices: &BTreeMap<DeviceId, Arc<Device>>, course: &Course) -> BTreeMap<DeviceId, Trouble> {
     let told = |(id, taken): (&DeviceId, &Taken)| {
         let trouble = devices.get(id)?.said.get(&course.order_body.package)?.trouble.clone()?;
         (taken.at_ms <= trouble.at_ms).then(|| (id.clone(), trouble))

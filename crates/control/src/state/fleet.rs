@@ -1,6 +1,7 @@
 //! Devices: who they are and what they last said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
@@ -81,7 +82,7 @@ impl State {
         at: WallTime,
     ) -> Result<(), String> {
         let enrolment = held(enrolment)?;
-        let known = self.devices.get_mut(&enrolment.device);
+        let known = self.device_mut(&enrolment.device);
         let had_another = known.is_some();
         if let Some(known) = known.filter(|known| known.retired.is_none()) {
             known.bearer = bearer;
@@ -99,12 +100,12 @@ impl State {
             retired: None,
             anew_at_ms: had_another.then_some(at),
         };
-        self.devices.insert(device, new);
+        self.devices.insert(device, Arc::new(new));
         Ok(())
     }
 
     pub(super) fn retire(&mut self, device: &DeviceId, by: OperatorName, reason: String, at: WallTime) {
-        if let Some(known) = self.devices.get_mut(device) {
+        if let Some(known) = self.device_mut(device) {
             known.retired = Some(Retirement { at_ms: at, by, reason });
         }
     }
@@ -116,7 +117,7 @@ impl State {
             course.first_take_at_ms.get_or_insert(at);
             course.rollout.apply(&Fact::Took { device: request.device.clone() }, at);
         }
-        if let Some(device) = self.devices.get_mut(&request.device) {
+        if let Some(device) = self.device_mut(&request.device) {
             device.heard_at_ms = at;
         }
         Ok(())
@@ -253,7 +254,7 @@ impl State {
     }
 
     fn remember(&mut self, report: &Report, at: WallTime) {
-        let Some(device) = self.devices.get_mut(&report.device) else { return };
+        let Some(device) = self.device_mut(&report.device) else { return };
         device.last_report_seq = device.last_report_seq.max(report.seq);
         device.heard_at_ms = at;
         let before = device.said.remove(&report.package).and_then(|said| said.trouble);
@@ -292,7 +293,11 @@ impl State {
 
     /// A device by id.
     pub fn device(&self, device: &DeviceId) -> Option<&Device> {
-        self.devices.get(device)
+        self.devices.get(device).map(Arc::as_ref)
+    }
+
+    fn device_mut(&mut self, device: &DeviceId) -> Option<&mut Device> {
+        self.devices.get_mut(device).map(Arc::make_mut)
     }
 }
 

@@ -23,6 +23,7 @@ pub use releases::{AppliedPolicy, Release};
 pub use sessions::Session;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::case::Case;
@@ -40,7 +41,7 @@ use crate::decision::{Decision, REPORT, TAKE};
 use crate::hold::Hold;
 
 /// The shape of a snapshot's bytes. A reader that knows another number folds from the beginning.
-pub const SNAPSHOT_FORMAT: u32 = 11;
+pub const SNAPSHOT_FORMAT: u32 = 12;
 
 /// More orders than are started between a backup and its restoring.
 const ORDERS_LOST_MAX: u64 = 1_000;
@@ -51,13 +52,16 @@ pub struct State {
     pub(crate) last: Seq,
     pub(crate) fleet: Option<Fleet>,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// Since when publishers' keys are listed without a break, by their ids.
+    pub(crate) publishers_since: BTreeMap<String, WallTime>,
     pub(crate) key_list: Option<(Unverified<KeyList>, KeyList)>,
     pub(crate) envelope: Option<(Unverified<EnvelopeRecord>, Envelope, u64)>,
     pub(crate) operators: BTreeMap<OperatorName, Operator>,
     pub(crate) logins: BTreeMap<Digest, WallTime>,
     pub(crate) sessions: BTreeMap<Digest, Session>,
     pub(crate) tokens: BTreeMap<Digest, TokenUse>,
-    pub(crate) devices: BTreeMap<DeviceId, Device>,
+    /// Copies of a state share them.
+    pub(crate) devices: BTreeMap<DeviceId, Arc<Device>>,
     pub(crate) releases: BTreeMap<PackageName, Vec<Release>>,
     pub(crate) policies: BTreeMap<Digest, AppliedPolicy>,
     pub(crate) rollouts: BTreeMap<RolloutId, Course>,
@@ -140,7 +144,7 @@ impl State {
 
     fn decide(&mut self, decision: Decision, at: WallTime) -> Result<(), String> {
         match decision {
-            Decision::Metadata { files } => self.put_metadata(files),
+            Decision::Metadata { files } => self.put_metadata(files, at),
             Decision::KeyList { record } => {
                 let body = held(&record)?;
                 self.key_list = Some((record, body));
@@ -255,7 +259,7 @@ impl State {
     }
 
     /// Devices by id.
-    pub fn devices(&self) -> &BTreeMap<DeviceId, Device> {
+    pub fn devices(&self) -> &BTreeMap<DeviceId, Arc<Device>> {
         &self.devices
     }
 

@@ -12,6 +12,7 @@ use tidegate_trust::records::PolicyRecord;
 use tidegate_trust::signed::Unverified;
 
 use super::{State, held};
+use crate::trusted;
 
 /// A published release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,11 +41,18 @@ pub struct AppliedPolicy {
 }
 
 impl State {
-    pub(super) fn put_metadata(&mut self, files: BTreeMap<String, String>) {
+    pub(super) fn put_metadata(&mut self, files: BTreeMap<String, String>, at: WallTime) {
         if let Some(root) = files.get("1.root.json") {
             self.fleet.get_or_insert_with(|| Digest::of(root.as_bytes()));
         }
+        let lists_publishers = files.keys().any(|name| name.ends_with(".targets.json"));
         self.metadata.extend(files);
+        if lists_publishers {
+            let before = std::mem::take(&mut self.publishers_since);
+            let since = |key: String| (before.get(&key).copied().unwrap_or(at), key);
+            self.publishers_since =
+                trusted::publishers(self).into_iter().map(since).map(|(since, key)| (key, since)).collect();
+        }
     }
 
     pub(super) fn put_release(&mut self, release: Digest, manifest: Manifest, at: WallTime) {

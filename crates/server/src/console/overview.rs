@@ -71,11 +71,11 @@ fn first(state: &Known) -> Vec<FirstStep> {
     let steps = vec![
         step(
             "A fleet: keys that devices pin",
-            "tidegate trust init fleet\ntidegate up --fleet fleet/server".to_owned(),
+            "tidegate trust init --dir fleet\ntidegate up --fleet fleet/server".to_owned(),
             state.fleet().is_some(),
         ),
         step(
-            "A policy: how releases may spread. The editor of the page Policies writes policy.toml and says what would go wrong with it",
+            "A policy: how releases may spread. The editor of the page Policies begins with one for your kind of fleet, writes policy.toml and says what would go wrong with it",
             "tidegate policy apply policy.toml --key order".to_owned(),
             !state.policies().is_empty(),
         ),

@@ -1,8 +1,9 @@
 //! The pages of policies: what a text comes to on this fleet, and what a simulated fleet makes of it.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Path, Query, State};
 use axum::http::header;
@@ -25,8 +26,14 @@ use super::signing_in::SignedIn;
 use super::sorry::Sorry;
 use crate::app::App;
 
-/// What the editor begins with.
-const BEGINNING: &str = include_str!("../../../../policies/default.toml");
+/// What the editor can begin with, by name; the first where nobody says.
+const BEGINNINGS: [(&str, &str); 5] = [
+    ("default", include_str!("../../../../policies/default.toml")),
+    ("few-devices", include_str!("../../../../policies/cookbook/few-devices.toml")),
+    ("content-in-minutes", include_str!("../../../../policies/cookbook/content-in-minutes.toml")),
+    ("software-in-days", include_str!("../../../../policies/cookbook/software-in-days.toml")),
+    ("firmware-in-weeks", include_str!("../../../../policies/cookbook/firmware-in-weeks.toml")),
+];
 /// The downtime that releases are assumed to be allowed, as `tidegate policy check` assumes it.
 const DOWNTIME: Elapsed = Elapsed::from_s(30);
 /// Devices that are looked at while the state is held.
@@ -39,6 +46,8 @@ const FAULTS: [(&str, &str); 3] = [
 ];
 const SIMULATED_DEVICES: u32 = 2_000;
 const SEED: u64 = 1;
+/// How long a simulation of all faults may take: others wait for it.
+const SIMULATION_MAX: Duration = Duration::from_secs(15);
 
 /// All policies, the latest first.
 pub(super) async fn list(State(app): State<Arc<App>>, who: SignedIn) -> Result<Html<String>, Sorry> {
@@ -80,20 +89,22 @@ pub(super) async fn one(
 #[derive(Debug, Deserialize)]
 pub(super) struct Origin {
     from: Option<Digest>,
+    #[serde(default)]
+    with: String,
 }
 
 /// The editor, with a policy that is there or a new one.
 pub(super) async fn editor(
     State(app): State<Arc<App>>,
     who: SignedIn,
-    Query(Origin { from }): Query<Origin>,
+    Query(Origin { from, with }): Query<Origin>,
 ) -> Result<Html<String>, Sorry> {
     let text = match from {
         Some(digest) => super::state(&app)?.policies().get(&digest).ok_or(Sorry::Unknown("policy"))?.text.clone(),
-        None => BEGINNING.to_owned(),
+        None => beginning(&with).to_owned(),
     };
     let checked = checked(&app, &who, text).await;
-    Ok(Html(pages::editor(&checked, None, who.viewer())))
+    Ok(editor_page(&checked, None, &who))
 }
 
 /// The editor with what was written, checked.
@@ -102,7 +113,18 @@ pub(super) async fn written(
     Posted { who, fields }: Posted,
 ) -> Result<Html<String>, Sorry> {
     let checked = checked(&app, &who, text(&fields, "text")).await;
-    Ok(Html(pages::editor(&checked, None, who.viewer())))
+    Ok(editor_page(&checked, None, &who))
+}
+
+/// The policy of this name, or the first.
+fn beginning(name: &str) -> &'static str {
+    let named = BEGINNINGS.iter().find(|(known, _)| *known == name);
+    named.or(BEGINNINGS.first()).map_or("", |(_, text)| *text)
+}
+
+/// A page of the editor.
+fn editor_page(checked: &Checked, preview: Option<&Preview>, who: &SignedIn) -> Html<String> {
+    Html(pages::editor(checked, preview, &BEGINNINGS.map(|(name, _)| name), who.viewer()))
 }
 
 /// What was written, checked, as a part of the page.
@@ -124,10 +146,10 @@ pub(super) async fn simulate(State(app): State<Arc<App>>, Posted { who, fields }
     let text = text(&fields, "text");
     let Ok(policy) = Policy::parse(&text) else {
         let checked = checked(&app, &who, text).await;
-        return Ok(Html(pages::editor(&checked, None, who.viewer())).into_response());
+        return Ok(editor_page(&checked, None, &who).into_response());
     };
     let digest = Policy::digest_of(&text);
-    app.shops.previews.ask(&who.name, digest, move || (text, preview(&policy))).await;
+    app.shops.previews.ask(&who.name, digest, move || (text, preview(&policy, SIMULATION_MAX))).await;
     if app.shops.previews.look(&digest).await.is_none() {
         return Err(Sorry::NotNow("Others are being simulated already: try again in a moment.".to_owned()));
     }
@@ -145,7 +167,7 @@ pub(super) async fn simulated(
     let Some(made) = known else { return Ok(Html(pages::waiting(who.viewer()))) };
     let (text, preview) = &*made;
     let checked = checked(&app, &who, text.clone()).await;
-    Ok(Html(pages::editor(&checked, Some(preview), who.viewer())))
+    Ok(editor_page(&checked, Some(preview), &who))
 }
 
 /// What a text comes to on this fleet.
@@ -178,7 +200,7 @@ fn held_against(app: &App, policy: &Policy) -> Option<HeldAgainst> {
             let meant = devices
                 .into_iter()
                 .filter(|(_, device)| device.retired.is_none() && policy.select.matches(&device.enrolment.attributes));
-            let candidate = |(id, device): (&DeviceId, &tidegate_control::state::Device)| Candidate {
+            let candidate = |(id, device): (&DeviceId, &Arc<tidegate_control::state::Device>)| Candidate {
                 device: id.clone(),
                 ring: device.enrolment.ring.clone(),
                 attributes: device.enrolment.attributes.clone(),
@@ -204,16 +226,23 @@ fn held_against(app: &App, policy: &Policy) -> Option<HeldAgainst> {
     Some(HeldAgainst { check: policy_check::check(policy, envelope.as_ref(), &fleet), strata: sizes })
 }
 
-/// What a simulated fleet makes of a policy.
-fn preview(policy: &Policy) -> Preview {
-    let nobody_hears: Progress<'_> = &|_| {};
-    let mut preview =
-        Preview { devices: SIMULATED_DEVICES, changes: Vec::new(), whole_fleet_s: None, worst: Vec::new() };
+/// What a simulated fleet makes of a policy, as far as that is known in a bounded time.
+fn preview(policy: &Policy, at_most: Duration) -> Preview {
+    let begun = Instant::now();
+    let in_time: Progress<'_> =
+        &|_| if begun.elapsed() < at_most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    let mut preview = Preview {
+        devices: SIMULATED_DEVICES,
+        changes: Vec::new(),
+        whole_fleet_s: None,
+        worst: Vec::new(),
+        cut_short: false,
+    };
     for (name, fault) in FAULTS {
         let scenario = catalogue::scenario(name).and_then(Result::ok);
         let Some(scenario) = scenario.and_then(|one| one.with_devices(SIMULATED_DEVICES).ok()) else { continue };
         let entrants = [Entrant::Policy(Box::new(policy.clone()))];
-        let Some(fared) = compare(&scenario, &entrants, SEED, 1, nobody_hears).into_iter().next() else { continue };
+        let Some(fared) = compare(&scenario, &entrants, SEED, 1, in_time).into_iter().next() else { continue };
         preview.whole_fleet_s = preview.whole_fleet_s.or(fared.sound.fleet_done_s());
         preview
             .changes
@@ -224,6 +253,33 @@ fn preview(policy: &Policy) -> Preview {
             harmed: fared.outcome.harmed,
             halted_s: fared.outcome.halt_s(),
         });
+        if begun.elapsed() >= at_most {
+            preview.cut_short = true;
+            break;
+        }
     }
     preview
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_editor_begins_with_a_policy_that_can_be_read_whatever_is_asked_for() {
+        for (name, text) in BEGINNINGS {
+            assert_eq!(Policy::parse(text).unwrap().name.as_str(), name);
+            assert_eq!(beginning(name), text);
+        }
+        assert_eq!(beginning("../../etc/passwd"), BEGINNINGS[0].1);
+    }
+
+    #[test]
+    fn a_simulation_that_takes_too_long_ends_and_says_so() {
+        let policy = Policy::parse(beginning("default")).unwrap();
+        let cut = preview(&policy, Duration::ZERO);
+        assert!(cut.cut_short && cut.worst.len() == 1, "{cut:?}");
+        let whole = preview(&policy, Duration::from_secs(600));
+        assert!(!whole.cut_short && whole.worst.len() == FAULTS.len() && whole.whole_fleet_s.is_some(), "{whole:?}");
+    }
 }

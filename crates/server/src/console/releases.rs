@@ -13,6 +13,7 @@ use tidegate_domain::ids::{PackageName, Version};
 use super::signing_in::SignedIn;
 use super::sorry::Sorry;
 use crate::app::App;
+use crate::clock::now;
 
 /// The most releases that the list shows of one package, and the most rollouts that a release's page names.
 const RELEASES_MAX: usize = 20;
@@ -63,12 +64,15 @@ pub(super) async fn one(
         before,
         threshold: signers.as_ref().map_or(0, |signers| signers.threshold),
         role: signers.as_ref().map(|signers| (signers.version, Some(signers.expires_at_ms))),
-        signers: signers
-            .map(|signers| signers.keys.into_iter().map(|(key, signed)| Signer { key, signed }).collect())
-            .unwrap_or_default(),
+        signers: signers.map(|signers| signers.keys.into_iter().map(signer).collect()).unwrap_or_default(),
         rollouts: rollouts(&state, &package, &version),
     };
     Ok(Html(pages::page(&view, who.viewer())))
+}
+
+fn signer(publisher: trusted::Publisher) -> Signer {
+    let listed = publisher.listed_at_ms.map(|since| (since, now().since(since)));
+    Signer { key: publisher.key, signed: publisher.signed, listed }
 }
 
 fn rollouts(state: &Known, package: &PackageName, version: &Version) -> Vec<Brought> {

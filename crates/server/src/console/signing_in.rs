@@ -58,12 +58,30 @@ impl FromRequestParts<Arc<App>> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<SignedIn, Response> {
         let known = cookie(&parts.headers, app.sessions.cookie()).and_then(|session| SignedIn::of(app, session));
-        let provider = app.sessions.provider.as_ref().map(|provider| provider.name.as_str());
         known.ok_or_else(|| {
-            let to = if parts.method == Method::GET { parts.uri.path() } else { HOME };
-            (StatusCode::UNAUTHORIZED, Html(page::nobody(provider, to))).into_response()
+            let provider = app.sessions.provider.as_ref().map(|provider| provider.name.as_str());
+            let asked = if parts.method == Method::GET { parts.uri.path() } else { HOME };
+            let page = Html(page::nobody(provider, asked));
+            // What scripts ask for is no page that somebody would go on to.
+            if asked.ends_with("/events") {
+                return (StatusCode::UNAUTHORIZED, page).into_response();
+            }
+            let kept = app.sessions.set_page_cookie(Some(page_of_ours(asked)).filter(|page| *page != HOME));
+            (StatusCode::UNAUTHORIZED, [(header::SET_COOKIE, kept)], page).into_response()
         })
     }
+}
+
+/// A page of the console, and nothing that a browser could take for another place.
+fn page_of_ours(path: &str) -> &str {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'@');
+    let is_page = path.starts_with(HOME) && !path.contains("//") && path.bytes().all(plain);
+    if is_page { path } else { HOME }
+}
+
+/// The page that a browser asked for before somebody signed in with it.
+fn asked_before<'a>(app: &App, headers: &'a HeaderMap) -> &'a str {
+    cookie(headers, app.sessions.page_cookie()).map_or(HOME, page_of_ours)
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
@@ -92,7 +110,8 @@ pub(super) async fn enter(
     refuse_foreign(&headers)?;
     let token = app.sessions.spend(&code).ok_or(Sorry::Spent)?;
     let session = sign_in(&app, token).await?;
-    Ok(([(header::SET_COOKIE, session)], Redirect::to("/console/")).into_response())
+    let cookies = [(header::SET_COOKIE, session), (header::SET_COOKIE, app.sessions.set_page_cookie(None))];
+    Ok((AppendHeaders(cookies), Redirect::to(asked_before(&app, &headers))).into_response())
 }
 
 /// An operator's token; never shown, so no `Debug`.
@@ -104,15 +123,6 @@ pub(super) struct Token {
     to: String,
 }
 
-impl Token {
-    /// A page of the console, and nothing that a browser could take for another place.
-    fn goes_to(&self) -> &str {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'@');
-        let is_page = self.to.starts_with(HOME) && !self.to.contains("//") && self.to.bytes().all(plain);
-        if is_page { &self.to } else { HOME }
-    }
-}
-
 /// Signs in by an operator's token.
 pub(super) async fn by_token(
     State(app): State<Arc<App>>,
@@ -121,7 +131,8 @@ pub(super) async fn by_token(
 ) -> Result<Response, Sorry> {
     refuse_foreign(&headers)?;
     let session = sign_in(&app, Digest::of(asked.token.trim().as_bytes())).await?;
-    Ok(([(header::SET_COOKIE, session)], Redirect::to(asked.goes_to())).into_response())
+    let cookies = [(header::SET_COOKIE, session), (header::SET_COOKIE, app.sessions.set_page_cookie(None))];
+    Ok((AppendHeaders(cookies), Redirect::to(page_of_ours(&asked.to))).into_response())
 }
 
 /// Sends the browser to the provider.
@@ -161,8 +172,10 @@ pub(super) async fn came_back(
         Sorry::Provider(Trouble::Nobody(why))
     })?;
     let session = sign_in(&app, token).await?;
-    let cookies = [(header::SET_COOKIE, session), (header::SET_COOKIE, app.sessions.set_journey_cookie(None))];
-    Ok((AppendHeaders(cookies), Html(page::lead_on())).into_response())
+    let sessions = &app.sessions;
+    let cookies = [session, sessions.set_journey_cookie(None), sessions.set_page_cookie(None)];
+    let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok((cookies, Html(page::lead_on(asked_before(&app, &headers)))).into_response())
 }
 
 fn provider(app: &App) -> Result<&Arc<Provider>, Sorry> {
@@ -171,6 +184,8 @@ fn provider(app: &App) -> Result<&Arc<Provider>, Sorry> {
 
 /// The cookie of a new session.
 async fn sign_in(app: &App, token: Digest) -> Result<String, Sorry> {
+    // Whoever guesses tokens stands in nobody's queue.
+    app.desk.operator_of(&token).ok_or(Sorry::Spent)?;
     let session = random::token().map_err(Sorry::Failed)?;
     let expires_at_ms = now().after(SESSION_LIFE);
     let asked = Command::SignIn { session: Digest::of(session.as_bytes()), token, expires_at_ms };

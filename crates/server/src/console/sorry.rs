@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use tidegate_console::signing_in::refused;
+use tidegate_console::signing_in::{refused, shut_out};
 
 use crate::oidc::Trouble;
 use crate::problem::Refused;
@@ -26,27 +26,28 @@ pub(super) enum Sorry {
 
 impl IntoResponse for Sorry {
     fn into_response(self) -> Response {
-        let (status, what, detail) = match self {
-            Sorry::Unknown(what) => (StatusCode::NOT_FOUND, "Unknown", format!("There is no such {what}.")),
-            Sorry::NotNow(why) => (StatusCode::SERVICE_UNAVAILABLE, "Not now", why),
-            Sorry::Foreign => (StatusCode::FORBIDDEN, "Refused", "The form came from another site.".to_owned()),
+        let nobody = |status, detail: &str| (status, Html(shut_out("This signs nobody in", detail))).into_response();
+        let page = |status, what, detail: &str| (status, Html(refused(what, detail))).into_response();
+        match self {
+            Sorry::Unknown(what) => page(StatusCode::NOT_FOUND, "Unknown", &format!("There is no such {what}.")),
+            Sorry::NotNow(why) => page(StatusCode::SERVICE_UNAVAILABLE, "Not now", &why),
+            Sorry::Foreign => page(StatusCode::FORBIDDEN, "Refused", "The form came from another site."),
             Sorry::Spent => {
                 let detail = "The link is unknown, used or older than five minutes, or the token is none. `tidegate console` makes another link.";
-                (StatusCode::FORBIDDEN, "This signs nobody in", detail.to_owned())
+                nobody(StatusCode::FORBIDDEN, detail)
             }
             Sorry::Provider(Trouble::Astray) => {
                 let detail = "What came back is not what this browser set out with, or it took more than ten minutes: begin again from the sign-in page.";
-                (StatusCode::FORBIDDEN, "This signs nobody in", detail.to_owned())
+                nobody(StatusCode::FORBIDDEN, detail)
             }
-            Sorry::Provider(Trouble::Nobody(detail)) => (StatusCode::FORBIDDEN, "This signs nobody in", detail),
+            Sorry::Provider(Trouble::Nobody(detail)) => nobody(StatusCode::FORBIDDEN, &detail),
             Sorry::Provider(Trouble::Provider) => {
                 let detail = "The provider cannot be asked now, or says what it should not. The server's log has the reason; links and tokens sign in without it.";
-                (StatusCode::BAD_GATEWAY, "This signs nobody in", detail.to_owned())
+                nobody(StatusCode::BAD_GATEWAY, detail)
             }
             Sorry::Failed(why) | Sorry::Provider(Trouble::Failed(why)) => {
-                (why.status(), "This was not done", why.detail().to_owned())
+                page(why.status(), "This was not done", why.detail())
             }
-        };
-        (status, Html(refused(what, &detail))).into_response()
+        }
     }
 }

@@ -122,7 +122,8 @@ fn a_link_signs_one_browser_in_once_and_only_as_long_as_its_operator() {
     );
     let page = text(&browser.get("/console/"));
     assert!(page.contains("a-viewer") && page.contains("From here to a first release"), "{page}");
-    assert_eq!(browser.get("/console/rollouts/nothing.1").status, 404);
+    let unknown = browser.get("/console/rollouts/nothing.1");
+    assert!(unknown.status == 404 && text(&unknown).contains("href=\"/console/rollouts\""), "{}", text(&unknown));
     assert_eq!(browser.get("/console/rollouts/%3Cscript%3E").status, 404);
     assert_eq!(Browser::new(&running.base).enter(&path).status, 403, "spent");
     // A session is no token: it asks nothing of the API.
@@ -160,6 +161,37 @@ fn a_link_signs_one_browser_in_once_and_only_as_long_as_its_operator() {
 }
 
 #[test]
+fn whoever_signs_in_gets_to_the_page_that_was_asked_for_and_to_no_other_place() {
+    let fleet = Fleet::found();
+    let running = fleet.start();
+    let viewer = running.admin().operator("viewer");
+    let asked = Browser::new(&running.base).get("/console/rollouts/x.1");
+    let kept = asked.headers["set-cookie"].to_str().unwrap();
+    let ours = "tidegate-page=/console/rollouts/x.1";
+    assert_eq!(kept, format!("{ours}; Path=/; HttpOnly; SameSite=Lax; Max-Age=600"));
+    for (page, to) in [
+        (ours, "/console/rollouts/x.1"),
+        ("tidegate-page=", "/console/"),
+        ("tidegate-page=//elsewhere.example", "/console/"),
+        ("tidegate-page=/console//elsewhere.example", "/console/"),
+        ("tidegate-page=https://elsewhere.example/console/", "/console/"),
+        ("tidegate-page=/console/\\elsewhere", "/console/"),
+        ("tidegate-page=/console/?to=x", "/console/"),
+    ] {
+        let mut browser = Browser::new(&running.base);
+        browser.cookie = Some(page.to_owned());
+        let entered = browser.enter(&link(&viewer));
+        assert_eq!((entered.status, entered.headers["location"].to_str().unwrap()), (303, to), "{page}");
+        let cookies = entered.headers.get_all("set-cookie").iter().map(|kept| kept.to_str().unwrap());
+        assert!(cookies.skip(1).all(|kept| kept.starts_with("tidegate-page=; Path=/; ")), "kept for one sign-in");
+    }
+    // What a page's script asks for is no page.
+    let stream = Browser::new(&running.base).get("/console/rollouts/x.1/events");
+    assert!(stream.headers.get("set-cookie").is_none(), "{stream:?}");
+    running.stop();
+}
+
+#[test]
 fn behind_tls_the_cookie_is_for_tls_only() {
     let fleet = Fleet::found();
     let running = Running::start(tidegate_server::Settings {
@@ -170,6 +202,37 @@ fn behind_tls_the_cookie_is_for_tls_only() {
     let entered = Browser::new(&running.base).enter(&link(&admin));
     let cookie = entered.headers["set-cookie"].to_str().unwrap().to_owned();
     assert!(cookie.starts_with("__Host-tidegate=") && cookie.ends_with("; Secure"), "{cookie}");
+    running.stop();
+}
+
+#[test]
+fn nobody_takes_more_browsers_and_open_pages_than_their_share() {
+    let fleet = Fleet::found();
+    let running = fleet.start();
+    let admin = running.admin();
+    let token = admin.operator("viewer").token.unwrap();
+    let sign_in = || {
+        let mut browser = Browser::new(&running.base);
+        let entered = browser.ask(Method::POST, "/console/token", &[], &format!("token={token}"));
+        assert_eq!(entered.status, 303);
+        browser.cookie = Some(entered.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned());
+        browser
+    };
+    let browsers: Vec<Browser> = (0..21).map(|_| sign_in()).collect();
+    let still: Vec<bool> = browsers.iter().map(|browser| browser.get("/console/continuity").status == 200).collect();
+    assert!(!still[0] && still[1..].iter().all(|still| *still), "the first gave way: {still:?}");
+
+    let viewer = browsers.last().unwrap();
+    let mut open: Vec<Events> = (0..16).map(|_| Events::open(viewer, "/console/events")).collect();
+    open.iter_mut().for_each(|events| assert!(events.next().is_some()));
+    assert_eq!(viewer.get("/console/events").status, 503);
+    assert_eq!(viewer.get("/console/").status, 200, "pages are there all the same");
+    let mut other = Browser::new(&running.base);
+    other.enter(&link(&admin));
+    assert!(Events::open(&other, "/console/events").next().is_some(), "another has their own share");
+    open.pop();
+    until("a place is free again", || Events::open(viewer, "/console/events").next().map(|_| ()));
+    drop(open);
     running.stop();
 }
 
@@ -376,7 +439,13 @@ fn nothing_that_is_asked_for_gets_into_a_header_or_leads_elsewhere() {
         }
         for path in &odd {
             let reply = browser.get(path);
-            assert!(reply.headers.get("set-cookie").is_none(), "{path}: {reply:?}");
+            let kept = reply.headers.get_all("set-cookie").iter().map(|kept| kept.to_str().unwrap());
+            let kept: Vec<&str> = kept.collect();
+            let pages = ["", "/console/fleet", "/console/log", "/console/policies/editor"];
+            let ours =
+                |kept: &str| pages.iter().any(|page| kept.starts_with(&format!("tidegate-page={page}; Path=/;")));
+            assert!(kept.iter().all(|kept| ours(kept)), "{path}: {reply:?}");
+            assert!(!signed_in || kept.is_empty(), "{path}: {reply:?}");
             assert!(reply.headers.get("location").is_none(), "{path}: {reply:?}");
             assert!(reply.status < 500, "{path}: {reply:?}");
         }

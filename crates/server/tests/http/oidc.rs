@@ -152,9 +152,16 @@ fn whom_the_provider_vouches_for_is_the_operator_that_the_file_says() {
     assert!(text(&reply).contains("0; url=/console/"), "it leads on by itself: {}", text(&reply));
     let cookies: Vec<&str> = reply.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
     assert!(cookies[0].starts_with("tidegate=") && cookies[0].contains("SameSite=Strict"), "{cookies:?}");
-    assert!(cookies[1].starts_with("tidegate-oidc=;"), "{cookies:?}");
+    assert!(cookies[1].starts_with("tidegate-oidc=;") && cookies[2].starts_with("tidegate-page=;"), "{cookies:?}");
     browser.cookie = Some(cookies[0].split(';').next().unwrap().to_owned());
     assert!(text(&browser.get("/console/")).contains("<span>a-viewer</span>"));
+
+    // And to the page that was asked for before.
+    let again = Away::set_out(&running.base);
+    provider.next.lock().unwrap().token = signed(&again.claims(&provider.base), &key(LISTED));
+    let kept = format!("{}; tidegate-page=/console/trust", again.cookie);
+    let reply = Away { cookie: kept, ..again }.back_well(&running.base);
+    assert!(text(&reply).contains("0; url=/console/trust"), "{}", text(&reply));
 
     // The code was spent with the verifier that only this browser keeps.
     let asked = provider.next.lock().unwrap().asked.take().unwrap();
@@ -253,4 +260,19 @@ fn who_comes_back_to_another_browser_or_with_nonsense_is_astray() {
     assert_eq!(Browser::new(&running.base).get("/console/oidc").status, 404);
     assert_eq!(Browser::new(&running.base).get("/console/oidc/back?code=c&state=s").status, 404);
     running.stop();
+}
+
+#[test]
+fn a_server_that_nobody_could_be_sent_back_to_takes_no_provider() {
+    let fleet = Fleet::found();
+    let everywhere = Settings {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        ..settings(&fleet, "http://127.0.0.1:9", "claim = \"sub\"\n[operators]\n\"p-1\" = \"a-viewer\"\n")
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let refused = runtime.block_on(tidegate_server::Server::start(everywhere.clone())).map(|_| ());
+    assert!(refused.unwrap_err().to_string().contains("public_url is missing"));
+    let named = Settings { public_url: Some("https://gate.example".to_owned()), ..everywhere };
+    let started = runtime.block_on(tidegate_server::Server::start(named)).unwrap();
+    runtime.block_on(started.stop()).unwrap();
 }

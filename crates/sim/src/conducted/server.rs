@@ -119,6 +119,11 @@ impl Server {
                         continue;
                     }
                     Next::Ask(request) => store.ask(self.number, request),
+                    Next::Keep(keeping) => {
+                        self.conductor.kept();
+                        let Ok(request) = keeping.into_request() else { continue };
+                        store.ask(self.number, request)
+                    }
                 },
             };
             match ended {

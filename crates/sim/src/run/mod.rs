@@ -8,6 +8,7 @@ mod speaking;
 
 use std::cell::Cell as Memo;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
 use tidegate_domain::device::Trial;
 use tidegate_domain::observation::Observation;
@@ -77,8 +78,13 @@ mod mark {
     pub(super) const BOOTING: u8 = 64;
 }
 
-/// Says how far a run has come, from 0 to 1.
-pub type Progress<'a> = &'a (dyn Fn(f64) + Sync);
+/// Is told how far a run has come, from 0 to 1, and says whether it goes on. One that does not ends as it stands.
+pub type Progress<'a> = &'a (dyn Fn(f64) -> ControlFlow<()> + Sync);
+
+/// Goes on, and is not interested.
+pub fn to_the_end(_: f64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
 
 /// Runs a scenario to its horizon, or until nothing more can change.
 pub(crate) fn run(
@@ -164,7 +170,9 @@ impl<'a> Run<'a> {
             }
             if self.slot >= shown {
                 shown = self.slot + patience;
-                progress(self.slot as f64 / slots as f64);
+                if progress(self.slot as f64 / slots as f64).is_break() {
+                    break;
+                }
             }
             self.slot += 1;
             if self.calendar.is_empty() {
@@ -177,7 +185,7 @@ impl<'a> Run<'a> {
             }
         }
         self.note(None);
-        progress(1.0);
+        let _ = progress(1.0);
         self.settle()
     }
 

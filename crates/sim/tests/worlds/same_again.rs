@@ -3,6 +3,7 @@
 use tidegate_sim::compare::{Entrant, TUNING_DEVICES, compare, trace};
 use tidegate_sim::many::many;
 use tidegate_sim::rivals::Rule;
+use tidegate_sim::to_the_end;
 
 use crate::world::{ours, policy, world};
 
@@ -27,20 +28,20 @@ fn the_answer_does_not_depend_on_the_number_of_threads() {
         Entrant::Rule { rule: Rule::PercentGroups, tuned_on: TUNING_DEVICES },
         Entrant::Rule { rule: Rule::TimedWaves, tuned_on: TUNING_DEVICES },
     ];
-    let one = compare(&weather(), &entrants, 7, 1, &|_| {});
+    let one = compare(&weather(), &entrants, 7, 1, &to_the_end);
     for threads in [2, 5] {
-        assert_eq!(compare(&weather(), &entrants, 7, threads, &|_| {}), one);
+        assert_eq!(compare(&weather(), &entrants, 7, threads, &to_the_end), one);
     }
     let entrants = [ours("expedited")];
-    let one = many(&world(2_000, ""), &entrants, (3, 6), 1, &|_| {});
-    assert_eq!(many(&world(2_000, ""), &entrants, (3, 6), 4, &|_| {}), one);
+    let one = many(&world(2_000, ""), &entrants, (3, 6), 1, &to_the_end);
+    assert_eq!(many(&world(2_000, ""), &entrants, (3, 6), 4, &to_the_end), one);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_decisions_byte_for_byte_and_another_seed_others() {
     let lines = |seed| {
         let mut lines = Vec::new();
-        trace(&weather(), &policy("default"), seed, &|_| {}, &mut |line| lines.push(line.to_owned()));
+        trace(&weather(), &policy("default"), seed, &to_the_end, &mut |line| lines.push(line.to_owned()));
         lines
     };
     let first = lines(1);

@@ -5,6 +5,7 @@ use tidegate_sim::outcome::Outcome;
 use tidegate_sim::replay::again::again;
 use tidegate_sim::replay::{History, Recorded, replay};
 use tidegate_sim::scenario::Scenario;
+use tidegate_sim::to_the_end;
 
 use crate::world::policy;
 
@@ -46,7 +47,7 @@ skew = "3s"
 /// What became of it, and everything that the servers recorded of their decisions.
 fn ran(scenario: &Scenario, seed: u64) -> (Outcome, Vec<String>) {
     let mut lines = Vec::new();
-    let outcome = trace(scenario, &policy("default"), seed, &|_| {}, &mut |line| lines.push(line.to_owned()));
+    let outcome = trace(scenario, &policy("default"), seed, &to_the_end, &mut |line| lines.push(line.to_owned()));
     assert_eq!((&outcome.broken, &outcome.refused), (&Vec::new(), &None), "seed {seed}");
     (outcome, lines)
 }

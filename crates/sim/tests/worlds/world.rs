@@ -5,6 +5,7 @@ use tidegate_sim::catalogue;
 use tidegate_sim::compare::{Entrant, Fared, TUNING_DEVICES, compare};
 use tidegate_sim::rivals::Rule;
 use tidegate_sim::scenario::Scenario;
+use tidegate_sim::to_the_end;
 
 /// Two attributes, twelve strata; `rest` may say anything else.
 pub(crate) fn world(devices: u32, rest: &str) -> Scenario {
@@ -36,7 +37,7 @@ pub(crate) fn ours(name: &str) -> Entrant {
 
 /// How one entrant fares.
 pub(crate) fn fared(scenario: &Scenario, entrant: Entrant, seed: u64) -> Fared {
-    compare(scenario, &[entrant], seed, 1, &|_| {}).remove(0)
+    compare(scenario, &[entrant], seed, 1, &to_the_end).remove(0)
 }
 
 pub(crate) fn everyone_at_once(scenario: &Scenario, seed: u64) -> Fared {
