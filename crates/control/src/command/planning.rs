@@ -117,17 +117,11 @@ pub(super) fn unproven_elsewhere(state: &State, id: &RolloutId) -> u32 {
 
 /// Devices that the policy selects, that are here now and run the package, and that have no place yet.
 fn joiners(state: &State, course: &Course, present: &dyn Fn(&DeviceId) -> bool) -> Vec<AddedPlace> {
-    let rollout = &course.rollout;
-    if rollout.place_count() >= state.devices().len() {
-        return Vec::new();
-    }
-    let (policy, body) = (rollout.policy(), &course.order_body);
+    let (policy, body) = (course.rollout.policy(), &course.order_body);
     let release = state.release(&body.package, &body.version);
     let published_at = release.map_or(WallTime::default(), |release| release.published_at_ms);
-    let missing = state.devices().iter().filter(|(id, _)| rollout.place_of(id).is_none() && present(id));
-    let new = missing.filter(|(_, device)| {
-        policy.select.matches(&device.enrolment.attributes) && device.said.contains_key(&body.package)
-    });
+    let outside = course.outside.iter().filter(|id| present(id)).filter_map(|id| state.devices().get_key_value(id));
+    let new = outside.filter(|(_, device)| device.said.contains_key(&body.package));
     let place = |(id, device): (&DeviceId, &Arc<crate::state::Device>)| AddedPlace {
         device: id.clone(),
         stratum: policy.stratum_of(&device.enrolment.attributes),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidegate_domain::attributes::Attributes;
 use tidegate_domain::digest::Digest;
 use tidegate_domain::ids::{DeviceId, IncidentId, PackageName, RolloutId, StratumName};
 use tidegate_domain::incident::Incident;
@@ -55,6 +56,8 @@ pub struct Course {
     pub first_window: u32,
     /// How it went.
     pub points: Points,
+    /// Devices that the policy selects and that have no place: those that may join. Kept, so that no step goes through the whole fleet.
+    pub(crate) outside: BTreeSet<DeviceId>,
     /// The Merkle trees over the rows' places, made anew when a state is read back. Copies of a state share them.
     #[serde(skip)]
     trees: Vec<Arc<Tree>>,
@@ -81,9 +84,15 @@ impl State {
             first_take_at_ms: None,
             first_window: 0,
             points: Points::default(),
+            outside: BTreeSet::new(),
             trees: Vec::new(),
         };
         course.grow_trees();
+        for device in absent {
+            if let Some(known) = self.devices.get(device) {
+                course.may_join(device, &known.enrolment.attributes);
+            }
+        }
         self.rollouts.insert(body.rollout, course);
         Ok(())
     }
@@ -184,6 +193,11 @@ impl State {
         }
         for fact in facts {
             course.rollout.apply(fact, at);
+            if let Fact::AddendumIssued { places, .. } = fact {
+                for place in places {
+                    course.outside.remove(&place.device);
+                }
+            }
         }
         course.grow_trees();
         let all = course.rollout.scopes().all();
@@ -251,6 +265,15 @@ impl Course {
         let proof = self.trees.get(at.row as usize)?.proof(at.index as usize, leaf_at)?;
         let place = Place { device: device.clone(), stratum: stratum.clone(), ring: place.ring };
         Some(ProvenPlace { place, addendum: row.addendum, index: at.index, proof })
+    }
+
+    /// Takes up what a device without a place is: it may join where the policy selects it.
+    pub(super) fn may_join(&mut self, device: &DeviceId, attributes: &Attributes) {
+        if self.rollout.place_of(device).is_none() && self.rollout.policy().select.matches(attributes) {
+            self.outside.insert(device.clone());
+        } else {
+            self.outside.remove(device);
+        }
     }
 
     /// Rebuilds what is not stored. Call after reading a course back.

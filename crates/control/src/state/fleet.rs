@@ -90,6 +90,7 @@ impl State {
         }
         self.tokens.entry(token.digest()).or_default().devices += 1;
         let device = enrolment.device.clone();
+        self.rollouts.values_mut().for_each(|course| course.may_join(&device, &enrolment.attributes));
         let new = Device {
             enrolment,
             bearer,

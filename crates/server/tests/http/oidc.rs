@@ -156,19 +156,19 @@ fn whom_the_provider_vouches_for_is_the_operator_that_the_file_says() {
     browser.cookie = Some(cookies[0].split(';').next().unwrap().to_owned());
     assert!(text(&browser.get("/console/")).contains("<span>a-viewer</span>"));
 
-    // And to the page that was asked for before.
-    let again = Away::set_out(&running.base);
-    provider.next.lock().unwrap().token = signed(&again.claims(&provider.base), &key(LISTED));
-    let kept = format!("{}; tidegate-page=/console/trust", again.cookie);
-    let reply = Away { cookie: kept, ..again }.back_well(&running.base);
-    assert!(text(&reply).contains("0; url=/console/trust"), "{}", text(&reply));
-
     // The code was spent with the verifier that only this browser keeps.
     let asked = provider.next.lock().unwrap().asked.take().unwrap();
     let sent = |name: &str| asked.body.split('&').find_map(|pair| pair.strip_prefix(name)).unwrap().to_owned();
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(sent("code_verifier=")));
     assert_eq!(challenge, away.said("code_challenge"));
     assert_eq!(away.said("code_challenge_method"), "S256");
+
+    // And to the page that was asked for before.
+    let again = Away::set_out(&running.base);
+    provider.next.lock().unwrap().token = signed(&again.claims(&provider.base), &key(LISTED));
+    let kept = format!("{}; tidegate-page=/console/trust", again.cookie);
+    let reply = Away { cookie: kept, ..again }.back_well(&running.base);
+    assert!(text(&reply).contains("0; url=/console/trust"), "{}", text(&reply));
 
     // Listed, but no operator; and not listed at all.
     for (sub, part) in [("p-2", "tidegate operator add nobody-yet"), ("p-3", "[operators]")] {
