@@ -229,7 +229,7 @@ fn steps(policy: &Policy, check: Option<&PolicyCheck>) -> Markup {
         top: count(devices),
         bottom: "1",
         begins: html! { "first window" },
-        ends: html! { "after " (all.len() - 1) " rounds of proofs" },
+        ends: html! { "after " (of_many(all.len() as u64 - 1, "round", "rounds")) " of proofs" },
     };
     html! {
         figure.wide {

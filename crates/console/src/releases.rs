@@ -217,13 +217,13 @@ fn signatures(view: &ReleasePage) -> Markup {
                 strong { (signed) " of " (view.signers.len()) } " publishers signed the role that lists it; " (view.threshold) " must."
                 @if let Some((version, Some(ends))) = view.role { " Version " (version) " of the role, good until " (instant(ends)) "." }
             }
-            div.scroll tabindex="0" { table {
+            div.scroll tabindex="0" { table.stacked {
                 thead { tr { th scope="col" { "key" } th scope="col" { "signed" } th scope="col" { "listed since" } th scope="col" { "age" } } }
                 tbody {
                     @for signer in &view.signers {
                         tr {
-                            th scope="row" { code { (signer.key) } } td { @if signer.signed { "yes" } @else { "no" } }
-                            @match signer.listed { Some((since, age)) => { td { (instant(since)) } td { (days(age)) } } None => { td { "-" } td { "-" } } }
+                            th scope="row" { code { (signer.key) } } td { span.narrow { "signed: " } @if signer.signed { "yes" } @else { "no" } }
+                            @match signer.listed { Some((since, age)) => { td { span.narrow { "listed since " } (instant(since)) } td { (days(age)) } } None => { td { "-" } td { "-" } } }
                         }
                     }
                 }

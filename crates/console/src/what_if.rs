@@ -95,13 +95,14 @@ fn table(made: &WhatIf) -> Markup {
             tbody {
                 tr {
                     th scope="row" { strong { (made.policy) } " (as it was)" } td { (ended(made.halted_after_s, made.completed_after_s)) }
-                    td { (count(u64::from(made.exposed))) } td { (count(u64::from(made.harmed))) } td { "-" }
+                    td { (count(u64::from(made.exposed))) span.narrow { " exposed" } }
+                    td { (count(u64::from(made.harmed))) span.narrow { " harmed" } } td { "-" }
                 }
                 @for one in &made.would {
                     tr {
                         th scope="row" { (one.policy) } td { (ended(one.halted_after_s, one.completed_after_s)) }
-                        td { (count(u64::from(one.exposed))) @if one.by_another > 0 { " (" (count(u64::from(one.by_another))) " as others did)" } }
-                        td { (count(u64::from(one.harmed))) }
+                        td { (count(u64::from(one.exposed))) span.narrow { " exposed" } @if one.by_another > 0 { " (" (count(u64::from(one.by_another))) " as others did)" } }
+                        td { (count(u64::from(one.harmed))) span.narrow { " harmed" } }
                         td.wrap { (why(one)) }
                     }
                 }

@@ -1,13 +1,10 @@
 //! What is trusted at the moment, for people: the metadata that stand, until when they are good, and who signed a package's releases.
 
-use std::collections::BTreeSet;
-
 use tidegate_domain::ids::PackageName;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::tuf::repository::{PackageRole, RootRole, SnapshotRole, TargetsRole, TimestampRole};
 use tidegate_trust::tuf::{KeyId, Role, RoleName, Signers, Unverified};
 
-use crate::command::newest;
 use crate::state::State;
 
 /// A role of the metadata as it stands.
@@ -79,7 +76,7 @@ pub fn signers(state: &State, package: &PackageName) -> Option<PackageSigners> {
     let name = RoleName::parse(package.as_str()).ok()?;
     let targets = read::<TargetsRole>(state, "targets")?;
     let publishers = targets.publishers(&name)?;
-    let file = Unverified::<PackageRole>::parse(newest(state, package.as_str()).ok()?.as_bytes()).ok()?;
+    let file = Unverified::<PackageRole>::parse(state.newest_metadata(package.as_str())?.as_bytes()).ok()?;
     let good = |key: &KeyId| file.signatures().iter().any(|signature| signature.key_id == *key);
     let keys = publishers.keys().map(|(id, _)| Publisher {
         key: id.to_string().chars().take(SHOWN).collect(),
@@ -94,15 +91,8 @@ pub fn signers(state: &State, package: &PackageName) -> Option<PackageSigners> {
     })
 }
 
-/// The ids of the keys that may sign releases of any package.
-pub(crate) fn publishers(state: &State) -> BTreeSet<String> {
-    let targets = read::<TargetsRole>(state, "targets");
-    let packages = targets.iter().flat_map(TargetsRole::packages);
-    packages.flat_map(|(_, signers)| signers.keys().map(|(id, _)| id.to_string())).collect()
-}
-
 fn read<R: Role>(state: &State, role: &str) -> Option<R> {
-    parsed(newest(state, role).ok()?)
+    parsed(state.newest_metadata(role)?)
 }
 
 /// What stands was verified before it was recorded.
@@ -113,47 +103,4 @@ fn parsed<R: Role>(file: &str) -> Option<R> {
 fn standing<R: Role>(role: String, file: &R, threshold: Option<(u32, usize)>) -> RoleStanding {
     let expires_at_ms = WallTime::from_ms(file.expires().as_ms());
     RoleStanding { role, version: file.version(), expires_at_ms, threshold }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use tidegate_trust::tuf::{Expiry, Signers, TufKey, Unsigned};
-
-    use super::*;
-    use crate::contract::{Entry, Seq};
-    use crate::decision::Decision;
-
-    /// Public keys of RFC 8032, section 7.1.
-    const KEYS: [&str; 3] = [
-        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
-        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
-        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
-    ];
-
-    #[test]
-    fn a_publishers_key_is_as_old_as_its_listing_and_one_that_comes_back_is_new() {
-        let key = |which: usize| {
-            let key: tidegate_trust::keys::PublicKey = KEYS[which].parse().unwrap();
-            TufKey::from_bytes(*key.as_bytes()).unwrap()
-        };
-        let mut state = State::default();
-        let mut targets = TargetsRole::first(Expiry::from_ms(4_000_000_000_000).unwrap());
-        let mut list = |at: u64, keys: &[usize]| {
-            if at > 1 {
-                targets = targets.next(targets.expires()).unwrap();
-            }
-            let signers = Signers::new(keys.iter().map(|which| key(*which)), 1).unwrap();
-            targets.delegate(RoleName::parse("pump").unwrap(), signers).unwrap();
-            let file = String::from_utf8(Unsigned::new(targets.clone()).unwrap().to_bytes()).unwrap();
-            let files = BTreeMap::from([(format!("{}.targets.json", targets.version()), file)]);
-            let content = Decision::Metadata { files }.to_entry(WallTime::from_ms(at)).unwrap();
-            state.apply(&Entry { seq: Seq::from_u64(at), content }).unwrap();
-            keys.iter().map(|which| state.publishers_since[&key(*which).id().to_string()].as_ms()).collect::<Vec<_>>()
-        };
-        assert_eq!(list(1, &[0, 1]), [1, 1]);
-        assert_eq!(list(2, &[0, 2]), [1, 2], "one stays, one goes, one comes");
-        assert_eq!(list(3, &[0, 1]), [1, 3], "who comes back is new");
-    }
 }

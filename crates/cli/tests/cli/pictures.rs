@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::Home;
 use crate::browser::Browser;
 use crate::pilot::{Kind, Pilot};
-use crate::processes::{is_there, until};
+use crate::processes::{is_there, within};
 
 const MANIFEST: &str = "downtime = \"3s\"\nactivation = { kind = \"supervise\" }\n\
     [[probes]]\nkind = \"exec\"\ntimeout = \"1s\"\ncommand = [\"sh\", \"-c\", \"test -e $TIDEGATE_SLOT/well || { echo the tide is out >&2; exit 1; }\"]\n";
@@ -53,10 +54,13 @@ fn worked_pilot() -> (Pilot, String) {
     let (_, rollout) = pilot.order("1.2.0", &[("jam", "1\n")]);
     pilot.over(&rollout, || {});
     let incident = format!("inc-{rollout}");
-    until("one is back, and one needs hands", || {
-        let shown = pilot.home.json(&["incident", "show", &incident]);
+    // What it returns to fails too, and is tried for a while before somebody is asked for.
+    let mut shown = Value::Null;
+    let stuck = within(Duration::from_secs(90), || {
+        shown = pilot.home.json(&["incident", "show", &incident]);
         (shown["back_without_hands"] == 1 && shown["need_hands"] == 1).then_some(())
     });
+    assert!(stuck.is_some(), "{shown}: {}", pilot.logs());
     for act in [
         &["role", &incident, "commander", "admin"][..],
         &["note", &incident, "Support has twelve calls from the harbour", "--at", "20min"],

@@ -21,7 +21,6 @@ pub use approving::draft_approval;
 pub use confined::may_move;
 pub use holding::{HELD_DEVICES_MAX, HOLDS_MAX, WINDOWS_MAX};
 pub use planning::{Planned, foresee, plan_step};
-pub(crate) use publishing::newest;
 pub use publishing::{Delegation, SNAPSHOT_LIFE, TIMESTAMP_LIFE, delegations, unpublished};
 pub use restoring::after_restore;
 pub use rollouts::{Draft, DraftRequest, draft};

@@ -336,11 +336,8 @@ fn open<R: Role>(file: &str, signers: &Signers, what: &str) -> Result<Verified<R
 }
 
 /// The file `N.role.json` with the greatest N.
-pub(crate) fn newest<'a>(state: &'a State, role: &str) -> Result<&'a str, Refusal> {
-    let version = |name: &str| name.strip_suffix(&format!(".{role}.json")).and_then(|n| n.parse::<u64>().ok());
-    let files = state.metadata.iter().filter_map(|(name, file)| Some((version(name)?, file)));
-    let newest = files.max_by_key(|(version, _)| *version).map(|(_, file)| file.as_str());
-    newest.ok_or_else(|| broken(role, "it is missing"))
+fn newest<'a>(state: &'a State, role: &str) -> Result<&'a str, Refusal> {
+    state.newest_metadata(role).ok_or_else(|| broken(role, "it is missing"))
 }
 
 fn role_name(package: &PackageName) -> Result<RoleName, Refusal> {

@@ -1,6 +1,6 @@
 //! TUF metadata, releases and policies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::digest::Digest;
@@ -10,9 +10,10 @@ use tidegate_domain::release::Manifest;
 use tidegate_domain::time::WallTime;
 use tidegate_trust::records::PolicyRecord;
 use tidegate_trust::signed::Unverified;
+use tidegate_trust::tuf::Unverified as Tuf;
+use tidegate_trust::tuf::repository::TargetsRole;
 
 use super::{State, held};
-use crate::trusted;
 
 /// A published release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,9 +51,24 @@ impl State {
         if lists_publishers {
             let before = std::mem::take(&mut self.publishers_since);
             let since = |key: String| (before.get(&key).copied().unwrap_or(at), key);
-            self.publishers_since =
-                trusted::publishers(self).into_iter().map(since).map(|(since, key)| (key, since)).collect();
+            self.publishers_since = self.publishers().into_iter().map(since).map(|(since, key)| (key, since)).collect();
         }
+    }
+
+    /// The ids of the keys that may sign releases of any package.
+    fn publishers(&self) -> BTreeSet<String> {
+        // What stands was verified before it was recorded.
+        let targets = self.newest_metadata("targets").map(|file| Tuf::<TargetsRole>::parse(file.as_bytes()));
+        let targets = targets.and_then(Result::ok).map(|file| file.role().clone());
+        let packages = targets.iter().flat_map(TargetsRole::packages);
+        packages.flat_map(|(_, signers)| signers.keys().map(|(id, _)| id.to_string())).collect()
+    }
+
+    /// The file `N.role.json` with the greatest N.
+    pub(crate) fn newest_metadata(&self, role: &str) -> Option<&str> {
+        let version = |name: &str| name.strip_suffix(&format!(".{role}.json")).and_then(|n| n.parse::<u64>().ok());
+        let files = self.metadata.iter().filter_map(|(name, file)| Some((version(name)?, file)));
+        files.max_by_key(|(version, _)| *version).map(|(_, file)| file.as_str())
     }
 
     pub(super) fn put_release(&mut self, release: Digest, manifest: Manifest, at: WallTime) {
@@ -110,5 +126,46 @@ impl Release {
             files
         };
         digests(&self.manifest) == digests(manifest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_trust::tuf::{Expiry, Role as _, RoleName, Signers, TufKey, Unsigned};
+
+    use super::*;
+    use crate::contract::{Entry, Seq};
+    use crate::decision::Decision;
+
+    /// Public keys of RFC 8032, section 7.1.
+    const KEYS: [&str; 3] = [
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+    ];
+
+    #[test]
+    fn a_publishers_key_is_as_old_as_its_listing_and_one_that_comes_back_is_new() {
+        let key = |which: usize| {
+            let key: tidegate_trust::keys::PublicKey = KEYS[which].parse().unwrap();
+            TufKey::from_bytes(*key.as_bytes()).unwrap()
+        };
+        let mut state = State::default();
+        let mut targets = TargetsRole::first(Expiry::from_ms(4_000_000_000_000).unwrap());
+        let mut list = |at: u64, keys: &[usize]| {
+            if at > 1 {
+                targets = targets.next(targets.expires()).unwrap();
+            }
+            let signers = Signers::new(keys.iter().map(|which| key(*which)), 1).unwrap();
+            targets.delegate(RoleName::parse("pump").unwrap(), signers).unwrap();
+            let file = String::from_utf8(Unsigned::new(targets.clone()).unwrap().to_bytes()).unwrap();
+            let files = BTreeMap::from([(format!("{}.targets.json", targets.version()), file)]);
+            let content = Decision::Metadata { files }.to_entry(WallTime::from_ms(at)).unwrap();
+            state.apply(&Entry { seq: Seq::from_u64(at), content }).unwrap();
+            keys.iter().map(|which| state.publishers_since[&key(*which).id().to_string()].as_ms()).collect::<Vec<_>>()
+        };
+        assert_eq!(list(1, &[0, 1]), [1, 1]);
+        assert_eq!(list(2, &[0, 2]), [1, 2], "one stays, one goes, one comes");
+        assert_eq!(list(3, &[0, 1]), [1, 3], "who comes back is new");
     }
 }

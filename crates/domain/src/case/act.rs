@@ -121,6 +121,7 @@ impl Act {
             }
             Act::Assign { task, owner } => format!("task {task} is for {}", who(owner)),
             Act::Done { task, words } => format!("task {task} is done: {words}"),
+            Act::Instruct { select, .. } if select.as_str() == "true" => "instructions for all devices".to_owned(),
             Act::Instruct { select, .. } => format!("instructions for {}", select.as_str()),
             Act::Contact { customer, .. } => format!("contact of {customer}"),
             Act::Explain { cause } => format!("explained: {}", cause.mechanism),
