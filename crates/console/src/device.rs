@@ -138,7 +138,7 @@ fn running(packages: &[Running]) -> Markup {
             h2 id="packages" { "What runs" }
             @if packages.is_empty() { p { "It has said of no package that it runs." } }
             @else {
-                div.scroll tabindex="0" { table {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr {
                         th scope="col" { "package" } th scope="col" { "state" } th scope="col" { "current" }
                         th scope="col" { "fallback" } th scope="col" { "last trouble, in its own words" }
@@ -148,8 +148,8 @@ fn running(packages: &[Running]) -> Markup {
                             tr {
                                 th scope="row" { (one.package) }
                                 td { (one.state.replace('_', " ")) @if !one.healthy && one.current.is_some() { " " (label("not well")) } }
-                                td { (release(one.current.as_ref())) }
-                                td { (release(one.fallback.as_ref())) }
+                                td { span.narrow { "runs " } (release(one.current.as_ref())) }
+                                td { span.narrow { "returns to " } (release(one.fallback.as_ref())) }
                                 td.words { @if let Some((what, words, at)) = &one.trouble { (what) @if !words.is_empty() { ": " (words) } " (" (instant(*at)) ")" } }
                             }
                         }
@@ -166,7 +166,7 @@ fn attempts(all: &[Attempt]) -> Markup {
             h2 id="attempts" { "Rollouts" }
             @if all.is_empty() { p { "It had no part in a rollout yet." } }
             @else {
-                div.scroll tabindex="0" { table {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr {
                         th scope="col" { "rollout" } th scope="col" { "version" } th scope="col" { "ring" }
                         th scope="col" { "stratum" } th scope="col" { "took it" } th scope="col" { "how it went" }
@@ -176,7 +176,7 @@ fn attempts(all: &[Attempt]) -> Markup {
                             tr {
                                 th scope="row" { a href=(format!("/console/rollouts/{}", one.rollout)) { (one.rollout) } }
                                 td { (one.version) } td { (one.ring) } td { (one.stratum) }
-                                td { @match one.taken_at_ms { Some(at) => (instant(at)), None => "-" } }
+                                td { @match one.taken_at_ms { Some(at) => { span.narrow { "took it " } (instant(at)) }, None => "-" } }
                                 td { (label(&one.state)) }
                             }
                         }
@@ -198,7 +198,7 @@ fn reports(all: &[Reported]) -> Markup {
             h2 id="reports" { "What it reported" }
             @if all.is_empty() { p { "Nothing is kept." } }
             @else {
-                div.scroll tabindex="0" { table {
+                div.scroll tabindex="0" { table.stacked {
                     thead { tr { th scope="col" { "number" } th scope="col" { "recorded" } th scope="col" { "package" } th scope="col" { "what" } th scope="col" { "in its own words" } } }
                     tbody {
                         @for run in all.chunk_by(says_the_same) {

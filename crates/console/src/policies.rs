@@ -97,7 +97,7 @@ pub fn list(lines: &[PolicyLine], viewer: Viewer<'_>) -> String {
         @if lines.is_empty() {
             (nothing_yet("None is applied yet. Write one, check it here, and apply it where the order key is:", &["tidegate policy apply default.toml --key order"]))
         } @else {
-            section { div.scroll tabindex="0" { table {
+            section { div.scroll tabindex="0" { table.stacked {
                 thead { tr { th scope="col" { "policy" } th scope="col" { "digest" } th scope="col" { "applied" } th scope="col" { "standing" } } }
                 tbody {
                     @for line in lines {

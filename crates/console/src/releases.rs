@@ -120,7 +120,7 @@ pub fn list(packages: &[PackageLines], viewer: Viewer<'_>) -> String {
                 p.about { (package.threshold) " of " (package.publishers) " publishers sign a release." }
                 @if package.releases.is_empty() { p { "Nothing is published yet." } }
                 @else {
-                    div.scroll tabindex="0" { table {
+                    div.scroll tabindex="0" { table.stacked {
                         thead { tr { th scope="col" { "version" } th scope="col" { "release" } th scope="col" { "published" } th scope="col" { "standing" } } }
                         tbody {
                             @for one in &package.releases {

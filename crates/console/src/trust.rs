@@ -96,7 +96,7 @@ fn keys(all: &[KeyLine]) -> Markup {
     html! {
         section aria-labelledby="keys" {
             h2 id="keys" { "Keys" }
-            div.scroll tabindex="0" { table {
+            div.scroll tabindex="0" { table.stacked {
                 thead { tr {
                     th scope="col" { "key" } th scope="col" { "holder" } th scope="col" { "may sign" } th scope="col" { "since" } th scope="col" { "until" } th scope="col" { "now" }
                 } }
@@ -104,7 +104,7 @@ fn keys(all: &[KeyLine]) -> Markup {
                     @for key in all {
                         tr {
                             th scope="row" { code { (key.key) } } td { (key.holder) } td { (key.scopes.join(", ")) }
-                            td { (instant(key.not_before_ms)) } td { (instant(key.not_after_ms)) }
+                            td { span.narrow { "from " } (instant(key.not_before_ms)) } td { span.narrow { "until " } (instant(key.not_after_ms)) }
                             td class=(if key.state == "in force" { "" } else { "harmed" }) { (key.state) }
                         }
                     }
@@ -136,14 +136,14 @@ fn roles(all: &[RoleLine]) -> Markup {
     html! {
         section aria-labelledby="roles" {
             h2 id="roles" { "Metadata (TUF)" }
-            div.scroll tabindex="0" { table {
+            div.scroll tabindex="0" { table.stacked {
                 thead { tr { th scope="col" { "role" } th scope="col" { "version" } th scope="col" { "must sign" } th scope="col" { "good until" } } }
                 tbody {
                     @for role in all {
                         tr {
-                            th scope="row" { (role.role) } td.number { (role.version) }
+                            th scope="row" { (role.role) } td.number { span.narrow { "version " } (role.version) }
                             td { @if let Some((threshold, of)) = role.threshold { (threshold) " of " (of) } @else { "the server" } }
-                            td class=(if role.pressing { "harmed" } else { "" }) { @match role.expires_at_ms { Some(at) => (instant(at)), None => "-" } @if role.threshold.is_none() { ", renewed before" } }
+                            td class=(if role.pressing { "harmed" } else { "" }) { @match role.expires_at_ms { Some(at) => { span.narrow { "good until " } (instant(at)) }, None => "-" } @if role.threshold.is_none() { ", renewed before" } }
                         }
                     }
                 }

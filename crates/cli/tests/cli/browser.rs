@@ -12,6 +12,10 @@ use crate::processes::{PATH, end, until, within};
 /// How long the driver may think about an answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// Keys as WebDriver names them.
+const TAB: char = '\u{e004}';
+pub(crate) const ENTER: char = '\u{e007}';
+
 /// A browser with an empty profile; it ends with the test.
 pub(crate) struct Browser {
     driver: Child,
@@ -109,6 +113,27 @@ impl Browser {
         assert!(cleared.is_null(), "{xpath}: {cleared}");
         let typed = self.post(&format!("/element/{element}/value"), &json!({"text": text}));
         assert!(typed.is_null(), "{xpath}: {typed}");
+    }
+
+    /// Presses a key and lets it go: what has the focus gets it.
+    pub(crate) fn key(&self, key: char) {
+        let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        let typed = self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]}));
+        assert!(typed.is_null(), "{typed}");
+    }
+
+    /// Goes on by the key Tab until what has the focus reads so.
+    pub(crate) fn tab_to(&self, words: &str) {
+        let mut passed = Vec::new();
+        while passed.len() < 200 {
+            let focus = self.eval("(document.activeElement.textContent || '').trim()");
+            if focus == words {
+                return;
+            }
+            passed.push(focus.as_str().unwrap_or_default().chars().take(40).collect::<String>());
+            self.key(TAB);
+        }
+        panic!("no {words:?} among {passed:?}");
     }
 
     fn element(&self, xpath: &str) -> String {

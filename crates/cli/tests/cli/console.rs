@@ -1,6 +1,6 @@
 //! A person watches a rollout in a real browser: signs in by a link, sees a good release spread, and a bad one halt, without reloading.
 
-use crate::browser::Browser;
+use crate::browser::{Browser, ENTER};
 use crate::pictures::{gatehouse, pictures};
 use crate::pilot::{LAB, POLICY, Pilot};
 use crate::processes::{is_there, until};
@@ -330,4 +330,38 @@ fn people_find_the_device_that_needs_hands_are_told_what_to_do_there_and_see_it_
     assert!(!browser.text().contains("device needs hands"), "{}", browser.text());
     assert_eq!(browser.eval("window.opened"), 2, "the page was never loaded anew");
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn the_keyboard_alone_signs_in_halts_and_works_on_the_incident() {
+    if !is_there("chromium", "chromium") || !is_there("chromedriver", "chromium-driver") {
+        return;
+    }
+    let pilot = Pilot::start(gatehouse(), &[("well", "1\n")]);
+    let link = pilot.home.json(&["console"])["url"].as_str().unwrap().to_owned();
+    let browser = Browser::start(&pilot.home.path("profile"), (1280, 1600));
+    browser.open(&link);
+    browser.wait_for("Sign in to Tidegate as admin");
+    browser.key(ENTER);
+    browser.wait_for("There is none yet");
+    browser.tab_to("To the content");
+    let (_, rollout) = pilot.order("1.1.0", &[("well", "2\n")]);
+    browser.tab_to("Rollouts");
+    browser.key(ENTER);
+    browser.wait_for("gatehouse 1.1.0");
+    browser.tab_to(&rollout);
+    browser.key(ENTER);
+    browser.wait_for("Halting ends this rollout for good");
+    // The page changes all the while, and the focus stays.
+    browser.tab_to("Halt");
+    browser.key(ENTER);
+    browser.wait_for("halted");
+    browser.tab_to(&format!("inc-{rollout}"));
+    browser.key(ENTER);
+    browser.wait_for("gatehouse 1.1.0 was halted");
+    browser.tab_to("Take or give a role");
+    browser.key(ENTER);
+    browser.tab_to("Give");
+    browser.key(ENTER);
+    browser.wait_for("commander: admin");
 }
