@@ -9,6 +9,7 @@ use tidegate_sim::compare::trace;
 use tidegate_sim::replay::again::again;
 use tidegate_sim::replay::{History, Recorded};
 use tidegate_sim::scenario::Scenario;
+use tidegate_sim::to_the_end;
 
 fuzz_target!(
     init: {
@@ -16,7 +17,7 @@ fuzz_target!(
         let scenario = Scenario::parse(&text).unwrap().with_devices(200).unwrap();
         let policy = Policy::parse(&String::from_utf8(repository_file("policies/default.toml")).unwrap()).unwrap();
         let mut lines = Vec::new();
-        trace(&scenario, &policy, 1, &|_| {}, &mut |line| lines.push(line.to_owned()));
+        trace(&scenario, &policy, 1, &to_the_end, &mut |line| lines.push(line.to_owned()));
         seed("served", lines.join("\n"));
         seed("begun", lines.get(..60).unwrap_or_default().join("\n"));
     },
