@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions as OpenFile, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use object_store::local::LocalFileSystem;
@@ -188,18 +188,29 @@ pub(crate) fn holder(epoch: &StoreEpoch) -> String {
     format!("server-{epoch}")
 }
 
+/// How long a folder's lock is waited for: who begins a program holds the lock in it as well, until that program has taken over.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Makes sure that no other server uses this folder.
 pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
     std::fs::create_dir_all(data).with_context(|| format!("data folder {}", data.display()))?;
     let path = data.join("lock");
     let file = OpenFile::new().write(true).create(true).truncate(false).open(&path);
     let file = file.with_context(|| format!("lock file {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            anyhow::bail!("data folder {}: another server uses it: stop that one first", data.display())
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PATIENCE / 20);
+            }
+            Err(TryLockError::WouldBlock) => {
+                anyhow::bail!("data folder {}: another server uses it: stop that one first", data.display())
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock file {}", path.display()));
+            }
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock file {}", path.display())),
     }
 }
 
