@@ -50,8 +50,11 @@ impl State {
         self.metadata.extend(files);
         if lists_publishers {
             let before = std::mem::take(&mut self.publishers_since);
-            let since = |key: String| (before.get(&key).copied().unwrap_or(at), key);
-            self.publishers_since = self.publishers().into_iter().map(since).map(|(since, key)| (key, since)).collect();
+            let listed = self.publishers().into_iter().map(|key| {
+                let since = before.get(&key).copied().unwrap_or(at);
+                (key, since)
+            });
+            self.publishers_since = listed.collect();
         }
     }
 
